@@ -1,0 +1,76 @@
+"""The container: what an ``.aez`` file is made of, as bytes (``formats/aez.md`` 1 to 7).
+
+Needs the standard library alone. It knows bytes and not images: payloads go through as they
+are. ``Writer`` writes in one pass, ``Reader`` seeks; everything read is checked before it is
+trusted or allocated.
+"""
+
+from aecodec.container.chunks import (
+    MODE_LATENTS_ZSTD,
+    MODE_STORED,
+    MODE_ZSTD,
+    Chunk,
+    ChunkHead,
+    SubPayload,
+    TableEntry,
+)
+from aecodec.container.reader import Reader
+from aecodec.container.records import (
+    FLAG_ANS,
+    FLAG_LATENTS,
+    FLAG_REFINEMENT,
+    FLAG_ZSTD,
+    FOOTER_MAGIC,
+    MAGIC,
+    SUPPORTED_FLAGS,
+    TARGET_NONE,
+    TARGET_QUALITY,
+    Footer,
+    Header,
+    IndexEntry,
+)
+from aecodec.container.sections import (
+    HEAD,
+    INDX,
+    KNOWN_SECTIONS,
+    PART,
+    PartRef,
+    Section,
+    SectionEntry,
+    pack_parts,
+    unpack_parts,
+)
+from aecodec.container.writer import Writer
+
+__all__ = [
+    "FLAG_ANS",
+    "FLAG_LATENTS",
+    "FLAG_REFINEMENT",
+    "FLAG_ZSTD",
+    "FOOTER_MAGIC",
+    "HEAD",
+    "INDX",
+    "KNOWN_SECTIONS",
+    "MAGIC",
+    "MODE_LATENTS_ZSTD",
+    "MODE_STORED",
+    "MODE_ZSTD",
+    "PART",
+    "SUPPORTED_FLAGS",
+    "TARGET_NONE",
+    "TARGET_QUALITY",
+    "Chunk",
+    "ChunkHead",
+    "Footer",
+    "Header",
+    "IndexEntry",
+    "PartRef",
+    "Reader",
+    "Section",
+    "SectionEntry",
+    "SubPayload",
+    "TableEntry",
+    "Writer",
+    "pack_parts",
+    "unpack_parts",
+]

@@ -1,0 +1,45 @@
+"""The checks that every record shares: checksums and ranges (aez.md 1)."""
+
+from __future__ import annotations
+
+import operator
+import struct
+import zlib
+from collections.abc import Mapping
+from typing import Final
+
+from aecodec.errors import AezCorruptError
+
+U8_MAX: Final = 0xFF
+U16_MAX: Final = 0xFFFF
+U32_MAX: Final = 0xFFFF_FFFF
+U64_MAX: Final = 0xFFFF_FFFF_FFFF_FFFF
+
+CRC_NBYTES: Final = 4
+
+
+def seal(record: bytes) -> bytes:
+    """``record`` with its CRC-32 appended."""
+    return record + struct.pack("<I", zlib.crc32(record))
+
+
+def unseal(sealed: bytes, field: str, where: str) -> bytes:
+    """The record in ``sealed``, once its CRC-32 has been found right."""
+    record = sealed[:-CRC_NBYTES]
+    (stored,) = struct.unpack("<I", sealed[-CRC_NBYTES:])
+    check_crc32(field, stored, zlib.crc32(record), where)
+    return record
+
+
+def check_crc32(field: str, stored: int, computed: int, where: str) -> None:
+    if stored != computed:
+        raise AezCorruptError(f"{where}: {field} is {stored:#010x}, computed {computed:#010x}")
+
+
+def range_fault(values: Mapping[str, int], ranges: Mapping[str, tuple[int, int]]) -> str | None:
+    """What is wrong with the first value outside its range (both ends included), or None."""
+    for field, (low, high) in ranges.items():
+        value = operator.index(values[field])  # TypeError for a float, which struct would refuse
+        if not low <= value <= high:
+            return f"{field} is {value}, expected {low}..{high}"
+    return None

@@ -1,0 +1,281 @@
+"""Layer L: a float convolutional encoder and an integer-exact decoder (clause 9 of aez.md).
+
+    x -> Encoder -> y -> (gain of the quality, rounding) -> symbols -> Decoder -> x_hat
+
+The decoder is a sum of two paths: a linear one from the latents to all pixels, which starts as
+PCA, and a convolutional trunk from a dense layer at a quarter of the resolution, upsampled twice
+by pixel shuffle. Images are padded to a multiple of 4 by repeating their edges.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aecodec.nets.integer import (
+    ACT_MAX,
+    ExactLayer,
+    LayerArrays,
+    TwinLayer,
+    activation,
+    clamp_activation,
+    exact_matmul,
+    prove_layer,
+    round_through,
+)
+
+QUALITIES = 9
+# The float side works in units of 256 gray levels, so pixels are 0..1 and weights near 1.
+LATENT_BITS = 11  # y_hat is an integer in units of 1/8 gray level
+LATENT_MAX = 32767
+PIXEL_BITS = 12  # both paths end in units of 1/16 gray level
+GRAY_BITS = PIXEL_BITS - 8
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """Shapes of layer L. height, width, channels are the image's; the rest are layer widths."""
+
+    height: int
+    width: int
+    channels: int
+    latents: int
+    hidden: int
+    coarse: int  # channels at 1/4 of the resolution
+    fine: int  # channels at 1/2 of the resolution
+    coarse_blocks: int = 1
+    fine_blocks: int = 1
+    encoder: int = 24  # encoder channels at 1/2 of the resolution; not read by decoding
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Height and width of the coarse grid: the padded image over 4."""
+        return -(-self.height // 4), -(-self.width // 4)
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        return self.grid[0] * 4, self.grid[1] * 4
+
+    def decoding(self) -> dict[str, int]:
+        """What decoding reads, and so what the fingerprint covers."""
+        return {k: v for k, v in asdict(self).items() if k != "encoder"}
+
+    @classmethod
+    def for_shape(cls, height: int, width: int, channels: int) -> AutoencoderConfig:
+        """Defaults that fit 0.6 MB of decoder at 28x28 gray; other shapes in proportion."""
+        cells = -(-height // 4) * -(-width // 4)
+        samples = height * width * channels
+        latents = min(128 if samples <= 1024 else 192, max(16, samples // 4))
+        coarse = 32 if cells <= 64 else 16
+        return cls(height, width, channels, latents, 256, coarse, 16)
+
+
+def layer_shapes(c: AutoencoderConfig) -> dict[str, tuple[int, ...]]:
+    """Weight shapes of the decoder's layers, in the order in which they run."""
+    grid = c.grid[0] * c.grid[1]
+    pixels = c.padded[0] * c.padded[1] * c.channels
+    shapes: dict[str, tuple[int, ...]] = {
+        "linear": (pixels, c.latents),
+        "dense1": (c.hidden, c.latents),
+        "dense2": (grid * c.coarse, c.hidden),
+    }
+    for i in range(c.coarse_blocks):
+        for half in "ab":
+            shapes[f"coarse{i}{half}"] = (c.coarse, c.coarse, 3, 3)
+    shapes["up"] = (4 * c.fine, c.coarse, 3, 3)
+    for i in range(c.fine_blocks):
+        for half in "ab":
+            shapes[f"fine{i}{half}"] = (c.fine, c.fine, 3, 3)
+    shapes["out"] = (4 * c.channels, c.fine, 3, 3)
+    return shapes
+
+
+# ---------------------------------------------------------------- training twins
+
+
+class Encoder(nn.Module):
+    """Float encoder: images as float 0..1 (gray / 256) to latents in the same unit."""
+
+    def __init__(self, c: AutoencoderConfig) -> None:
+        super().__init__()
+        self.config = c
+        w = c.encoder
+        pixels = c.padded[0] * c.padded[1] * c.channels
+        grid = c.grid[0] * c.grid[1]
+        self.linear = nn.Linear(pixels, c.latents)
+        self.spread = nn.Parameter(torch.ones(c.latents))
+        self.stem = nn.Conv2d(4 * c.channels, w, 3, padding=1)
+        self.fine = _FloatBlock(w)
+        self.down = nn.Conv2d(w, 2 * w, 3, stride=2, padding=1)
+        self.coarse = _FloatBlock(2 * w)
+        self.head = nn.Linear(2 * w * grid, c.latents)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, x: Tensor) -> Tensor:  # (N, C, H4, W4) -> (N, D)
+        y = self.linear(x.flatten(1))
+        h = F.pixel_unshuffle(4 * x - 1, 2).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.training and x.device.type == "cpu"):
+            h = self.fine(self.stem(h))
+            h = self.coarse(self.down(F.relu(h)))
+            h = F.relu(h).permute(0, 2, 3, 1).flatten(1)  # channels-last, as it lies in memory
+            h = self.head(h)
+        return y + h.float() * self.spread
+
+
+class _FloatBlock(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.a = nn.Conv2d(channels, channels, 3, padding=1)
+        self.b = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.b.weight)
+        nn.init.zeros_(self.b.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.b(F.relu(self.a(F.relu(x))))
+
+
+class DecoderTwin(nn.Module):
+    """Float twin of :class:`ExactDecoder`; latents and pixels in units of 256 gray levels."""
+
+    def __init__(self, c: AutoencoderConfig) -> None:
+        super().__init__()
+        self.config = c
+        shapes = layer_shapes(c)
+        wide = {"in_bits": LATENT_BITS, "input_max": LATENT_MAX, "dtype": torch.float64}
+        self.layers = nn.ModuleDict()
+        for name, shape in shapes.items():
+            fan_in = math.prod(shape[1:])
+            weight = torch.randn(shape) * math.sqrt(2 / fan_in)
+            if name == "out" or (name[-1] == "b" and len(shape) == 4):
+                weight = weight * 0.05
+            kwargs: dict[str, object] = {}
+            if name == "linear":
+                kwargs = {**wide, "out_bits": PIXEL_BITS}
+            elif name == "dense1":
+                kwargs = {**wide, "weight_max": 32767}
+            elif name == "out":
+                kwargs = {"out_bits": PIXEL_BITS}
+            self.layers[name] = TwinLayer(weight, torch.zeros(shape[0]), **kwargs)  # type: ignore[arg-type]
+
+    def forward(self, y_hat: Tensor) -> Tensor:  # (N, D) -> (N, C, H4, W4)
+        c = self.config
+        layer = self.layers
+        linear = layer["linear"].floor_through(layer["linear"](y_hat))  # type: ignore[operator]
+        h = activation(layer["dense1"](y_hat))
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.training and h.device.type == "cpu"):
+            r = layer["dense2"](h)
+            r = r.view(-1, *c.grid, c.coarse).permute(0, 3, 1, 2)
+            r = layer["dense2"].floor_through(r)  # type: ignore[operator]
+            for i in range(c.coarse_blocks):
+                r = r + self._branch(f"coarse{i}", r)
+            r = layer["up"].floor_through(layer["up"](activation(r)))  # type: ignore[operator]
+            r = F.pixel_shuffle(r, 2).contiguous(memory_format=torch.channels_last)
+            for i in range(c.fine_blocks):
+                r = r + self._branch(f"fine{i}", r)
+            out = layer["out"](activation(r)).float()
+        out = F.pixel_shuffle(layer["out"].floor_through(out), 2)  # type: ignore[operator]
+        return linear.view_as(out) + out
+
+    def _branch(self, name: str, r: Tensor) -> Tensor:
+        a, b = self.layers[name + "a"], self.layers[name + "b"]
+        return b.floor_through(b(activation(a(activation(r)))))  # type: ignore[operator, no-any-return]
+
+    def arrays(self) -> dict[str, LayerArrays]:
+        return {name: layer.arrays() for name, layer in self.layers.items()}  # type: ignore[operator]
+
+
+class Autoencoder(nn.Module):
+    """Encoder, gains and decoder twin: what training optimizes.
+
+    ``log_step`` (9, D) is the quantizer step of each quality and latent in units of 256 gray levels;
+    encoding divides by it, decoding multiplies by its rounded integer twin.
+    """
+
+    def __init__(self, c: AutoencoderConfig) -> None:
+        super().__init__()
+        self.config = c
+        self.encoder = Encoder(c)
+        self.decoder = DecoderTwin(c)
+        self.log_step = nn.Parameter(torch.zeros(QUALITIES, c.latents))
+        self.log_shrink = nn.Parameter(torch.zeros(QUALITIES, c.latents))
+
+    def gains(self) -> Tensor:
+        """(9, D) decoder gains on their integer grid of 1/8 gray level, 1..32767 as integers."""
+        unit = float(1 << LATENT_BITS)
+        g = torch.exp(self.log_step + self.log_shrink) * unit
+        return round_through(g).clamp(1, LATENT_MAX) / unit
+
+    def quantize(self, y: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents (N, D) and quality index (N,) to (scaled latents, y_hat)."""
+        v = y * torch.exp(-self.log_step)[level]
+        limit = LATENT_MAX / (1 << LATENT_BITS)
+        y_hat = (round_through(v) * self.gains()[level]).clamp(-limit, limit)
+        return v, y_hat
+
+
+# ---------------------------------------------------------------- the exact decoder
+
+
+class ExactDecoder(nn.Module):
+    """Integer decoder on a torch device: symbols and gains to uint8 images."""
+
+    def __init__(self, c: AutoencoderConfig, layers: Mapping[str, LayerArrays]) -> None:
+        super().__init__()
+        self.config = c
+        prove_decoder(c, layers)
+        self.layers = nn.ModuleDict()
+        for name, arrays in layers.items():
+            wide = name in ("linear", "dense1")
+            self.layers[name] = ExactLayer(arrays, torch.float64 if wide else torch.float32)
+        for name in ("coarse", "fine", "up", "out"):
+            for key, layer in self.layers.items():
+                if key.startswith(name):
+                    layer.weight = layer.weight.contiguous(memory_format=torch.channels_last)
+
+    def forward(self, symbols: Tensor, gains: Tensor) -> Tensor:
+        """symbols (N, D) integer, gains (N, D) or (D,) integer -> uint8 (N, H, W, C)."""
+        c = self.config
+        with exact_matmul():
+            z = (symbols.double() * gains.double()).clamp_(-LATENT_MAX, LATENT_MAX)
+            h = clamp_activation(self.layers["dense1"](z)).float()
+            r = self.layers["dense2"](h).view(-1, *c.grid, c.coarse).permute(0, 3, 1, 2)
+            for i in range(c.coarse_blocks):
+                r = self._block(f"coarse{i}", r)
+            r = F.pixel_shuffle(self.layers["up"](clamp_activation(r)), 2)
+            r = r.contiguous(memory_format=torch.channels_last)
+            for i in range(c.fine_blocks):
+                r = self._block(f"fine{i}", r)
+            out = F.pixel_shuffle(self.layers["out"](clamp_activation(r)), 2)
+            out = out + self.layers["linear"](z).view_as(out)
+            half = 1 << (GRAY_BITS - 1)
+            pixels = out.add_(half).mul_(1 / (1 << GRAY_BITS)).floor_().clamp_(0, 255)
+            pixels = pixels.to(torch.uint8)[:, :, : c.height, : c.width]
+            return pixels.permute(0, 2, 3, 1).contiguous()
+
+    def _block(self, name: str, r: Tensor) -> Tensor:
+        h = clamp_activation(r.clone(memory_format=torch.preserve_format))
+        h = clamp_activation(self.layers[name + "a"](h))
+        return self.layers[name + "b"](h).add_(r)
+
+
+def prove_decoder(c: AutoencoderConfig, layers: Mapping[str, LayerArrays]) -> None:
+    """Prove every layer's exact range, in the order they run; ModelCorruptError if one fails."""
+    for name in layer_shapes(c):
+        wide = name in ("linear", "dense1")
+        prove_layer(
+            f"layer {name}", layers[name], LATENT_MAX if wide else ACT_MAX, 53 if wide else 24
+        )
+
+
+def pad_images(images: np.ndarray, c: AutoencoderConfig) -> Tensor:
+    """uint8 (N, H, W, C) -> float (N, C, H4, W4) in 0..1 (gray / 256), edges repeated."""
+    x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 256
+    bottom, right = c.padded[0] - c.height, c.padded[1] - c.width
+    return F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x

@@ -1,0 +1,69 @@
+"""Layer L's decoder in plain NumPy int64: the same bits as ``ExactDecoder``, slowly.
+
+This is clause 9 of formats/aez.md read aloud; it is what decoding *means*. No torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+
+
+def decode_latents(
+    config: Mapping[str, int],
+    tensors: Mapping[str, np.ndarray],
+    symbols: np.ndarray,
+    gains: np.ndarray,
+) -> npt.NDArray[np.uint8]:
+    """Symbols (N, D) and gains (D,) or (N, D), integers -> images uint8 (N, H, W, C).
+
+    ``config`` and ``tensors`` are those of a ``latent_decoder`` part (clause 10).
+    """
+    n = len(symbols)
+    rows, columns = -(-config["height"] // 4), -(-config["width"] // 4)
+
+    def layer(name: str, x: Ints) -> Ints:
+        weight, bias, shift = (
+            tensors[f"{name}.{kind}"].astype(np.int64) for kind in ("weight", "bias", "shift")
+        )
+        if weight.ndim == 4:
+            x = _neighbourhoods(x)
+            weight = weight.reshape(len(weight), -1)
+        return (x @ weight.T + bias) >> shift
+
+    z = np.clip(symbols.astype(np.int64) * gains.astype(np.int64), -32767, 32767)
+    r = layer("dense2", _act(layer("dense1", z))).reshape(n, rows, columns, config["coarse"])
+    for i in range(config["coarse_blocks"]):
+        r = r + layer(f"coarse{i}b", _act(layer(f"coarse{i}a", _act(r))))
+    r = _shuffle(layer("up", _act(r)))
+    for i in range(config["fine_blocks"]):
+        r = r + layer(f"fine{i}b", _act(layer(f"fine{i}a", _act(r))))
+    trunk = _shuffle(layer("out", _act(r)))  # (N, H4, W4, C)
+    linear = layer("linear", z).reshape(n, config["channels"], 4 * rows, 4 * columns)
+    pixels = np.clip((linear.transpose(0, 2, 3, 1) + trunk + 8) >> 4, 0, 255)
+    return pixels[:, : config["height"], : config["width"]].astype(np.uint8)
+
+
+def _act(x: Ints) -> Ints:
+    return np.clip(x, 0, 255)
+
+
+def _neighbourhoods(x: Ints) -> Ints:
+    """(N, H, W, C) -> (N, H, W, C*9), zeros around, in the order of a (C, 3, 3) kernel."""
+    n, height, width, channels = x.shape
+    padded = np.zeros((n, height + 2, width + 2, channels), np.int64)
+    padded[:, 1:-1, 1:-1] = x
+    taps = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
+    return np.stack(taps, axis=-1).reshape(n, height, width, channels * 9)
+
+
+def _shuffle(x: Ints) -> Ints:
+    """(N, H, W, 4*C) -> (N, 2H, 2W, C): channel 4*c + 2*i + j goes to row 2h+i, column 2w+j."""
+    n, height, width, channels = x.shape
+    x = x.reshape(n, height, width, channels // 4, 2, 2).transpose(0, 1, 4, 2, 5, 3)
+    return x.reshape(n, 2 * height, 2 * width, channels // 4)
