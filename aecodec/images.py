@@ -514,8 +514,9 @@ def _eight_bit_mode(picture: Any, path: str) -> str:  # noqa: ANN401  # Pillow i
 def _is_16_bit(picture: Any) -> bool:  # noqa: ANN401
     """Whether Pillow would narrow 16-bit colour to 8 bits on loading, without a word."""
     for codec, _, _, args in picture.tile:
-        if codec.startswith("ppm") and isinstance(args, tuple):  # (mode, largest value)
-            return bool(args[1] > 255)
+        # Netpbm: (mode, largest value); for bitmaps no value, or, in later Pillows, no tuple
+        if codec.startswith("ppm") and isinstance(args, tuple):
+            return (args[1] or 0) > 255
         if ";16" in str(args):  # the raw mode, e.g. RGB;16B
             return True
     return False

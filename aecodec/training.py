@@ -1,7 +1,7 @@
 """One training loop for every model: steps, checkpoints, averaging, interruption.
 
-What is trained is an *objective* (a module with ``loss``); what is different between models
-lives there. Runs are repeatable: batches and noise of step i depend on (seed, i) alone, so a
+What is trained is an *objective*, a module whose forward gives a loss and numbers to show; what
+differs between models lives there. Batches and noise of step i depend on (seed, i) alone, so a
 resumed run continues as if it had never stopped.
 """
 
@@ -10,40 +10,51 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
+import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from aecodec._version import __version__
+from aecodec.errors import ModelCorruptError, ModelMismatchError
 from aecodec.files import atomic_path
+from aecodec.models import LATENT_DECODER, Model, Part
 from aecodec.nets.autoencoder import (
     LATENT_BITS,
     QUALITIES,
     Autoencoder,
     AutoencoderConfig,
+    ExactDecoder,
     pad_images,
 )
-from aecodec.nets.rate import FactorizedPrior
+from aecodec.nets.objective import LatentObjective
+from aecodec.optimizer import Muon
+
+Report = Callable[[int, dict[str, float]], None]
+EVALUATION_IMAGES = 1000  # images at once in validation
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a model is trained. ``lmbda`` weighs distortion: loss = lmbda * mse_255 + bpp."""
+    """How a model is trained; ``lmbda`` weighs distortion: loss = lmbda * mse_255 + bpp."""
 
-    steps: int = 12_000
-    batch_images: int = 576  # a multiple of the nine qualities
-    lr: float = 1.5e-3
+    steps: int = 20_000
+    batch_images: int = 288  # a multiple of the nine qualities
+    lr_matrices: float = 0.02  # Muon
+    lr: float = 3e-3  # Adam, everything else
+    warmup: int = 100
     lmbda_min: float = 1e-4  # quality 1
     lmbda_max: float = 5e-3  # quality 9
-    average: float = 0.999  # decay of the averaged weights that are exported
+    average: float = 0.999  # decay of the averaged weights, which are what is exported
     clip_norm: float = 0.5
     seed: int = 0
-    validation: float = 1 / 12  # share of the images held out
+    validation: float = 1 / 12  # share of the images held out, at most 5,000
     checkpoint_s: float = 60.0
 
     def lmbdas(self) -> np.ndarray:
@@ -51,77 +62,212 @@ class TrainConfig:
         return np.geomspace(self.lmbda_min, self.lmbda_max, QUALITIES)
 
 
-class Objective(Protocol):
-    """What the loop needs: parameters, a loss, and numbers to show."""
+class Trainer:
+    """The loop. ``run`` stops early on KeyboardInterrupt and leaves the averaged weights usable."""
 
-    module: nn.Module
+    def __init__(
+        self, objective: nn.Module, config: TrainConfig, device: torch.device, fingerprint: str
+    ) -> None:
+        self.objective = objective.to(device)
+        self.config, self.device, self.fingerprint = config, device, fingerprint
+        matrices, rest = _split_parameters(objective)
+        self.optimizers: list[torch.optim.Optimizer] = [
+            Muon(matrices, config.lr_matrices),
+            torch.optim.Adam(rest, config.lr, betas=(0.9, 0.99)),
+        ]
+        self.peaks = [config.lr_matrices, config.lr]
+        self.averaged = {k: v.detach().clone() for k, v in objective.state_dict().items()}
+        self.step = 0
 
-    def loss(self, x: Tensor, config: TrainConfig) -> tuple[Tensor, dict[str, float]]: ...
+    def run(self, images: np.ndarray, checkpoint: Path | None, report: Report) -> bool:
+        """Train to the end; False when interrupted. images uint8 (N, H, W, C)."""
+        self.objective.train()
+        saved = time.monotonic()
+        try:
+            while self.step < self.config.steps:
+                report(self.step + 1, self._one_step(images))
+                if checkpoint and time.monotonic() - saved >= self.config.checkpoint_s:
+                    self.save(checkpoint)
+                    saved = time.monotonic()
+        except KeyboardInterrupt:
+            if checkpoint:
+                self.save(checkpoint)
+            return False
+        return True
+
+    def _one_step(self, images: np.ndarray) -> dict[str, float]:
+        config = self.config
+        torch.manual_seed(config.seed * 1_000_003 + self.step)
+        chosen = torch.randint(0, len(images), (config.batch_images,)).numpy()
+        x = pad_images(images[chosen], self.objective.model.config)  # type: ignore[union-attr,arg-type]
+        loss, numbers = self.objective(x.to(self.device))
+        for optimizer, peak in zip(self.optimizers, self.peaks, strict=True):
+            optimizer.zero_grad(set_to_none=True)
+            for group in optimizer.param_groups:
+                group["lr"] = peak * self._schedule()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.objective.parameters(), config.clip_norm)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self._average()
+        self.step += 1
+        return dict(numbers)
+
+    def _schedule(self) -> float:
+        """Linear warm-up, then half a cosine."""
+        turn = math.pi * self.step / self.config.steps
+        return min(1.0, (self.step + 1) / self.config.warmup) * (0.5 + 0.5 * math.cos(turn) + 1e-3)
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        keep = min(self.config.average, (1 + self.step) / (10 + self.step))
+        now = self.objective.state_dict()
+        names = list(now)
+        torch._foreach_lerp_([self.averaged[k] for k in names], [now[k] for k in names], 1 - keep)
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, whole or not at all."""
+        tensors = {f"now.{k}": v for k, v in self.objective.state_dict().items()}
+        tensors |= {f"averaged.{k}": v for k, v in self.averaged.items()}
+        for i, optimizer in enumerate(self.optimizers):
+            for index, state in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer{i}.{index}.{k}": v for k, v in state.items()}
+        about = {"step": self.step, "run": self.fingerprint, "config": asdict(self.config)}
+        tensors = {k: v.detach().contiguous().clone() for k, v in tensors.items()}
+        with atomic_path(path, force=True) as temporary:
+            safetensors.torch.save_file(tensors, temporary, {"aecodec": json.dumps(about)})
+
+    def restore(self, path: Path) -> None:
+        """Continue from a checkpoint; ModelMismatchError when it is of another run."""
+        try:
+            with safetensors.safe_open(path, "pt") as file:
+                about = json.loads(file.metadata()["aecodec"])
+            tensors = safetensors.torch.load_file(path)
+        except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise ModelCorruptError(f"{path}: damaged checkpoint: {error}") from error
+        if about["run"] != self.fingerprint or about["config"] != asdict(self.config):
+            raise ModelMismatchError(f"{path}: checkpoint of another run (data or options differ)")
+        self.step = about["step"]
+        self.objective.load_state_dict(_under("now.", tensors))
+        self.averaged = {k: v.to(self.device) for k, v in _under("averaged.", tensors).items()}
+        for i, optimizer in enumerate(self.optimizers):
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, tensor in _under(f"optimizer{i}.", tensors).items():
+                index, _, name = key.partition(".")
+                state.setdefault(int(index), {})[name] = tensor
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
-class LatentObjective:
-    """Rate and distortion of layer L, all nine qualities in every batch."""
-
-    def __init__(self, images: np.ndarray, c: AutoencoderConfig, config: TrainConfig) -> None:
-        torch.manual_seed(config.seed)
-        model = Autoencoder(c)
-        mean, basis, spread = _principal_axes(images, c)
-        with torch.no_grad():
-            model.encoder.linear.weight.copy_(basis)
-            model.encoder.linear.bias.copy_(-(basis @ mean))
-            model.encoder.spread.copy_(spread)
-            layers = model.decoder.layers
-            layers["linear"].weight.copy_(basis.t())
-            layers["linear"].bias.copy_(mean)
-            layers["dense1"].weight.copy_(layers["dense1"].weight / spread)
-            # the uniform step at which a bit buys 1/lmbda of squared error
-            step = np.sqrt(12 / (2 * math.log(2) * config.lmbdas())) / 256
-            model.log_step.copy_(torch.from_numpy(np.log(step))[:, None].expand_as(model.log_step))
-        self.module = nn.ModuleDict(
-            {
-                "model": model,
-                "prior": FactorizedPrior(spread / torch.exp(model.log_step.detach()) + 0.3),
-            }
-        )
-        self.typical = torch.zeros(QUALITIES)  # running loss per quality, to weigh them alike
-
-    @property
-    def model(self) -> Autoencoder:
-        model = self.module["model"]
-        assert isinstance(model, Autoencoder)  # noqa: S101
-        return model
-
-    def loss(self, x: Tensor, config: TrainConfig) -> tuple[Tensor, dict[str, float]]:
-        model, c = self.model, self.model.config
-        level = torch.arange(QUALITIES, device=x.device).repeat_interleave(len(x) // QUALITIES)
-        v, y_hat = model.quantize(model.encoder(x), level)
-        x_hat = model.decoder(y_hat)[:, :, : c.height, : c.width]
-        noisy = (v + torch.rand_like(v) - 0.5).view(QUALITIES, -1, c.latents)
-        rate = self.module["prior"].rate_est_bits(noisy).sum(2).mean(1) / (c.height * c.width)
-        error = (x_hat - x[:, :, : c.height, : c.width]).square().flatten(1).mean(1) * 65536
-        mse_255 = error.view(QUALITIES, -1).mean(1)
-        lmbda = torch.from_numpy(config.lmbdas()).to(rate)
-        each = lmbda * mse_255 + rate
-        seen = each.detach().cpu()
-        self.typical = torch.where(
-            self.typical > 0, self.typical.lerp(seen, 0.01), seen.clone()
-        )
-        loss = (each / self.typical.to(each)).mean()
-        middle = QUALITIES // 2
-        return loss, {
-            "loss": float(seen.mean()),
-            "bpp": float(rate[middle]),
-            "psnr": 10 * math.log10(65025 / max(float(mse_255[middle]), 1e-9)),
-        }
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
 
 
-def _principal_axes(images: np.ndarray, c: AutoencoderConfig) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean (P,), basis (D, P) and spread (D,) of the padded pixels, from at most 20,000 images."""
-    x = pad_images(images[:: max(1, len(images) // 20_000)], c).flatten(1)
-    mean = x.mean(0)
-    rank = min(c.latents, *x.shape)
-    _, s, v = torch.svd_lowrank(x - mean, q=min(rank + 16, *x.shape), niter=4)
-    basis, spread = torch.zeros(c.latents, x.shape[1]), torch.full((c.latents,), 0.02)
-    basis[:rank] = v[:, :rank].t()
-    spread[:rank] = (s[:rank] / math.sqrt(len(x))).clamp_min(0.02)
-    return mean, basis, spread
+def _split_parameters(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Hidden matrices and kernels for Muon; the linear paths, gains, biases, priors for Adam."""
+    matrices, rest = [], []
+    for name, p in module.named_parameters():
+        hidden = name.endswith(".weight") and p.dim() >= 2 and ".linear." not in name
+        (matrices if hidden else rest).append(p)
+    return matrices, rest
+
+
+# ---------------------------------------------------------------- layer L
+
+
+def train_autoencoder(
+    images: np.ndarray,
+    config: TrainConfig,
+    *,
+    name: str,
+    provenance: Mapping[str, Any],
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    report: Report = lambda step, numbers: None,
+) -> Model:
+    """Train layer L on uint8 images (N, H, W, C); return the model, also when interrupted."""
+    c = AutoencoderConfig.for_shape(*images.shape[1:])
+    training, held_out = _split_images(images, config)
+    torch.manual_seed(config.seed)
+    objective = LatentObjective(training, c, config.lmbdas())
+    run = f"{provenance.get('data_sha256')} {asdict(c)}"
+    trainer = Trainer(objective, config, torch.device(device), run)
+    if resume and checkpoint and checkpoint.exists():
+        trainer.restore(checkpoint)
+    trainer.run(training, checkpoint, report)
+    objective.load_state_dict(trainer.averaged)
+    about = {
+        "package": __version__,
+        "torch": torch.__version__,
+        "steps_done": trainer.step,
+        "recipe": asdict(config),
+        **provenance,
+    }
+    return export_autoencoder(objective.model.cpu().eval(), name, training, held_out, about)
+
+
+def _split_images(images: np.ndarray, config: TrainConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Training and validation images; with fewer than 24, both are the whole set."""
+    held = min(5000, round(len(images) * config.validation))
+    if held < 2:
+        return images, images
+    order = np.random.default_rng(config.seed).permutation(len(images))
+    return images[np.sort(order[held:])], images[np.sort(order[:held])]
+
+
+@torch.no_grad()
+def export_autoencoder(
+    model: Autoencoder,
+    name: str,
+    training: np.ndarray,
+    held_out: np.ndarray,
+    about: Mapping[str, Any],
+) -> Model:
+    """The trained network as a model file's contents, with the guard's floors and test figures.
+
+    ``mse_p999`` (9 values) is the 99.9th percentile of the training images' squared error at each
+    quality, gray levels squared: what the guard measures an image against.
+    """
+    c = model.config
+    layers = model.decoder.arrays()
+    gains = (model.gains() * (1 << LATENT_BITS)).round().to(torch.int32).numpy().astype(np.uint16)
+    exact = ExactDecoder(c, layers)
+    seen = _mean_squared_errors(model, exact, gains, training[: 20 * EVALUATION_IMAGES])
+    unseen = _mean_squared_errors(model, exact, gains, held_out)
+    tensors = {
+        f"{layer}.{kind}": getattr(arrays, kind)
+        for layer, arrays in layers.items()
+        for kind in ("weight", "bias", "shift")
+    }
+    encoder = {k: v.numpy().copy() for k, v in model.encoder.state_dict().items()}
+    encoder["log_step"] = model.log_step.numpy().copy()
+    psnr = 10 * np.log10(65025 / np.maximum(unseen.mean(axis=1), 1e-9))
+    return Model(
+        name,
+        (c.height, c.width, c.channels),
+        {LATENT_DECODER: Part(LATENT_DECODER, c.decoding(), {"gain": gains, **tensors})},
+        encoder,
+        {"width": c.encoder, "mse_p999": [float(v) for v in np.quantile(seen, 0.999, axis=1)]},
+        {**about, "validation_psnr_db": [round(float(v), 3) for v in psnr]},
+    )
+
+
+def _mean_squared_errors(
+    model: Autoencoder, exact: ExactDecoder, gains: np.ndarray, images: np.ndarray
+) -> np.ndarray:
+    """(9, N) squared error per pixel of each image at each quality, through the exact decoder."""
+    errors = np.zeros((QUALITIES, len(images)))
+    steps = torch.exp(-model.log_step)
+    for start in range(0, len(images), EVALUATION_IMAGES):
+        batch = images[start : start + EVALUATION_IMAGES]
+        y = model.encoder(pad_images(batch, model.config))
+        for quality in range(QUALITIES):
+            symbols = torch.floor(y * steps[quality] + 0.5)
+            x_hat = exact(symbols, torch.from_numpy(gains[quality].astype(np.int32))).numpy()
+            difference = (x_hat.astype(np.float32) - batch).reshape(len(batch), -1)
+            errors[quality, start : start + len(batch)] = (difference**2).mean(axis=1)
+    return errors
+
+
+

@@ -2,9 +2,9 @@
 
     x -> Encoder -> y -> (gain of the quality, rounding) -> symbols -> Decoder -> x_hat
 
-The decoder is a sum of two paths: a linear one from the latents to all pixels, which starts as
-PCA, and a convolutional trunk from a dense layer at a quarter of the resolution, upsampled twice
-by pixel shuffle. Images are padded to a multiple of 4 by repeating their edges.
+The decoder is a sum of two paths: a linear one from the latents to all pixels, and a convolutional
+trunk from a dense layer at a quarter of the resolution, upsampled twice by pixel shuffle. Both
+linear paths start at zero: started at PCA, training stays there. Images are padded to a multiple of 4 by repeating their edges.
 """
 
 from __future__ import annotations
@@ -109,14 +109,14 @@ class Encoder(nn.Module):
         pixels = c.padded[0] * c.padded[1] * c.channels
         grid = c.grid[0] * c.grid[1]
         self.linear = nn.Linear(pixels, c.latents)
-        self.spread = nn.Parameter(torch.ones(c.latents))
         self.stem = nn.Conv2d(4 * c.channels, w, 3, padding=1)
         self.fine = _FloatBlock(w)
         self.down = nn.Conv2d(w, 2 * w, 3, stride=2, padding=1)
         self.coarse = _FloatBlock(2 * w)
         self.head = nn.Linear(2 * w * grid, c.latents)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+        nn.init.normal_(self.head.weight, std=1.5 / math.sqrt(self.head.in_features))
 
     def forward(self, x: Tensor) -> Tensor:  # (N, C, H4, W4) -> (N, D)
         y = self.linear(x.flatten(1))
@@ -126,7 +126,7 @@ class Encoder(nn.Module):
             h = self.coarse(self.down(F.relu(h)))
             h = F.relu(h).permute(0, 2, 3, 1).flatten(1)  # channels-last, as it lies in memory
             h = self.head(h)
-        return y + h.float() * self.spread
+        return y + h.float()
 
 
 class _FloatBlock(nn.Module):
@@ -155,6 +155,8 @@ class DecoderTwin(nn.Module):
             weight = torch.randn(shape) * math.sqrt(2 / fan_in)
             if name == "out" or (name[-1] == "b" and len(shape) == 4):
                 weight = weight * 0.05
+            elif name == "linear":
+                weight = torch.zeros(shape)
             kwargs: dict[str, object] = {}
             if name == "linear":
                 kwargs = {**wide, "out_bits": PIXEL_BITS}
@@ -205,6 +207,12 @@ class Autoencoder(nn.Module):
         self.decoder = DecoderTwin(c)
         self.log_step = nn.Parameter(torch.zeros(QUALITIES, c.latents))
         self.log_shrink = nn.Parameter(torch.zeros(QUALITIES, c.latents))
+
+    @torch.no_grad()
+    def scale_latents(self, spread: float) -> None:
+        """Start latents at this spread, in units of 256 gray levels."""
+        self.encoder.head.weight.mul_(spread)
+        self.decoder.layers["dense1"].weight.div_(spread)  # type: ignore[operator]
 
     def gains(self) -> Tensor:
         """(9, D) decoder gains on their integer grid of 1/8 gray level, 1..32767 as integers."""

@@ -1,0 +1,65 @@
+"""What layer L is trained for: rate plus lmbda times distortion, at all nine qualities at once."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from aecodec.nets.autoencoder import QUALITIES, Autoencoder, AutoencoderConfig, pad_images
+from aecodec.nets.rate import FactorizedPrior
+
+
+class LatentObjective(nn.Module):
+    """The autoencoder with its training-only prior.
+
+    The loss of each quality is ``lmbda * mse_255 + bpp``, divided by its own running value so that
+    every quality counts alike. A batch is split evenly over the qualities.
+    """
+
+    typical: Tensor
+    lmbdas: Tensor
+
+    def __init__(self, images: np.ndarray, c: AutoencoderConfig, lmbdas: np.ndarray) -> None:
+        super().__init__()
+        self.model = Autoencoder(c)
+        self.register_buffer("lmbdas", torch.from_numpy(lmbdas).float())
+        self.register_buffer("typical", torch.zeros(QUALITIES))
+        # the uniform step at which a bit buys 1/lmbda of squared error, in an orthonormal basis
+        step = np.sqrt(12 / (2 * math.log(2) * lmbdas)) / 256
+        mean, spread = _mean_and_spread(images, c)
+        with torch.no_grad():
+            self.model.log_step.copy_(torch.from_numpy(np.log(step))[:, None])
+            self.model.scale_latents(spread)
+            self.model.decoder.layers["linear"].bias.copy_(mean)
+        self.prior = FactorizedPrior(spread / torch.exp(self.model.log_step.detach()) + 0.3)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Images float (N, C, H4, W4) -> loss, and the middle quality's bpp and PSNR."""
+        model, c = self.model, self.model.config
+        level = torch.arange(QUALITIES, device=x.device).repeat_interleave(len(x) // QUALITIES)
+        v, y_hat = model.quantize(model.encoder(x), level)
+        x_hat = model.decoder(y_hat)[:, :, : c.height, : c.width]
+        noisy = (v + torch.rand_like(v) - 0.5).view(QUALITIES, -1, c.latents)
+        rate = self.prior.rate_est_bits(noisy).sum(2).mean(1) / (c.height * c.width)
+        error = (x_hat - x[:, :, : c.height, : c.width]).square().flatten(1).mean(1)
+        mse_255 = error.view(QUALITIES, -1).mean(1) * 65536
+        each = self.lmbdas * mse_255 + rate
+        seen = each.detach()
+        self.typical.copy_(torch.where(self.typical > 0, self.typical.lerp(seen, 0.01), seen))
+        middle = QUALITIES // 2
+        shown = torch.stack([seen.mean(), rate.detach()[middle], mse_255.detach()[middle]]).tolist()
+        psnr = 10 * math.log10(65025 / max(shown[2], 1e-9))
+        return (each / self.typical).mean(), {"loss": shown[0], "bpp": shown[1], "psnr": psnr}
+
+
+def _mean_and_spread(images: np.ndarray, c: AutoencoderConfig) -> tuple[Tensor, float]:
+    """Mean image (P,) of the padded pixels and the starting spread of a latent.
+
+    The spread is that of one latent when all share the images' variance evenly.
+    """
+    x = pad_images(images[:: max(1, len(images) // 20_000)], c).flatten(1)
+    variance = float(x.var(0, unbiased=False).sum())
+    return x.mean(0), math.sqrt(max(variance, 0.01) / c.latents)
