@@ -44,13 +44,13 @@ EVALUATION_IMAGES = 1000  # images at once in validation
 class TrainConfig:
     """How a model is trained; ``lmbda`` weighs distortion: loss = lmbda * mse_255 + bpp."""
 
-    steps: int = 20_000
+    steps: int = 18_000
     batch_images: int = 288  # a multiple of the nine qualities
     lr_matrices: float = 0.02  # Muon
     lr: float = 3e-3  # Adam, everything else
     warmup: int = 100
-    lmbda_min: float = 1e-4  # quality 1
-    lmbda_max: float = 5e-3  # quality 9
+    lmbda_min: float = 3e-5  # quality 1
+    lmbda_max: float = 2e-2  # quality 9
     average: float = 0.999  # decay of the averaged weights, which are what is exported
     clip_norm: float = 0.5
     seed: int = 0

@@ -1,0 +1,196 @@
+"""Symbols <-> payload under zstd: one frame per latent (clause 8.2 of formats/aez.md).
+
+zstd's Huffman stage cannot go below one bit per byte, so the symbols of consecutive images share
+a byte in mixed radix wherever the latent's range allows; measured by bench/latent_layout.py.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import zstandard
+
+from aecodec.errors import AezCorruptError
+
+LEVEL = 19
+WINDOW_LOG_MAX = 27  # of whole-image frames; frames of one latent are far smaller
+MAX_PACKED = 8  # symbols in a byte
+Symbols = npt.NDArray[np.int16]
+Bytes = npt.NDArray[np.uint8]
+
+
+def compress_bytes(data: bytes) -> bytes:
+    """One zstd frame without magic, content size or checksum: the container holds all three."""
+    return _compressor().compress(data)
+
+
+def _compressor() -> zstandard.ZstdCompressor:
+    params = zstandard.ZstdCompressionParameters.from_level(
+        LEVEL,
+        write_content_size=False,
+        write_checksum=False,
+        format=zstandard.FORMAT_ZSTD1_MAGICLESS,
+    )
+    return zstandard.ZstdCompressor(compression_params=params)
+
+
+def decompress_bytes(frame: bytes, nbytes: int, where: str) -> bytes:
+    """Exactly ``nbytes`` from one frame. A reader that stops there bounds what a bomb can do."""
+    decompressor = zstandard.ZstdDecompressor(
+        max_window_size=1 << WINDOW_LOG_MAX, format=zstandard.FORMAT_ZSTD1_MAGICLESS
+    )
+    try:
+        with decompressor.stream_reader(frame, read_across_frames=True) as reader:
+            data = reader.read(nbytes + 1)
+            while len(data) <= nbytes and (more := reader.read(nbytes + 1 - len(data))):
+                data += more
+    except zstandard.ZstdError as error:
+        raise AezCorruptError(f"{where}: damaged zstd frame: {error}") from error
+    if len(data) != nbytes:
+        found = "more" if len(data) > nbytes else str(len(data))
+        raise AezCorruptError(f"{where}: frame holds {found} bytes, expected {nbytes}")
+    return data
+
+
+# ---------------------------------------------------------------- symbols
+
+
+def symbols_per_byte(span: int) -> int:
+    """How many symbols of ``span`` values fit in one byte; 0 when one needs two bytes."""
+    count = 0
+    while count < MAX_PACKED and span ** (count + 1) <= 256:
+        count += 1
+    return count
+
+
+def pack_symbols(symbols: Symbols) -> bytes:
+    """Symbols int16 (N, D), N >= 1, to a payload."""
+    table, frames = bytearray(), []
+    compressor = _compressor()
+    for column in symbols.T.astype(np.int32):
+        base = int(column.min())
+        span = int(column.max()) - base + 1
+        packed, frame = _best_frame(column - base, span, compressor)
+        _put_leb128(table, 2 * base if base >= 0 else -2 * base - 1)
+        _put_leb128(table, span - 1)
+        if span > 1:
+            table.append(packed)
+            _put_leb128(table, len(frame))
+            frames.append(frame)
+    head = bytearray()
+    packed_table = compressor.compress(bytes(table))
+    _put_leb128(head, len(table))
+    _put_leb128(head, len(packed_table))
+    return b"".join([bytes(head), packed_table, *frames])
+
+
+def _best_frame(
+    column: npt.NDArray[np.int32], span: int, compressor: zstandard.ZstdCompressor
+) -> tuple[int, bytes]:
+    """The smaller of the fullest packing and one symbol less in a byte."""
+    if span == 1:
+        return 0, b""
+    most = symbols_per_byte(span)
+    choices = [most] if most <= 1 else [most, most - 1]
+    frames = [(k, compressor.compress(_to_bytes(column, span, k))) for k in choices]
+    return min(frames, key=lambda choice: len(choice[1]))
+
+
+def _to_bytes(column: npt.NDArray[np.int32], span: int, packed: int) -> bytes:
+    if packed == 0:
+        return column.astype("<u2").tobytes()
+    padded = np.zeros(-(-len(column) // packed) * packed, np.int32)
+    padded[: len(column)] = column
+    place = span ** np.arange(packed - 1, -1, -1)
+    return (padded.reshape(-1, packed) @ place).astype(np.uint8).tobytes()
+
+
+def unpack_symbols(payload: bytes, image_count: int, latents: int, where: str) -> Symbols:
+    """A payload back to int16 (image_count, latents); AezCorruptError when it is not canonical."""
+    view = _Cursor(payload, where)
+    table_nbytes, packed_nbytes = view.leb128(), view.leb128()
+    if not 2 * latents <= table_nbytes <= 16 * latents:
+        raise AezCorruptError(f"{where}: symbol table of {table_nbytes} bytes for {latents}")
+    raw = decompress_bytes(view.take(packed_nbytes), table_nbytes, f"{where}: symbol table")
+    table = _Cursor(raw, f"{where}: symbol table")
+    symbols = np.empty((latents, image_count), np.int16)
+    for j in range(latents):
+        zigzag, span = table.leb128(), table.leb128() + 1
+        base = zigzag >> 1 if zigzag & 1 == 0 else -(zigzag >> 1) - 1
+        if base < -32768 or base + span - 1 > 32767:
+            raise AezCorruptError(f"{where}: latent {j} spans {base}..{base + span - 1}, not int16")
+        if span == 1:
+            symbols[j] = base
+            continue
+        packed, frame_nbytes = table.byte(), table.leb128()
+        if not min(1, symbols_per_byte(span)) <= packed <= symbols_per_byte(span):
+            raise AezCorruptError(f"{where}: latent {j} packs {packed} symbols of {span} values")
+        size = 2 * image_count if packed == 0 else -(-image_count // packed)
+        frame = view.take(frame_nbytes)
+        data = decompress_bytes(frame, size, f"{where}: latent {j}")
+        symbols[j] = _from_bytes(data, image_count, span, packed, f"{where}: latent {j}") + base
+    table.finish()
+    view.finish()
+    return np.ascontiguousarray(symbols.T)
+
+
+def _from_bytes(
+    data: bytes, image_count: int, span: int, packed: int, where: str
+) -> npt.NDArray[np.int32]:
+    if packed == 0:
+        column = np.frombuffer(data, "<u2").astype(np.int32)
+        if int(column.max()) >= span:
+            raise AezCorruptError(f"{where}: symbol {int(column.max())}, expected below {span}")
+        return column
+    packs: Bytes = np.frombuffer(data, np.uint8)
+    if int(packs.max()) >= span**packed:
+        raise AezCorruptError(f"{where}: byte {int(packs.max())}, expected below {span**packed}")
+    place = span ** np.arange(packed - 1, -1, -1)
+    digits = (np.arange(256)[:, None] // place % span).astype(np.int32)  # (256, packed)
+    column = digits[packs].reshape(-1)
+    if column[image_count:].any():
+        raise AezCorruptError(f"{where}: symbols after the last image are not zero")
+    return column[:image_count]
+
+
+def _put_leb128(out: bytearray, value: int) -> None:
+    while value >= 128:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+
+
+class _Cursor:
+    """Reads forward through bytes; running out, or leaving some over, is corruption."""
+
+    def __init__(self, data: bytes, where: str) -> None:
+        self.data, self.where, self.at = data, where, 0
+
+    def take(self, nbytes: int) -> bytes:
+        if nbytes > len(self.data) - self.at:
+            left = len(self.data) - self.at
+            raise AezCorruptError(f"{self.where}: {nbytes} bytes expected, {left} left")
+        self.at += nbytes
+        return self.data[self.at - nbytes : self.at]
+
+    def byte(self) -> int:
+        return self.take(1)[0]
+
+    def leb128(self) -> int:
+        """Unsigned LEB128 in its shortest form, below 2**32."""
+        value = shift = 0
+        while True:
+            byte = self.byte()
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                break
+            if shift > 28:
+                raise AezCorruptError(f"{self.where}: number longer than 5 bytes")
+        if (byte == 0 and shift > 7) or value >= 1 << 32:
+            raise AezCorruptError(f"{self.where}: number not in its shortest form, or over 32 bits")
+        return value
+
+    def finish(self) -> None:
+        if self.at != len(self.data):
+            raise AezCorruptError(f"{self.where}: {len(self.data) - self.at} bytes left over")
