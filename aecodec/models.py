@@ -163,9 +163,7 @@ def unpack_model(
         own = {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
         parts[name] = Part(name, part_config, own)
     encoder = {
-        k.removeprefix(ENCODER + "."): t
-        for k, t in tensors.items()
-        if k.startswith(ENCODER + ".")
+        k.removeprefix(ENCODER + "."): t for k, t in tensors.items() if k.startswith(ENCODER + ".")
     }
     height, width, channels = config["shape"]
     return Model(

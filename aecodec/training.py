@@ -268,6 +268,3 @@ def _mean_squared_errors(
             difference = (x_hat.astype(np.float32) - batch).reshape(len(batch), -1)
             errors[quality, start : start + len(batch)] = (difference**2).mean(axis=1)
     return errors
-
-
-

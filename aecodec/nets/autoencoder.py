@@ -121,7 +121,9 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # (N, C, H4, W4) -> (N, D)
         y = self.linear(x.flatten(1))
         h = F.pixel_unshuffle(4 * x - 1, 2).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.training and x.device.type == "cpu"):
+        with torch.autocast(
+            "cpu", torch.bfloat16, enabled=self.training and x.device.type == "cpu"
+        ):
             h = self.fine(self.stem(h))
             h = self.coarse(self.down(F.relu(h)))
             h = F.relu(h).permute(0, 2, 3, 1).flatten(1)  # channels-last, as it lies in memory
@@ -171,7 +173,9 @@ class DecoderTwin(nn.Module):
         layer = self.layers
         linear = layer["linear"].floor_through(layer["linear"](y_hat))  # type: ignore[operator]
         h = activation(layer["dense1"](y_hat))
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.training and h.device.type == "cpu"):
+        with torch.autocast(
+            "cpu", torch.bfloat16, enabled=self.training and h.device.type == "cpu"
+        ):
             r = layer["dense2"](h)
             r = r.view(-1, *c.grid, c.coarse).permute(0, 3, 1, 2)
             r = layer["dense2"].floor_through(r)  # type: ignore[operator]
@@ -284,6 +288,6 @@ def prove_decoder(c: AutoencoderConfig, layers: Mapping[str, LayerArrays]) -> No
 
 def pad_images(images: np.ndarray, c: AutoencoderConfig) -> Tensor:
     """uint8 (N, H, W, C) -> float (N, C, H4, W4) in 0..1 (gray / 256), edges repeated."""
-    x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 256
+    x = torch.from_numpy(images.astype(np.float32)).permute(0, 3, 1, 2) / 256
     bottom, right = c.padded[0] - c.height, c.padded[1] - c.width
     return F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x

@@ -1,0 +1,7 @@
+"""``python -m aecodec``."""
+
+import sys
+
+from aecodec.cli import main
+
+sys.exit(main())

@@ -1,0 +1,328 @@
+"""The lazy array over an open ``.aez``: what it says of itself, and any image of it.
+
+Opening and describing a file need the standard library alone; NumPy and torch are imported when
+images are asked for.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import zlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO, Union
+
+from aecodec import container
+from aecodec.errors import AezCorruptError, AezLimitError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import numpy as np
+    import numpy.typing as npt
+    from typing_extensions import Self
+
+    from aecodec.codec import Codec, OpenChunk
+    from aecodec.models import Model
+
+Source = Union[str, "os.PathLike[str]", bytes, BinaryIO]
+
+META, NAME, MODL = "META", "NAME", "MODL"
+MODE_NAMES = {
+    container.MODE_STORED: "stored",
+    container.MODE_ZSTD: "zstd",
+    container.MODE_LATENTS_ZSTD: "latents",
+}
+MAX_DECODED_NBYTES = 16 << 30
+MAX_MODEL_NBYTES = 256 << 20
+MAX_TEXT_NBYTES = 64 << 20
+QUALITY_UNIT = 256  # as in quantizer.py, which needs NumPy
+
+
+class Archive:
+    """An open ``.aez`` as a read-only array of images, uint8 (N, H, W) or (N, H, W, C).
+
+    Indexing reads and decodes only the chunks it touches. ``model`` is needed only when the file's
+    parts are neither embedded nor found among the installed models; ``codec`` is one loaded before.
+    A file raises nothing but ``AezError``.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        model: Model | str | os.PathLike[str] | None = None,
+        codec: Codec | None = None,
+        device: str = "cpu",
+        max_decoded_nbytes: int = MAX_DECODED_NBYTES,
+        max_model_nbytes: int = MAX_MODEL_NBYTES,
+    ) -> None:
+        self._file, self.name, self._owned = _open_source(source)
+        self._wanted_model, self._codec, self._device = model, codec, device
+        self._max_decoded_nbytes, self._max_model_nbytes = max_decoded_nbytes, max_model_nbytes
+        self._last: tuple[int, OpenChunk] | None = None
+        try:
+            self.reader = container.Reader(self._file, self.name)
+            self.metadata = self._read_metadata()
+        except BaseException:
+            self.close()
+            raise
+
+    # ------------------------------------------------------------ what it says
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C)."""
+        header = self.reader.header
+        return header.height, header.width, header.channels
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, H, W), or (N, H, W, C) when the images came with a channel axis."""
+        full = (self.reader.image_count, *self.image_shape)
+        return full if self.has_channel_axis else full[:3]
+
+    @property
+    def has_channel_axis(self) -> bool:
+        return bool(self.metadata.get("has_channel_axis", True)) or self.image_shape[2] > 1
+
+    def __len__(self) -> int:
+        return self.reader.image_count
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """File names of the images, when they came from a folder."""
+        data = self._section(NAME, MAX_TEXT_NBYTES, compressed=True)
+        if data is None:
+            return None
+        names = _parse_json(data, f"{self.name}: section {NAME}")
+        if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+            raise AezCorruptError(f"{self.name}: section {NAME} is not a list of texts")
+        if len(names) != len(self):
+            raise AezCorruptError(f"{self.name}: {len(names)} names, expected {len(self)}")
+        return tuple(names)
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Facts of the file, all plain values; chunk heads are read, payloads are not."""
+        reader, header = self.reader, self.reader.header
+        images_by_mode: dict[str, int] = {}
+        payload_nbytes = error_max = error_sum = 0
+        for i in range(reader.chunk_count):
+            head = reader.read_chunk_head(i)
+            payload_nbytes += head.payload_nbytes
+            error_max = max(error_max, head.max_error)
+            error_sum += head.sum_squared_error
+            for index, length in head.runs:
+                label = mode_label(head.modes[index].mode, head.modes[index].parameter)
+                images_by_mode[label] = images_by_mode.get(label, 0) + length
+        count = reader.image_count
+        samples = count * math.prod(self.image_shape)
+        pixels = count * header.height * header.width
+        psnr = 10 * math.log10(65025 * samples / error_sum) if error_sum else None
+        embedded = any(entry.kind == MODL for entry in reader.sections)
+        return {
+            "version": f"{header.version_major}.{header.version_minor}",
+            "images": count,
+            "height": header.height,
+            "width": header.width,
+            "channels": header.channels,
+            "chunks": reader.chunk_count,
+            "chunk_images": header.chunk_images,
+            "quality": header.target_value / QUALITY_UNIT
+            if header.target_kind == container.TARGET_QUALITY
+            else None,
+            "model": reader.model_name or None,
+            "parts": {part.name: part.fingerprint.hex() for part in reader.parts},
+            "model_embedded": embedded,
+            "file_nbytes": reader.file_nbytes,
+            "payload_nbytes": payload_nbytes,
+            "raw_nbytes": samples,
+            "bpp": 8 * reader.file_nbytes / pixels if pixels else None,
+            "max_error": error_max,
+            "psnr_db": psnr,
+            "images_by_mode": images_by_mode,
+            "source": self.metadata.get("source"),
+        }
+
+    def _read_metadata(self) -> dict[str, Any]:
+        data = self._section(META, MAX_TEXT_NBYTES, compressed=False)
+        if data is None:
+            return {}
+        metadata = _parse_json(data, f"{self.name}: section {META}")
+        if not isinstance(metadata, dict):
+            raise AezCorruptError(f"{self.name}: section {META} is not a JSON object")
+        return metadata
+
+    def _section(self, kind: str, limit: int, *, compressed: bool) -> bytes | None:
+        found = [entry for entry in self.reader.sections if entry.kind == kind]
+        if not found:
+            return None
+        if len(found) > 1:
+            raise AezCorruptError(f"{self.name}: {len(found)} sections {kind}, expected one")
+        data = self.reader.read_section(found[0])
+        return _inflate(data, limit, f"{self.name}: section {kind}") if compressed else data
+
+    # ------------------------------------------------------------ images
+
+    def __getitem__(self, key: int | slice) -> npt.NDArray[np.uint8]:
+        """One image (H, W[, C]) for an int, (n, H, W[, C]) for a slice."""
+        import numpy as np
+
+        if isinstance(key, slice):
+            return self._squeeze(self._take(np.arange(len(self))[key]))
+        index = key.__index__()
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"image {index}, the file holds {len(self)}")
+        return self._squeeze(self._take(np.array([index % len(self)])))[0]  # type: ignore[no-any-return]
+
+    def __iter__(self) -> Iterator[npt.NDArray[np.uint8]]:
+        for batch in self.batches():
+            yield from self._squeeze(batch)
+
+    def batches(self) -> Iterator[npt.NDArray[np.uint8]]:
+        """Chunk by chunk, uint8 (n, H, W, C), each checked against its hash of the pixels."""
+        for i in range(self.reader.chunk_count):
+            yield self._the_codec().decode_chunk(
+                self.reader.read_chunk(i), self.image_shape, self._where(i)
+            )
+
+    def _take(self, indices: npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
+        import numpy as np
+
+        nbytes = len(indices) * math.prod(self.image_shape)
+        if nbytes > self._max_decoded_nbytes:
+            raise AezLimitError(
+                f"{self.name}: {nbytes} bytes of images, the limit is {self._max_decoded_nbytes}"
+            )
+        out = np.empty((len(indices), *self.image_shape), np.uint8)
+        chunk_of = indices // self.reader.header.chunk_images
+        for i in np.unique(chunk_of):
+            here = chunk_of == i
+            within = indices[here] - i * self.reader.header.chunk_images
+            out[here] = self._open_chunk(int(i)).take(within)
+        return out
+
+    def _open_chunk(self, i: int) -> OpenChunk:
+        """Chunk i, the last one kept: neighbours are usually asked for together."""
+        if self._last is None or self._last[0] != i:
+            chunk = self.reader.read_chunk(i)
+            opened = self._the_codec().open_chunk(chunk, self.image_shape, self._where(i))
+            self._last = (i, opened)
+        return self._last[1]
+
+    def _where(self, i: int) -> str:
+        return f"{self.name}: chunk {i}"
+
+    def _squeeze(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        return images if self.has_channel_axis else images[..., 0]
+
+    def _the_codec(self) -> Codec:
+        if self._codec is None:
+            from aecodec.codec import Codec
+
+            self._codec = Codec(self._find_model(), self._device)
+        elif self._codec.model is not None:
+            self._check_parts(self._codec.model)
+        return self._codec
+
+    def _find_model(self) -> Model | None:
+        from aecodec import models
+
+        wanted = {part.name: part.fingerprint for part in self.reader.parts}
+        if not wanted:
+            return None
+        where = f"{self.name}: embedded model"
+        embedded = self._section(MODL, self._max_model_nbytes, compressed=True)
+        if embedded is not None:
+            try:
+                model = models.unpack_model(embedded, where)
+            except models.ModelCorruptError as error:
+                raise AezCorruptError(str(error)) from error
+            if model.fingerprints() != wanted:
+                raise AezCorruptError(f"{where} is not the one that the file names")
+        elif self._wanted_model is not None:
+            given = self._wanted_model
+            model = given if isinstance(given, models.Model) else models.load_model(given)
+            self._check_parts(model)
+        else:
+            model = models.find_parts(
+                wanted, models.installed_models(), self.reader.model_name or "?"
+            )
+        if model.shape != self.image_shape:
+            raise AezCorruptError(
+                f"{self.name}: images are {self.image_shape}, its model is for {model.shape}"
+            )
+        return model
+
+    def _check_parts(self, model: Model) -> None:
+        from aecodec.errors import ModelMismatchError
+
+        have = model.fingerprints()
+        for part in self.reader.parts:
+            if have.get(part.name) != part.fingerprint:
+                found = have[part.name].hex()[:16] if part.name in have else "none"
+                raise ModelMismatchError(
+                    f"{self.name}: part {part.name} of model {self.reader.model_name!r} has "
+                    f"fingerprint {part.fingerprint.hex()[:16]}, model {model.name!r} has {found}"
+                )
+
+    # ------------------------------------------------------------ life
+
+    def close(self) -> None:
+        if self._owned:
+            self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Archive {self.name!r} {self.shape}>"
+
+
+def _open_source(source: Source) -> tuple[BinaryIO, str, bool]:
+    """(file, name for messages, whether closing is ours)."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return io.BytesIO(source), "bytes", True
+    if isinstance(source, str | os.PathLike):
+        return open(source, "rb"), os.fspath(source), True
+    if not source.seekable():  # a pipe: the index is at its end
+        return io.BytesIO(source.read()), str(getattr(source, "name", "stream")), True
+    return source, str(getattr(source, "name", "stream")), False
+
+
+def mode_label(mode: int, parameter: int) -> str:
+    """How a sub-payload's mode is called in ``info``: "latents q5", "zstd", "stored"."""
+    name = MODE_NAMES.get(mode, f"mode {mode}")
+    return f"{name} q{parameter / QUALITY_UNIT:g}" if name == "latents" else name
+
+
+def _inflate(data: bytes, limit: int, where: str) -> bytes:
+    """zlib, never more than ``limit`` bytes of it."""
+    inflater = zlib.decompressobj()
+    try:
+        out = inflater.decompress(data, limit + 1)
+    except zlib.error as error:
+        raise AezCorruptError(f"{where}: damaged zlib data: {error}") from error
+    if len(out) > limit:
+        raise AezLimitError(f"{where}: over {limit} bytes, which is the limit")
+    if not inflater.eof or inflater.unused_data:
+        raise AezCorruptError(f"{where}: zlib data cut, or followed by other bytes")
+    return out
+
+
+def _parse_json(data: bytes, where: str) -> Any:  # noqa: ANN401  # checked by the callers
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise AezCorruptError(f"{where}: not JSON: {error}") from error

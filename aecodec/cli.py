@@ -1,0 +1,371 @@
+"""The command line. Each command imports what it needs inside itself, so ``info`` starts bare."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aecodec._version import __version__
+from aecodec.errors import (
+    AezCorruptError,
+    AezError,
+    AezLimitError,
+    AezUnsupportedError,
+    ModelCorruptError,
+    ModelMismatchError,
+    ModelMissingError,
+)
+
+if TYPE_CHECKING:
+    from aecodec.transfer import Summary
+
+EXIT_IO, EXIT_USAGE, EXIT_CORRUPT, EXIT_UNSUPPORTED, EXIT_MODEL = 1, 2, 3, 4, 5
+STDIO = "-"
+DESCRIPTION = "Pack sets of small, alike 8-bit images into one .aez file, and back."
+EPILOG = """\
+examples:
+  aecodec compress t10k-images-idx3-ubyte.gz            # -> t10k-images-idx3-ubyte.gz.aez
+  aecodec compress digits/ -o digits.aez --quality 7    # a folder of pictures
+  aecodec decompress digits.aez -o digits.npy --images 100:200
+  aecodec train glyphs.npy -o glyphs.safetensors
+  aecodec info digits.aez --json
+
+exit status: 0 done, 1 input or output failed, 2 wrong usage or not an image set,
+3 not an .aez or a damaged one, 4 too new or over a limit, 5 a model is missing, wrong or damaged
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    arguments = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return int(arguments.run(arguments) or 0)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except BrokenPipeError:
+        sys.stderr.close()  # nobody reads on; Python would complain while flushing
+        return EXIT_IO
+    except AezError as error:
+        return _fail(str(error), _status(error))
+    except OSError as error:
+        return _fail(_os_error_text(error), EXIT_IO)
+    except (ValueError, ImportError) as error:
+        return _fail(str(error), EXIT_USAGE)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _status(error: AezError) -> int:
+    if isinstance(error, AezCorruptError):
+        return EXIT_CORRUPT
+    if isinstance(error, AezUnsupportedError | AezLimitError):
+        return EXIT_UNSUPPORTED
+    if isinstance(error, ModelMismatchError | ModelMissingError | ModelCorruptError):
+        return EXIT_MODEL
+    return EXIT_USAGE
+
+
+def _os_error_text(error: OSError) -> str:
+    if error.errno == errno.EEXIST and error.filename:
+        return f"{error.filename} exists; -f replaces it"
+    if error.errno and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"aecodec: {message}", file=sys.stderr)
+    return status
+
+
+# ---------------------------------------------------------------- options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "aecodec",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"aecodec {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], int | None], text: str) -> Any:  # noqa: ANN401
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        sub.set_defaults(run=run)
+        return sub
+
+    inputs = "IDX (gzipped or not), .npy, .npz, a folder of pictures, or - for standard input"
+    sub = command("compress", _compress, "pack an image set into an .aez")
+    sub.add_argument("input", metavar="IN", help=inputs)
+    sub.add_argument("-o", "--output", metavar="OUT.aez", help="default: IN.aez; - is stdout")
+    sub.add_argument(
+        "--model", metavar="NAME|FILE", help="default: the best installed one; none: zstd alone"
+    )
+    sub.add_argument(
+        "--quality", type=float, default=5.0, metavar="Q", help="1 to 9, fractions allowed (5)"
+    )
+    sub.add_argument("--coder", choices=["zstd"], default="zstd", help="what packs the latents")
+    sub.add_argument("--chunk", type=int, metavar="N", help="images per chunk (16384, or 16 MiB)")
+    sub.add_argument("--embed-model", action="store_true", help="make the file self-contained")
+    _common(sub, force=True)
+
+    sub = command("decompress", _decompress, "unpack an .aez, whole or a range of it")
+    sub.add_argument("input", metavar="IN.aez", help="- for standard input")
+    sub.add_argument("-o", "--output", metavar="OUT", help="default: IN without .aez; - is stdout")
+    sub.add_argument("--to", choices=["idx", "idx.gz", "npy", "npz", "folder"], help="kind of OUT")
+    sub.add_argument("--images", metavar="A:B", help="only images A to B-1")
+    sub.add_argument("--model", metavar="NAME|FILE", help="where the file's model is")
+    _common(sub, force=True)
+
+    sub = command("info", _info, "tell what an .aez holds")
+    sub.add_argument("input", metavar="IN.aez")
+    sub.add_argument("--json", action="store_true", help="one JSON object on standard output")
+
+    sub = command("verify", _verify, "check every checksum of an .aez")
+    sub.add_argument("input", metavar="IN.aez")
+    sub.add_argument("--full", action="store_true", help="decode everything too, compare hashes")
+    sub.add_argument("--model", metavar="NAME|FILE", help="where the file's model is")
+    _common(sub)
+
+    _add_train(command("train", _train, "train a model on an image set"), inputs)
+
+    sub = command("models", _models, "list the models on this machine")
+    sub.add_argument("--json", action="store_true", help="a JSON list on standard output")
+
+    sub = command("demo", _demo, "compress real images with a bundled model, show a table")
+    sub.add_argument("-o", "--output", metavar="PNG", default="aecodec-demo.png")
+    sub.add_argument("--quality", type=float, default=5.0, metavar="Q")
+    return parser
+
+
+def _common(sub: Any, *, force: bool = False) -> None:  # noqa: ANN401
+    if force:
+        sub.add_argument("-f", "--force", action="store_true", help="replace an existing output")
+    loud = sub.add_mutually_exclusive_group()
+    loud.add_argument("-q", "--quiet", action="store_true", help="errors only")
+    loud.add_argument("-v", "--verbose", action="store_true", help="say more")
+    sub.add_argument("--json", action="store_true", help="one JSON object on standard output")
+
+
+def _add_train(sub: Any, inputs: str) -> None:  # noqa: ANN401
+    sub.add_argument("input", metavar="IN", help=inputs)
+    sub.add_argument("-o", "--output", metavar="MODEL", required=True, help="a .safetensors file")
+    sub.add_argument("--name", help="what files call the model (default: MODEL's name)")
+    sub.add_argument("--steps", type=int, help="optimizer steps (18000)")
+    sub.add_argument("--batch", type=int, help="images a step, a multiple of nine (288)")
+    sub.add_argument("--seed", type=int, help="of weights, batches and noise (0)")
+    sub.add_argument("--validation", type=float, help="share of images held out (1/12, <= 5000)")
+    sub.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
+    sub.add_argument("--resume", action="store_true", help="continue from MODEL.ckpt")
+    _common(sub, force=True)
+
+
+# ---------------------------------------------------------------- commands
+
+
+def _compress(a: argparse.Namespace) -> int:
+    from aecodec.transfer import compress
+
+    source = _standard_input() if a.input == STDIO else a.input
+    output = a.output or (STDIO if a.input == STDIO else f"{a.input.rstrip(os.sep)}.aez")
+    to_stdout = output == STDIO
+    if a.chunk is not None and a.chunk < 1:
+        raise ValueError(f"--chunk: expected 1 or more, got {a.chunk}")
+    with _progress(a, "compress") as progress:
+        summary = compress(
+            source,
+            _standard_output() if to_stdout else output,
+            model=a.model,
+            quality=a.quality,
+            chunk_images=a.chunk,
+            embed_model=a.embed_model,
+            force=a.force,
+            progress=progress,
+        )
+    facts = {"output": None if to_stdout else output, **vars(summary)}
+    if a.json and not to_stdout:
+        print(json.dumps(facts))
+    elif not a.quiet:
+        print(_summary_text(output, summary, verbose=a.verbose), file=sys.stderr)
+    return 0
+
+
+def _summary_text(output: str, s: Summary, *, verbose: bool) -> str:
+    if not s.images:
+        return f"{output}: no images, {s.nbytes} bytes"
+    text = (
+        f"{output}: {s.images:,} images, {s.raw_nbytes:,} -> {s.nbytes:,} bytes "
+        f"({s.bpp:.4f} bpp, {s.psnr_db:.2f} dB), model {s.model}"
+    )
+    if verbose or len(s.images_by_mode) > 1:
+        modes = ", ".join(f"{count:,} {mode}" for mode, count in s.images_by_mode.items())
+        text += f"\n  images by mode: {modes}; max error {s.max_error}"
+    return text
+
+
+def _decompress(a: argparse.Namespace) -> int:
+    from aecodec.archive import Archive
+    from aecodec.transfer import decompress, default_kind, default_output
+
+    source = _standard_input().read() if a.input == STDIO else a.input
+    with Archive(source) as archive:
+        kind = a.to or default_kind(archive)
+    output = a.output or (STDIO if a.input == STDIO else str(default_output(a.input, kind)))
+    if a.to is None and a.output and a.output != STDIO:
+        kind = _kind_by_name(output) or kind
+    with _progress(a, "decompress") as progress:
+        count = decompress(
+            source,
+            _standard_output() if output == STDIO else output,
+            kind="npy" if output == STDIO and kind == "folder" else kind,
+            images=_range(a.images),
+            model=a.model,
+            force=a.force,
+            progress=progress,
+        )
+    if a.json and output != STDIO:
+        print(json.dumps({"output": output, "kind": kind, "images": count}))
+    elif not a.quiet and output != STDIO:
+        print(f"{output}: {count:,} images as {kind}", file=sys.stderr)
+    return 0
+
+
+def _kind_by_name(output: str) -> str | None:
+    """The kind that an output's suffix asks for, if any."""
+    if output.endswith((".npy", ".npz")):
+        return output[-3:]
+    if output.endswith(".gz"):
+        return "idx.gz"
+    return "idx" if output.endswith(("-ubyte", ".idx")) else None
+
+
+def _range(text: str | None) -> slice:
+    if text is None:
+        return slice(None)
+    first, colon, last = text.partition(":")
+    try:
+        return (
+            slice(int(first) if first else None, int(last) if last else None) if colon else _bad()
+        )
+    except ValueError:
+        raise ValueError(f"--images: expected A:B, got {text!r}") from None
+
+
+def _bad() -> slice:
+    raise ValueError
+
+
+def _info(a: argparse.Namespace) -> int:
+    from aecodec.archive import Archive
+
+    with Archive(a.input) as archive:
+        info = archive.info
+    if a.json:
+        print(json.dumps(info))
+        return 0
+    modes = ", ".join(f"{count:,} {mode}" for mode, count in info["images_by_mode"].items())
+    bpp = "-" if info["bpp"] is None else f"{info['bpp']:.4f}"
+    psnr = "lossless" if info["psnr_db"] is None else f"{info['psnr_db']:.2f} dB"
+    print(f"{a.input}: .aez version {info['version']}")
+    print(f"images      {info['images']:,} of {info['height']}x{info['width']}x{info['channels']}")
+    print(f"size        {info['file_nbytes']:,} bytes, {bpp} bpp, raw {info['raw_nbytes']:,}")
+    print(f"error       {psnr}, max error {info['max_error']}")
+    print(f"modes       {modes or 'no images'}")
+    print(f"chunks      {info['chunks']:,} of {info['chunk_images']:,} images")
+    if info["model"]:
+        print(f"model       {info['model']}{', embedded' if info['model_embedded'] else ''}")
+    for name, fingerprint in info["parts"].items():
+        print(f"part        {name} {fingerprint}")
+    return 0
+
+
+def _verify(a: argparse.Namespace) -> int:
+    from aecodec.transfer import verify
+
+    with _progress(a, "verify") as progress:
+        count = verify(a.input, full=a.full, model=a.model, progress=progress)
+    if a.json:
+        print(json.dumps({"input": a.input, "images": count, "full": a.full, "ok": True}))
+    elif not a.quiet:
+        checked = "checksums and pixel hashes" if a.full else "checksums"
+        print(f"{a.input}: {count:,} images, {checked} right")
+    return 0
+
+
+def _train(a: argparse.Namespace) -> int:
+    from aecodec.fitting import fit_model
+
+    return fit_model(a)
+
+
+def _models(a: argparse.Namespace) -> int:
+    from aecodec.models import installed_models, shape_text
+
+    rows = [
+        {
+            "name": model.name,
+            "shape": list(model.shape),
+            "parts": {name: digest.hex() for name, digest in model.fingerprints().items()},
+            "decoder_nbytes": sum(part.nbytes for part in model.parts.values()),
+            "training": dict(model.training),
+        }
+        for model in installed_models()
+    ]
+    if a.json:
+        print(json.dumps(rows))
+        return 0
+    for row in rows:
+        parts = ", ".join(f"{name} {digest[:16]}" for name, digest in row["parts"].items())  # type: ignore[attr-defined]
+        shape = shape_text(tuple(row["shape"]))  # type: ignore[arg-type]
+        print(f"{row['name']:12} {shape:10} {row['decoder_nbytes']:>9,} bytes  {parts}")
+    return 0
+
+
+def _demo(a: argparse.Namespace) -> int:
+    from aecodec.demo import run_demo
+
+    print("\n".join(run_demo(a.quality, Path(a.output))[0]))
+    return 0
+
+
+# ---------------------------------------------------------------- the terminal
+
+
+def _standard_input() -> Any:  # noqa: ANN401
+    if sys.stdin.isatty():
+        raise ValueError("standard input is a terminal: name a file, or pipe one in")
+    return sys.stdin.buffer
+
+
+def _standard_output() -> Any:  # noqa: ANN401
+    if sys.stdout.isatty():
+        raise ValueError("standard output is a terminal: name an output with -o, or redirect it")
+    return sys.stdout.buffer
+
+
+@contextlib.contextmanager
+def _progress(a: argparse.Namespace, verb: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error, when that is a terminal and --quiet is not given."""
+    from tqdm import tqdm
+
+    off = a.quiet or not sys.stderr.isatty()
+    with tqdm(desc=verb, unit=" images", disable=off, leave=False, delay=1) as bar:
+
+        def update(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield update

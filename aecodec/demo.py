@@ -1,0 +1,148 @@
+"""``aecodec demo``: the packaged images through every codec at hand, one table, one picture."""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aecodec import metrics
+from aecodec.codec import Codec
+from aecodec.entropy.zstd import compress_bytes
+from aecodec.models import BUNDLED, load_model
+from aecodec.pca import code_pca, fit_pca
+from aecodec.transfer import decode, encode
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+Images = npt.NDArray[np.uint8]
+SAMPLE = BUNDLED / "fashion-sample.npz"
+MODEL = "fashion"
+PICTURE_IMAGES = 16
+ENLARGE = 3
+
+
+@dataclass(frozen=True)
+class Row:
+    """One codec on the sample; psnr_db is inf when lossless, images_per_s None when not timed."""
+
+    name: str
+    nbytes: int
+    psnr_db: float
+    images_per_s: float | None
+
+
+def load_sample() -> Images:
+    """The packaged Fashion-MNIST test images, uint8 (N, 28, 28)."""
+    with np.load(SAMPLE) as file:
+        images: Images = file["images"]
+    return images
+
+
+def run_demo(quality: float, picture: Path | None) -> tuple[list[str], list[Row]]:
+    """Code the sample; return the lines to print and the rows. Writes ``picture`` if Pillow is here."""
+    images = load_sample()
+    codec = Codec(load_model(MODEL))
+    decode(encode(images[:64], codec=codec, quality=quality), codec=codec)  # build, warm up
+    start = time.perf_counter()
+    blob = encode(images, codec=codec, quality=quality)
+    encode_s = time.perf_counter() - start
+    start = time.perf_counter()
+    decoded = decode(blob, codec=codec)
+    decode_s = time.perf_counter() - start
+    again = decode(blob, codec=codec)
+    if not np.array_equal(decoded, again):
+        raise RuntimeError("two decodings of the same file differ: this machine cannot be trusted")
+    pillow = _pillow()
+    rows = [
+        Row("raw", images.nbytes, math.inf, None),
+        _timed("zstd -19, one stream", images, lambda: len(compress_bytes(images.tobytes()))),
+    ]
+    if pillow is not None:
+        rows.append(_timed("PNG, a file each", images, lambda: _png_nbytes(pillow, images)))
+    rows.append(_pca_row(images, len(blob)))
+    psnr = _psnr(images, decoded)
+    rows.append(Row(f"aecodec -q {quality:g}, encoding", len(blob), psnr, len(images) / encode_s))
+    rows.append(Row(f"aecodec -q {quality:g}, decoding", len(blob), psnr, len(images) / decode_s))
+    lines = [
+        f"{len(images)} Fashion-MNIST test images, 28x28, model {MODEL}",
+        *_table(rows, images),
+    ]
+    part = codec.model.parts["latent_decoder"].nbytes if codec.model else 0
+    lines.append(f"The decoder ({part:,} bytes, installed with aecodec) is not counted.")
+    lines.append("PCA is fitted on these very images, and its basis is not counted.")
+    if picture is not None:
+        if pillow is None:
+            lines.append("No picture: it needs Pillow (pip install 'aecodec[png]').")
+        else:
+            _sheet(pillow, images, decoded).save(picture)
+            lines.append(f"Originals over reconstructions: {picture}")
+    return lines, rows
+
+
+def _timed(name: str, images: Images, run: Any) -> Row:  # noqa: ANN401  # () -> int
+    start = time.perf_counter()
+    nbytes = int(run())
+    return Row(name, nbytes, math.inf, len(images) / (time.perf_counter() - start))
+
+
+def _psnr(images: Images, decoded: Images) -> float:
+    x, x_hat = images[..., None], decoded[..., None]
+    return metrics.psnr_db(int(metrics.squared_error(x, x_hat).sum()), images.size)
+
+
+def _pca_row(images: Images, budget: int) -> Row:
+    """The best PCA that takes no more bytes than ``budget``."""
+    basis = fit_pca(images, 64)
+    best: Row | None = None
+    for components in (4, 8, 12, 16, 24, 32, 48, 64):
+        for step in (64, 96, 128, 192, 256, 384, 512):
+            nbytes, decoded = code_pca(images, basis, components, step)
+            psnr = _psnr(images, decoded)
+            if nbytes <= budget and (best is None or psnr > best.psnr_db):
+                best = Row(f"PCA, {components} components", nbytes, psnr, None)
+    return best or Row("PCA: none so small", 0, math.nan, None)
+
+
+def _table(rows: list[Row], images: Images) -> list[str]:
+    lines = [f"{'codec':28}{'bytes/image':>12}{'bpp':>8}{'PSNR dB':>10}{'images/s':>11}"]
+    for row in rows:
+        each = row.nbytes / len(images)
+        psnr = "lossless" if math.isinf(row.psnr_db) else f"{row.psnr_db:.2f}"
+        speed = "" if row.images_per_s is None else f"{row.images_per_s:,.0f}"
+        bpp = 8 * row.nbytes / images.size
+        lines.append(f"{row.name:28}{each:12.1f}{bpp:8.3f}{psnr:>10}{speed:>11}")
+    return lines
+
+
+def _pillow() -> ModuleType | None:
+    try:
+        from PIL import Image
+    except ImportError:
+        return None
+    return Image
+
+
+def _png_nbytes(pillow: ModuleType, images: Images) -> int:
+    total = 0
+    for image in images:
+        out = io.BytesIO()
+        pillow.fromarray(image).save(out, "PNG", optimize=True)
+        total += out.tell()
+    return total
+
+
+def _sheet(pillow: ModuleType, images: Images, decoded: Images) -> Any:  # noqa: ANN401
+    """Originals over reconstructions, enlarged, with a gap between the rows."""
+    top = np.concatenate(list(images[:PICTURE_IMAGES]), axis=1)
+    bottom = np.concatenate(list(decoded[:PICTURE_IMAGES]), axis=1)
+    gap = np.full((4, top.shape[1]), 128, np.uint8)
+    sheet = np.concatenate([top, gap, bottom])
+    return pillow.fromarray(sheet.repeat(ENLARGE, axis=0).repeat(ENLARGE, axis=1))
