@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, Union
 
 from aecodec import container
-from aecodec.errors import AezCorruptError, AezLimitError
+from aecodec.errors import AezCorruptError, AezLimitError, ModelCorruptError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -239,7 +239,7 @@ class Archive:
         if embedded is not None:
             try:
                 model = models.unpack_model(embedded, where)
-            except models.ModelCorruptError as error:
+            except ModelCorruptError as error:
                 raise AezCorruptError(str(error)) from error
             if model.fingerprints() != wanted:
                 raise AezCorruptError(f"{where} is not the one that the file names")

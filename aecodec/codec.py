@@ -95,7 +95,7 @@ class Codec:
     def decode_chunk(self, chunk: Chunk, shape: tuple[int, int, int], where: str) -> Images:
         """All images of a chunk, (n, H, W, C), checked against the chunk's hash of its pixels."""
         images = self.open_chunk(chunk, shape, where).take(np.arange(chunk.image_count))
-        digest = hashlib.sha256(images).digest()
+        digest = hashlib.sha256(images.data).digest()
         if digest != chunk.pixels_sha256:
             raise AezCorruptError(
                 f"{where}: decoded pixels have sha256 {digest.hex()}, "
@@ -204,7 +204,7 @@ def _assemble(
         assignment,
         int(metrics.max_error(images, x_hat).max()),
         int(metrics.squared_error(images, x_hat).sum()),
-        hashlib.sha256(np.ascontiguousarray(x_hat)).digest(),
+        hashlib.sha256(np.ascontiguousarray(x_hat).data).digest(),
     )
 
 

@@ -7,6 +7,7 @@ provenance, the guard's floors) is JSON in the file's metadata.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -253,10 +254,8 @@ def model_paths() -> Iterator[Path]:
 def installed_models() -> Iterator[Model]:
     """Every readable model on this machine; damaged ones are left to whoever names them."""
     for path in model_paths():
-        try:
+        with contextlib.suppress(ModelCorruptError, AezLimitError, OSError):
             yield load_model(path)
-        except (ModelCorruptError, AezLimitError, OSError):
-            continue
 
 
 def find_parts(wanted: Mapping[str, bytes], models: Iterable[Model], model_name: str) -> Model:

@@ -44,4 +44,5 @@ def _orthogonalize(matrix: Tensor) -> Tensor:
     for _ in range(5):
         gram = x @ x.t()
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x.t() if tall else x).float()
+    orthogonal: Tensor = (x.t() if tall else x).float()
+    return orthogonal

@@ -22,7 +22,9 @@ def gains_at(table: npt.NDArray[np.uint16], stored_quality: int) -> npt.NDArray[
     row, fraction = divmod(stored_quality - QUALITY_UNIT * QUALITY_MIN, QUALITY_UNIT)
     low = table[row].astype(np.int32)
     high = table[min(row + 1, len(table) - 1)].astype(np.int32)
-    return (low * (QUALITY_UNIT - fraction) + high * fraction + QUALITY_UNIT // 2) >> 8
+    mixed = low * (QUALITY_UNIT - fraction) + high * fraction
+    gains: npt.NDArray[np.int32] = (mixed + QUALITY_UNIT // 2) >> 8
+    return gains
 
 
 def interpolate(table: npt.NDArray[np.float32], stored_quality: int) -> npt.NDArray[np.float32]:
@@ -35,5 +37,6 @@ def interpolate(table: npt.NDArray[np.float32], stored_quality: int) -> npt.NDAr
 
 def in_range(scaled: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     """Which rows of scaled latents (N, D) round to storable symbols; NaN counts as out of range."""
-    ok: npt.NDArray[np.bool_] = (np.abs(scaled) < SYMBOL_MAX).all(axis=1)
+    inside: npt.NDArray[np.bool_] = np.abs(scaled) < SYMBOL_MAX
+    ok: npt.NDArray[np.bool_] = np.all(inside, axis=1)
     return ok

@@ -165,7 +165,8 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _split_parameters(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """Hidden matrices and kernels for Muon; the linear paths, gains, biases, priors for Adam."""
-    matrices, rest = [], []
+    matrices: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for name, p in module.named_parameters():
         hidden = name.endswith(".weight") and p.dim() >= 2 and ".linear." not in name
         (matrices if hidden else rest).append(p)

@@ -319,7 +319,8 @@ def _cost(model: models.Model, sample: Images, quality: float) -> float:
     low, high = float(recipe.get("lmbda_min", 3e-5)), float(recipe.get("lmbda_max", 2e-2))
     lmbda = low * (high / low) ** ((quality - 1) / 8)
     mse = chunk.sum_squared_error / sample.size
-    return bits_per_pixel(nbytes, (*sample.shape,)) + lmbda * mse
+    cost: float = bits_per_pixel(nbytes, (*sample.shape,)) + lmbda * mse
+    return cost
 
 
 def default_output(archive_path: str, kind: str) -> Path:

@@ -8,6 +8,7 @@ import lzma
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from common import (
     rounded,
     write_result,
 )
-from pca import Basis, PcaCodec, fit_basis
+from pca_codec import PcaCodec, oriented
 from PIL import Image
 
 import aecodec
@@ -35,11 +36,15 @@ from aecodec import metrics
 from aecodec.codec import Codec, symbol_entropy_bits
 from aecodec.images import Images
 from aecodec.models import LATENT_DECODER
+from aecodec.pca import PcaBasis, fit_pca
 
 ZSTD_LEVELS = (3, 19)
 PCA_COMPONENTS = (4, 8, 16, 32, 64, 128)
 PCA_STEPS = (16, 32, 64, 128, 256)  # gray levels
+PCA_SAMPLES = 4096  # of an image: fitting needs a matrix of this squared
 QUALITIES = range(1, 10)
+ITSELF = "itself"
+ON_ITSELF = " (fitted on itself)"
 HEAD = ("coder", "bytes", "bpp", "PSNR dB", "max err", "enc img/s", "dec img/s", "over H0")
 
 
@@ -166,23 +171,26 @@ def _read_png(data: bytes) -> Images:
 # ---------------------------------------------------------------- PCA and aecodec
 
 
-def pca_coders(basis: Basis, shape: tuple[int, ...], fitted_on: str) -> Iterator[Coder]:
+def pca_coders(basis: PcaBasis, shape: tuple[int, ...], fitted_on: str) -> Iterator[Coder]:
     """The grid of components and steps, up to what the basis holds."""
     count, height, width, channels = shape
-    for k in PCA_COMPONENTS:
-        if k > basis.components.shape[1]:
+    for k, step in product(PCA_COMPONENTS, PCA_STEPS):
+        if k > len(basis.axes):
             return
-        part = basis.first(k)
-        for step in PCA_STEPS:
-            codec = PcaCodec(part, step, (height, width, channels))
-            yield Coder(
-                f"PCA {k}, step {step}, fitted on {fitted_on}",
-                "pca",
-                _encoded_by(codec.encode),
-                _decoded_by(codec, count),
-                lossless=False,
-                facts={"k": k, "step": step, "fitted_on": fitted_on, "basis_nbytes": part.nbytes},
-            )
+        codec = PcaCodec(basis.mean, basis.axes[:k], step, (height, width, channels))
+        yield Coder(
+            f"PCA {k}, step {step}" + (ON_ITSELF if fitted_on == ITSELF else ""),
+            "pca",
+            _encoded_by(codec.encode),
+            _decoded_by(codec, count),
+            lossless=False,
+            facts={
+                "k": k,
+                "step": step,
+                "fitted_on": fitted_on,
+                "basis_nbytes": codec.basis_nbytes,
+            },
+        )
 
 
 def _encoded_by(encode: Callable[[Images], bytes]) -> Callable[[Images], list[bytes]]:
@@ -256,24 +264,26 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def fit(arguments: argparse.Namespace, images: Images) -> tuple[Basis, str]:
-    """The basis and what to call the set it was fitted on; both go by --train."""
+def fit(train: str | None, images: Images) -> tuple[PcaBasis, str]:
+    """The basis, and what it was fitted on: the set ``train``, else the images themselves."""
     k = max(PCA_COMPONENTS)
-    if arguments.train is None:
-        return fit_basis(images, k), "the set itself"
-    training = load_images(arguments.train)
+    if train is None:
+        return oriented(fit_pca(images, k)), ITSELF
+    training = load_images(train)
     if training.shape[1:] != images.shape[1:]:
         raise ValueError(
-            f"--train has images of shape {training.shape[1:]}, expected {images.shape[1:]}"
+            f"--train: images of shape {training.shape[1:]}, expected {images.shape[1:]}"
         )
-    return fit_basis(training, k), Path(arguments.train).name
+    return oriented(fit_pca(training, k)), Path(train).name
 
 
 def coders(arguments: argparse.Namespace, images: Images) -> Iterator[Coder]:
+    """All of them, in the order of the table."""
     yield from stream_coders(images.shape)
     yield png_coder(images.shape)
-    basis, fitted_on = fit(arguments, images)
-    yield from pca_coders(basis, images.shape, fitted_on)
+    if images[0].size <= PCA_SAMPLES:
+        basis, fitted_on = fit(arguments.train, images)
+        yield from pca_coders(basis, images.shape, fitted_on)
     if arguments.model is not None:
         yield from aecodec_coders(Codec(aecodec.load_model(arguments.model)), images)
 

@@ -147,7 +147,7 @@ def facts(name: str, images: Images) -> dict[str, Any]:
         "data": {
             "name": name,
             "shape": list(images.shape),
-            "pixels_sha256": hashlib.sha256(np.ascontiguousarray(images)).hexdigest(),
+            "pixels_sha256": hashlib.sha256(np.ascontiguousarray(images).data).hexdigest(),
         },
     }
 

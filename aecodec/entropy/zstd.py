@@ -1,15 +1,19 @@
-"""Symbols <-> payload under zstd: one frame per latent (clause 8.2 of formats/aez.md).
+"""Symbols <-> payload under zstd, latent by latent (clause 8 of formats/aez.md).
 
 zstd's Huffman stage cannot go below one bit per byte, so the symbols of consecutive images share
-a byte in mixed radix wherever the latent's range allows; measured by bench/latent_layout.py.
+a byte in mixed radix wherever the latent's range allows; and latents whose bytes are alike share
+a frame and its Huffman table. Both are measured by bench/latent_layout.py.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import zstandard
 
+from aecodec.entropy.grouping import group_columns
 from aecodec.errors import AezCorruptError
 
 LEVEL = 19
@@ -70,38 +74,38 @@ def symbols_per_byte(span: int) -> int:
 
 def pack_symbols(symbols: Symbols) -> bytes:
     """Symbols int16 (N, D), N >= 1, to a payload."""
-    table, frames = bytearray(), []
-    compressor = _compressor()
+    table = bytearray()
+    columns: list[bytes] = []
+    ranges = []
     for column in symbols.T.astype(np.int32):
         base = int(column.min())
         span = int(column.max()) - base + 1
-        packed, frame = _best_frame(column - base, span, compressor)
+        ranges.append((base, span))
+        if span > 1:
+            columns.append(_to_bytes(column - base, span))
+    groups = group_columns(columns) if columns else []
+    group_of = iter(groups)
+    for base, span in ranges:
         _put_leb128(table, 2 * base if base >= 0 else -2 * base - 1)
         _put_leb128(table, span - 1)
         if span > 1:
-            table.append(packed)
-            _put_leb128(table, len(frame))
-            frames.append(frame)
-    head = bytearray()
+            _put_leb128(table, next(group_of))
+    compressor = _compressor()
+    frames = [
+        compressor.compress(b"".join(c for c, g in zip(columns, groups, strict=True) if g == group))
+        for group in range(max(groups, default=-1) + 1)
+    ]
+    for frame in frames:
+        _put_leb128(table, len(frame))
     packed_table = compressor.compress(bytes(table))
+    head = bytearray()
     _put_leb128(head, len(table))
     _put_leb128(head, len(packed_table))
     return b"".join([bytes(head), packed_table, *frames])
 
 
-def _best_frame(
-    column: npt.NDArray[np.int32], span: int, compressor: zstandard.ZstdCompressor
-) -> tuple[int, bytes]:
-    """The smaller of the fullest packing and one symbol less in a byte."""
-    if span == 1:
-        return 0, b""
-    most = symbols_per_byte(span)
-    choices = [most] if most <= 1 else [most, most - 1]
-    frames = [(k, compressor.compress(_to_bytes(column, span, k))) for k in choices]
-    return min(frames, key=lambda choice: len(choice[1]))
-
-
-def _to_bytes(column: npt.NDArray[np.int32], span: int, packed: int) -> bytes:
+def _to_bytes(column: npt.NDArray[np.int32], span: int) -> bytes:
+    packed = symbols_per_byte(span)
     if packed == 0:
         return column.astype("<u2").tobytes()
     padded = np.zeros(-(-len(column) // packed) * packed, np.int32)
@@ -114,34 +118,62 @@ def unpack_symbols(payload: bytes, image_count: int, latents: int, where: str) -
     """A payload back to int16 (image_count, latents); AezCorruptError when it is not canonical."""
     view = _Cursor(payload, where)
     table_nbytes, packed_nbytes = view.leb128(), view.leb128()
-    if not 2 * latents <= table_nbytes <= 16 * latents:
-        raise AezCorruptError(f"{where}: symbol table of {table_nbytes} bytes for {latents}")
+    if not 2 * latents <= table_nbytes <= 20 * latents:
+        raise AezCorruptError(f"{where}: symbol table of {table_nbytes} bytes, {latents} latents")
     raw = decompress_bytes(view.take(packed_nbytes), table_nbytes, f"{where}: symbol table")
     table = _Cursor(raw, f"{where}: symbol table")
+    entries = _read_entries(table, latents)
+    sizes = [_column_nbytes(image_count, entry.span) for entry in entries]
     symbols = np.empty((latents, image_count), np.int16)
-    for j in range(latents):
-        zigzag, span = table.leb128(), table.leb128() + 1
-        base = zigzag >> 1 if zigzag & 1 == 0 else -(zigzag >> 1) - 1
-        if base < -32768 or base + span - 1 > 32767:
-            raise AezCorruptError(f"{where}: latent {j} spans {base}..{base + span - 1}, not int16")
-        if span == 1:
-            symbols[j] = base
-            continue
-        packed, frame_nbytes = table.byte(), table.leb128()
-        if not min(1, symbols_per_byte(span)) <= packed <= symbols_per_byte(span):
-            raise AezCorruptError(f"{where}: latent {j} packs {packed} symbols of {span} values")
-        size = 2 * image_count if packed == 0 else -(-image_count // packed)
-        frame = view.take(frame_nbytes)
-        data = decompress_bytes(frame, size, f"{where}: latent {j}")
-        symbols[j] = _from_bytes(data, image_count, span, packed, f"{where}: latent {j}") + base
+    for group in range(max((entry.group for entry in entries), default=-1) + 1):
+        members = [j for j, entry in enumerate(entries) if entry.group == group]
+        frame = view.take(table.leb128())
+        size = sum(sizes[j] for j in members)
+        data = _Cursor(decompress_bytes(frame, size, f"{where}: frame {group}"), where)
+        for j in members:
+            column = _from_bytes(
+                data.take(sizes[j]), image_count, entries[j].span, f"{where}: latent {j}"
+            )
+            symbols[j] = column + entries[j].base
+    for j, entry in enumerate(entries):
+        if entry.group < 0:
+            symbols[j] = entry.base
     table.finish()
     view.finish()
     return np.ascontiguousarray(symbols.T)
 
 
-def _from_bytes(
-    data: bytes, image_count: int, span: int, packed: int, where: str
-) -> npt.NDArray[np.int32]:
+class _Entry(NamedTuple):
+    base: int
+    span: int
+    group: int  # -1 for a constant latent, which is in no frame
+
+
+def _read_entries(table: _Cursor, latents: int) -> list[_Entry]:
+    entries = []
+    groups = 0
+    for j in range(latents):
+        zigzag, span = table.leb128(), table.leb128() + 1
+        base = zigzag >> 1 if zigzag & 1 == 0 else -(zigzag >> 1) - 1
+        if base < -32768 or base + span - 1 > 32767:
+            raise AezCorruptError(
+                f"{table.where}: latent {j} is {base}..{base + span - 1}, no int16"
+            )
+        group = table.leb128() if span > 1 else -1
+        if group > groups:
+            raise AezCorruptError(f"{table.where}: latent {j} in frame {group}, expected {groups}")
+        groups = max(groups, group + 1)
+        entries.append(_Entry(base, span, group))
+    return entries
+
+
+def _column_nbytes(image_count: int, span: int) -> int:
+    packed = symbols_per_byte(span)
+    return 2 * image_count if packed == 0 else -(-image_count // packed)
+
+
+def _from_bytes(data: bytes, image_count: int, span: int, where: str) -> npt.NDArray[np.int32]:
+    packed = symbols_per_byte(span)
     if packed == 0:
         column = np.frombuffer(data, "<u2").astype(np.int32)
         if int(column.max()) >= span:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -128,7 +129,8 @@ class Encoder(nn.Module):
             h = self.coarse(self.down(F.relu(h)))
             h = F.relu(h).permute(0, 2, 3, 1).flatten(1)  # channels-last, as it lies in memory
             h = self.head(h)
-        return y + h.float()
+        latents: Tensor = y + h.float()
+        return latents
 
 
 class _FloatBlock(nn.Module):
@@ -136,11 +138,12 @@ class _FloatBlock(nn.Module):
         super().__init__()
         self.a = nn.Conv2d(channels, channels, 3, padding=1)
         self.b = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.b.weight)
-        nn.init.zeros_(self.b.bias)
+        for parameter in self.b.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.b(F.relu(self.a(F.relu(x))))
+        branch: Tensor = self.b(F.relu(self.a(F.relu(x))))
+        return x + branch
 
 
 class DecoderTwin(nn.Module):
@@ -168,33 +171,37 @@ class DecoderTwin(nn.Module):
                 kwargs = {"out_bits": PIXEL_BITS}
             self.layers[name] = TwinLayer(weight, torch.zeros(shape[0]), **kwargs)  # type: ignore[arg-type]
 
+    def layer(self, name: str) -> TwinLayer:
+        """One layer, with the type that ModuleDict forgets."""
+        return cast(TwinLayer, self.layers[name])
+
     def forward(self, y_hat: Tensor) -> Tensor:  # (N, D) -> (N, C, H4, W4)
         c = self.config
-        layer = self.layers
-        linear = layer["linear"].floor_through(layer["linear"](y_hat))  # type: ignore[operator]
-        h = activation(layer["dense1"](y_hat))
+        layer = self.layer
+        linear = layer("linear").floor_through(layer("linear")(y_hat))
+        h = activation(layer("dense1")(y_hat))
         with torch.autocast(
             "cpu", torch.bfloat16, enabled=self.training and h.device.type == "cpu"
         ):
-            r = layer["dense2"](h)
+            r = layer("dense2")(h)
             r = r.view(-1, *c.grid, c.coarse).permute(0, 3, 1, 2)
-            r = layer["dense2"].floor_through(r)  # type: ignore[operator]
+            r = layer("dense2").floor_through(r)
             for i in range(c.coarse_blocks):
                 r = r + self._branch(f"coarse{i}", r)
-            r = layer["up"].floor_through(layer["up"](activation(r)))  # type: ignore[operator]
+            r = layer("up").floor_through(layer("up")(activation(r)))
             r = F.pixel_shuffle(r, 2).contiguous(memory_format=torch.channels_last)
             for i in range(c.fine_blocks):
                 r = r + self._branch(f"fine{i}", r)
-            out = layer["out"](activation(r)).float()
-        out = F.pixel_shuffle(layer["out"].floor_through(out), 2)  # type: ignore[operator]
+            out = layer("out")(activation(r)).float()
+        out = F.pixel_shuffle(layer("out").floor_through(out), 2)
         return linear.view_as(out) + out
 
     def _branch(self, name: str, r: Tensor) -> Tensor:
-        a, b = self.layers[name + "a"], self.layers[name + "b"]
-        return b.floor_through(b(activation(a(activation(r)))))  # type: ignore[operator, no-any-return]
+        a, b = self.layer(name + "a"), self.layer(name + "b")
+        return b.floor_through(b(activation(a(activation(r)))))
 
     def arrays(self) -> dict[str, LayerArrays]:
-        return {name: layer.arrays() for name, layer in self.layers.items()}  # type: ignore[operator]
+        return {name: self.layer(name).arrays() for name in self.layers}
 
 
 class Autoencoder(nn.Module):
@@ -216,7 +223,7 @@ class Autoencoder(nn.Module):
     def scale_latents(self, spread: float) -> None:
         """Start latents at this spread, in units of 256 gray levels."""
         self.encoder.head.weight.mul_(spread)
-        self.decoder.layers["dense1"].weight.div_(spread)  # type: ignore[operator]
+        self.decoder.layer("dense1").weight.div_(spread)
 
     def gains(self) -> Tensor:
         """(9, D) decoder gains on their integer grid of 1/8 gray level, 1..32767 as integers."""
@@ -245,11 +252,10 @@ class ExactDecoder(nn.Module):
         self.layers = nn.ModuleDict()
         for name, arrays in layers.items():
             wide = name in ("linear", "dense1")
-            self.layers[name] = ExactLayer(arrays, torch.float64 if wide else torch.float32)
-        for name in ("coarse", "fine", "up", "out"):
-            for key, layer in self.layers.items():
-                if key.startswith(name):
-                    layer.weight = layer.weight.contiguous(memory_format=torch.channels_last)
+            layer = ExactLayer(arrays, torch.float64 if wide else torch.float32)
+            if layer.weight.dim() == 4:  # a kernel, laid out as the images are
+                layer.weight = layer.weight.contiguous(memory_format=torch.channels_last)
+            self.layers[name] = layer
 
     def forward(self, symbols: Tensor, gains: Tensor) -> Tensor:
         """symbols (N, D) integer, gains (N, D) or (D,) integer -> uint8 (N, H, W, C)."""
@@ -264,7 +270,7 @@ class ExactDecoder(nn.Module):
             r = r.contiguous(memory_format=torch.channels_last)
             for i in range(c.fine_blocks):
                 r = self._block(f"fine{i}", r)
-            out = F.pixel_shuffle(self.layers["out"](clamp_activation(r)), 2)
+            out: Tensor = F.pixel_shuffle(self.layers["out"](clamp_activation(r)), 2)
             out = out + self.layers["linear"](z).view_as(out)
             half = 1 << (GRAY_BITS - 1)
             pixels = out.add_(half).mul_(1 / (1 << GRAY_BITS)).floor_().clamp_(0, 255)
@@ -274,7 +280,8 @@ class ExactDecoder(nn.Module):
     def _block(self, name: str, r: Tensor) -> Tensor:
         h = clamp_activation(r.clone(memory_format=torch.preserve_format))
         h = clamp_activation(self.layers[name + "a"](h))
-        return self.layers[name + "b"](h).add_(r)
+        branch: Tensor = self.layers[name + "b"](h)
+        return branch.add_(r)
 
 
 def prove_decoder(c: AutoencoderConfig, layers: Mapping[str, LayerArrays]) -> None:

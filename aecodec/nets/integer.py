@@ -178,7 +178,8 @@ class _Activation(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> Tensor:  # type: ignore[no-untyped-def]  # noqa: ANN001
-        return grad * ctx.saved_tensors[0]
+        masked: Tensor = grad * ctx.saved_tensors[0]
+        return masked
 
 
 def activation(x: Tensor) -> Tensor:

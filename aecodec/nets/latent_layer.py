@@ -145,4 +145,5 @@ def _load_encoder(c: AutoencoderConfig, model: Model) -> Encoder:
     if {k: v.shape for k, v in weights.items()} != {k: tuple(v.shape) for k, v in wanted.items()}:
         raise ModelCorruptError("encoder: tensors missing, unknown or of another shape")
     encoder.load_state_dict({k: torch.from_numpy(v.copy()).float() for k, v in weights.items()})
-    return encoder.eval().to(memory_format=torch.channels_last)
+    encoder.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return encoder

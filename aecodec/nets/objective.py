@@ -33,7 +33,7 @@ class LatentObjective(nn.Module):
         with torch.no_grad():
             self.model.log_step.copy_(torch.from_numpy(np.log(step))[:, None])
             self.model.scale_latents(spread)
-            self.model.decoder.layers["linear"].bias.copy_(mean)
+            self.model.decoder.layer("linear").bias.copy_(mean)
         self.prior = FactorizedPrior(spread / torch.exp(self.model.log_step.detach()) + 0.3)
 
     def forward(self, x: Tensor) -> tuple[Tensor, dict[str, float]]:

@@ -46,7 +46,10 @@ def decode_latents(
     trunk = _shuffle(layer("out", _act(r)))  # (N, H4, W4, C)
     linear = layer("linear", z).reshape(n, config["channels"], 4 * rows, 4 * columns)
     pixels = np.clip((linear.transpose(0, 2, 3, 1) + trunk + 8) >> 4, 0, 255)
-    return pixels[:, : config["height"], : config["width"]].astype(np.uint8)
+    cropped: npt.NDArray[np.uint8] = pixels[:, : config["height"], : config["width"]].astype(
+        np.uint8
+    )
+    return cropped
 
 
 def _act(x: Ints) -> Ints:
