@@ -133,7 +133,16 @@ def pack_model(model: Model) -> bytes:
         }
     )
     metadata = {"aecodec": config.decode(), "sha256": _checksum(config, tensors)}
-    return safetensors.numpy.save(tensors, metadata)
+    return _with_sorted_header(safetensors.numpy.save(tensors, metadata))
+
+
+def _with_sorted_header(data: bytes) -> bytes:
+    """The same file with its header's keys in order: safetensors leaves that of the metadata to
+    chance, and a file that embeds a model must not depend on chance."""
+    (header_nbytes,) = struct.unpack_from("<Q", data)
+    header = canonical_json(json.loads(data[8 : 8 + header_nbytes]))
+    header += b" " * (-len(header) % 8)  # tensors stay aligned
+    return struct.pack("<Q", len(header)) + header + data[8 + header_nbytes :]
 
 
 def unpack_model(
@@ -201,7 +210,12 @@ def _read_metadata(data: bytes, where: str) -> dict[str, str]:
 
 
 def _parse_config(text: bytes, where: str) -> dict[str, Any]:
-    config = json.loads(text)
+    try:
+        config = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelCorruptError(f"{where}: config is not JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise ModelCorruptError(f"{where}: config is {type(config).__name__}, expected an object")
     kinds = {"name": str, "shape": list, "parts": dict, "encoder": dict, "training": dict}
     if config.get("format") != FORMAT:
         raise ModelCorruptError(f"{where}: format is {config.get('format')!r}, expected {FORMAT!r}")
@@ -211,7 +225,10 @@ def _parse_config(text: bytes, where: str) -> dict[str, Any]:
     shape = config["shape"]
     if len(shape) != 3 or not all(isinstance(n, int) and 1 <= n <= 65535 for n in shape):
         raise ModelCorruptError(f"{where}: shape is {shape!r}, expected [height, width, channels]")
-    return dict(config)
+    for name, part in config["parts"].items():
+        if not isinstance(part, dict):
+            raise ModelCorruptError(f"{where}: part {name} is {part!r}, expected an object")
+    return config
 
 
 # ---------------------------------------------------------------- files

@@ -35,7 +35,7 @@ import aecodec
 from aecodec import metrics
 from aecodec.codec import Codec, symbol_entropy_bits
 from aecodec.images import Images
-from aecodec.models import LATENT_DECODER
+from aecodec.models import LATENT_DECODER, shape_text
 from aecodec.pca import PcaBasis, fit_pca
 
 ZSTD_LEVELS = (3, 19)
@@ -43,7 +43,7 @@ PCA_COMPONENTS = (4, 8, 16, 32, 64, 128)
 PCA_STEPS = (16, 32, 64, 128, 256)  # gray levels
 PCA_SAMPLES = 4096  # of an image: fitting needs a matrix of this squared
 QUALITIES = range(1, 10)
-ITSELF = "itself"
+ITSELF = "the set itself"
 ON_ITSELF = " (fitted on itself)"
 HEAD = ("coder", "bytes", "bpp", "PSNR dB", "max err", "enc img/s", "dec img/s", "over H0")
 
@@ -249,6 +249,18 @@ def _psnr(row: Row) -> float:
     return math.inf if row.psnr_db is None else row.psnr_db
 
 
+def notes(rows: Sequence[Row], shape: tuple[int, ...]) -> list[str]:
+    """What the table leaves out: the size of the set, and of what a decoder must have already."""
+    lines = [f"{shape[0]:,} images of {shape_text((shape[1], shape[2], shape[3]))}."]
+    last = {row.family: row.facts for row in rows}
+    if "pca" in last:
+        fitted_on, k, nbytes = (last["pca"][key] for key in ("fitted_on", "k", "basis_nbytes"))
+        lines.append(f"PCA fitted on {fitted_on}; its basis ({nbytes:,} bytes at {k}) not counted.")
+    if "aecodec" in last:
+        lines.append(f"The decoder ({last['aecodec']['decoder_nbytes']:,} bytes) not counted.")
+    return lines
+
+
 # ---------------------------------------------------------------- command
 
 
@@ -299,9 +311,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         "rows": [asdict(row) for row in rows],
     }
     if arguments.markdown:
-        print(format_markdown(HEAD, [row.cells() for row in undominated(rows)]))
+        print(format_markdown(HEAD, [row.cells() for row in undominated(rows)]), end="\n\n")
     else:
         print(format_table(HEAD, [row.cells() for row in rows]))
+    print("\n".join(notes(rows, images.shape)))
     write_result(arguments.name, result, arguments.results)
 
 

@@ -33,7 +33,8 @@ class PcaCodec:
 
     def encode(self, images: Images) -> bytes:
         x = images.reshape(len(images), -1).astype(np.float32) - self.mean  # (N, P)
-        return pack_symbols(quantize(x @ self.axes.T, self.step))
+        y = (x @ self.axes.T).astype(np.float32, copy=False)  # (N, k)
+        return pack_symbols(quantize(y, self.step))
 
     def decode(self, data: bytes, image_count: int) -> Images:
         """Images (N, H, W, C), rounded and clipped to 0..255."""

@@ -176,18 +176,20 @@ def _from_bytes(data: bytes, image_count: int, span: int, where: str) -> npt.NDA
     packed = symbols_per_byte(span)
     if packed == 0:
         column = np.frombuffer(data, "<u2").astype(np.int32)
-        if int(column.max()) >= span:
-            raise AezCorruptError(f"{where}: symbol {int(column.max())}, expected below {span}")
-        return column
-    packs: Bytes = np.frombuffer(data, np.uint8)
-    if int(packs.max()) >= span**packed:
-        raise AezCorruptError(f"{where}: byte {int(packs.max())}, expected below {span**packed}")
-    place = span ** np.arange(packed - 1, -1, -1)
-    digits = (np.arange(256)[:, None] // place % span).astype(np.int32)  # (256, packed)
-    column = digits[packs].reshape(-1)
-    if column[image_count:].any():
-        raise AezCorruptError(f"{where}: symbols after the last image are not zero")
-    return column[:image_count]
+    else:
+        packs: Bytes = np.frombuffer(data, np.uint8)
+        if int(packs.max()) >= span**packed:
+            raise AezCorruptError(f"{where}: byte {packs.max()}, expected below {span**packed}")
+        place = span ** np.arange(packed - 1, -1, -1)
+        digits = (np.arange(256)[:, None] // place % span).astype(np.int32)  # (256, packed)
+        column = digits[packs].reshape(-1)
+        if column[image_count:].any():
+            raise AezCorruptError(f"{where}: symbols after the last image are not zero")
+        column = column[:image_count]
+    # aez.md 1.6 and 8.2: base and span are the tightest ones
+    if (int(column.min()), int(column.max())) != (0, span - 1):
+        raise AezCorruptError(f"{where}: symbols {column.min()}..{column.max()} of span {span}")
+    return column
 
 
 def _put_leb128(out: bytearray, value: int) -> None:

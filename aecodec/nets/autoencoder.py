@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aecodec.errors import ModelCorruptError
 from aecodec.nets.integer import (
     ACT_MAX,
     ExactLayer,
@@ -285,11 +286,28 @@ class ExactDecoder(nn.Module):
 
 
 def prove_decoder(c: AutoencoderConfig, layers: Mapping[str, LayerArrays]) -> None:
-    """Prove every layer's exact range, in the order they run; ModelCorruptError if one fails."""
+    """Prove the exact range (aez.md 9.3) of every layer and sum; ModelCorruptError if one fails."""
+    largest = {}
     for name in layer_shapes(c):
         wide = name in ("linear", "dense1")
-        prove_layer(
+        largest[name] = prove_layer(
             f"layer {name}", layers[name], LATENT_MAX if wide else ACT_MAX, 53 if wide else 24
+        )
+    for start, kind, blocks in (
+        ("dense2", "coarse", c.coarse_blocks),
+        ("up", "fine", c.fine_blocks),
+    ):
+        total = largest[start]
+        for i in range(blocks):
+            total += largest[f"{kind}{i}b"]
+            _check_sum(f"layer {kind}{i}b", total, 24)
+    _check_sum("layer out", largest["linear"] + largest["out"] + 8, 53)
+
+
+def _check_sum(name: str, total: int, mantissa_bits: int) -> None:
+    if total >= 1 << mantissa_bits:
+        raise ModelCorruptError(
+            f"{name}: its sum can reach {total}, the exact range ends at {1 << mantissa_bits}"
         )
 
 

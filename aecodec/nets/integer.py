@@ -23,6 +23,7 @@ from aecodec.errors import ModelCorruptError
 
 ACT_MAX = 255  # activations between layers are 0..255
 ACT_BITS = 6  # ... in units of 2**-6
+BIAS_LIMIT = 2.0**30  # stored as int32, rounding added
 MANTISSA_BITS = {torch.float32: 24, torch.float64: 53}
 
 
@@ -217,12 +218,12 @@ class TwinLayer(nn.Module):
         w = self.weight.detach().flatten(1).double()
         limit = (1 << MANTISSA_BITS[self.dtype]) * 0.999 - 2.0**20
         by_size = self.weight_max / w.abs().amax(1).clamp_min(1e-9)
-        worst = (w.abs().sum(1) * self.input_max) + self.bias.detach().abs().double() * (
-            1 << self.in_bits
-        )
+        bias = self.bias.detach().abs().double() * (1 << self.in_bits)
+        worst = w.abs().sum(1) * self.input_max + bias
+        by_bias = BIAS_LIMIT / bias.clamp_min(1e-9)
         # rounding adds at most half a unit per weight
         by_range = (limit - 0.5 * w.shape[1] * self.input_max) / worst.clamp_min(1e-9)
-        k = torch.floor(torch.log2(torch.minimum(by_size, by_range)))
+        k = torch.floor(torch.log2(torch.minimum(by_bias, torch.minimum(by_size, by_range))))
         low = self.out_bits - self.in_bits
         return k.clamp(max(low, 0), 24 + low)
 

@@ -1,0 +1,168 @@
+"""Small models that need no training, and the pictures they are good for.
+
+The tiny model's linear paths are a cosine transform and its inverse, so it rebuilds smooth images
+well and noise badly, as a trained one would; its trunk is random and nearly silent.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+from aecodec.codec import Codec
+from aecodec.models import PATH_VARIABLE, Model, pack_model
+from aecodec.nets.autoencoder import QUALITIES, Autoencoder, AutoencoderConfig, layer_shapes
+from aecodec.nets.integer import LayerArrays
+from aecodec.training import TrainConfig, export_autoencoder
+
+settings.register_profile(
+    "quick",
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("quick")
+
+GRAY = AutoencoderConfig(8, 8, 1, latents=12, hidden=16, coarse=8, fine=8, encoder=8)
+COLOUR = AutoencoderConfig(13, 10, 3, latents=20, hidden=16, coarse=8, fine=8, encoder=8)
+
+
+def _cosines(length: int, frequency: int) -> np.ndarray:
+    wave = np.cos(np.pi * frequency * (np.arange(length) + 0.5) / length)
+    return wave * math.sqrt((2 if frequency else 1) / length)
+
+
+def _smooth_basis(c: AutoencoderConfig) -> np.ndarray:
+    """The lowest frequencies of the padded image as orthonormal rows (D, C * H4 * W4)."""
+    rows, columns = c.padded
+    lowest = sorted((i + j, i, j) for i in range(8) for j in range(8))
+    vectors = []
+    for _, i, j in lowest:
+        plane = np.outer(_cosines(rows, i), _cosines(columns, j))
+        for channel in range(c.channels):
+            image = np.zeros((c.channels, rows, columns))
+            image[channel] = plane
+            vectors.append(image.ravel())
+    return np.array(vectors[: c.latents])
+
+
+def smooth_images(c: AutoencoderConfig, count: int, seed: int = 0) -> np.ndarray:
+    """uint8 (count, H, W, C): a few low frequencies, and a little noise on top."""
+    rng = np.random.default_rng(seed)
+    basis = _smooth_basis(c)
+    strength = 0.5 * np.abs(basis).max() ** -1 / np.arange(2, c.latents + 2)
+    x = 0.5 + 0.6 * (rng.normal(size=(count, c.latents)) * strength) @ basis
+    x = x.reshape(count, c.channels, *c.padded)[:, :, : c.height, : c.width]
+    x = 256 * x.transpose(0, 2, 3, 1) + rng.normal(size=(count, c.height, c.width, c.channels))
+    return np.clip(np.rint(x), 0, 255).astype(np.uint8)
+
+
+def noise_images(c: AutoencoderConfig, count: int, seed: int = 0) -> np.ndarray:
+    shape = (count, c.height, c.width, c.channels)
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def build_model(c: AutoencoderConfig, name: str, seed: int = 0) -> Model:
+    """An untrained but working model, by the road that training takes."""
+    torch.manual_seed(seed)
+    network = Autoencoder(c)
+    basis = torch.from_numpy(_smooth_basis(c)).float()
+    step = np.sqrt(12 / (2 * math.log(2) * TrainConfig().lmbdas())) / 256
+    with torch.no_grad():
+        network.encoder.linear.weight.copy_(basis)
+        network.encoder.linear.bias.copy_(-basis.sum(1) / 2)
+        network.encoder.head.weight.zero_()
+        network.encoder.head.bias.zero_()
+        network.decoder.layers["linear"].weight.copy_(basis.t())
+        network.decoder.layers["linear"].bias.fill_(0.5)
+        network.decoder.layers["out"].weight.mul_(0.02)
+        network.log_step.copy_(torch.from_numpy(np.log(step))[:, None])
+    images = smooth_images(c, 200, seed=99)
+    about = {"data": "cosines", "steps_done": 0}
+    return export_autoencoder(network.eval(), name, images, images[:50], about)
+
+
+def random_layers(c: AutoencoderConfig, seed: int) -> dict[str, LayerArrays]:
+    """Integer layers from a bit generator alone; outputs spread over the clamps, both ways."""
+    rng = np.random.default_rng(seed)
+    layers = {}
+    for name, shape in layer_shapes(c).items():
+        wide = name in ("linear", "dense1")
+        kind, largest = (np.int16, 32767) if name == "dense1" else (np.int8, 127)
+        weight = rng.integers(-largest, largest + 1, shape).astype(kind)
+        typical = math.sqrt(math.prod(shape[1:])) * largest * 0.58 * (3000 if wide else 100)
+        target = 1500 if name in ("linear", "out") else 100
+        low = max(0, int(math.log2(typical / target)))
+        shift = rng.integers(low, low + 2, shape[0]).astype(np.uint8)
+        middle = 2048 if name == "linear" else 40
+        noise = rng.integers(-500, 501, shape[0])
+        bias = ((middle << shift.astype(np.int64)) + noise).astype(np.int32)
+        layers[name] = LayerArrays(weight, bias, shift)
+    return layers
+
+
+def layer_tensors(layers: dict[str, LayerArrays]) -> dict[str, np.ndarray]:
+    kinds = ("weight", "bias", "shift")
+    return {f"{name}.{k}": getattr(layer, k) for name, layer in layers.items() for k in kinds}
+
+
+def random_symbols(count: int, latents: int, seed: int) -> np.ndarray:
+    """int16 (count, latents), mostly small, with the extremes in the first rows."""
+    rng = np.random.default_rng(seed)
+    symbols = rng.integers(-40, 41, (count, latents)).astype(np.int16)
+    symbols[0], symbols[-1] = 32767, -32768
+    return symbols
+
+
+def random_gains(latents: int, seed: int) -> np.ndarray:
+    """uint16 (9, latents), falling with the quality as a trained row does."""
+    rows = np.geomspace(400, 8, QUALITIES).round().astype(np.int64)[:, None]
+    noise = np.random.default_rng(seed).integers(0, 8, (QUALITIES, latents))
+    return (rows + noise).astype(np.uint16)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Model:
+    return build_model(GRAY, "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_colour() -> Model:
+    return build_model(COLOUR, "tiny-colour", seed=1)
+
+
+@pytest.fixture(scope="session")
+def codec(tiny: Model) -> Codec:
+    return Codec(tiny)
+
+
+@pytest.fixture(scope="session")
+def colour_codec(tiny_colour: Model) -> Codec:
+    return Codec(tiny_colour)
+
+
+@pytest.fixture(scope="session")
+def tiny_path(tiny: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "tiny.safetensors"
+    path.write_bytes(pack_model(tiny))
+    return path
+
+
+@pytest.fixture
+def installed(tiny_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The tiny model as one that is installed on this machine."""
+    monkeypatch.setenv(PATH_VARIABLE, str(tiny_path.parent))
+    return tiny_path
+
+
+@pytest.fixture
+def no_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without any model, the bundled ones included."""
+    monkeypatch.delenv(PATH_VARIABLE, raising=False)
+    monkeypatch.setattr("aecodec.models.BUNDLED", tmp_path / "no such folder")

@@ -1,0 +1,181 @@
+"""What the documents say is run, or held against the code."""
+
+import re
+import runpy
+import shlex
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aecodec import cli, container
+from aecodec.archive import Archive
+from aecodec.container import chunks, records, sections
+from aecodec.demo import load_sample
+from aecodec.transfer import encode
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SPEC = (ROOT / "formats" / "aez.md").read_text(encoding="utf-8")
+COMMANDS = ("compress", "decompress", "info", "verify", "train", "models", "demo")
+SAMPLE_IMAGES = 60
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def section(title):
+    """A second-level section of README.md, its subsections included."""
+    return re.split(r"^## ", README.split(f"\n## {title}\n")[1], flags=re.MULTILINE)[0]
+
+
+def options(command, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([command, "--help"])
+    return set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out)) - {"--help"}
+
+
+# ---------------------------------------------------------------- README: what it tells to type
+
+
+def test_python_examples_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    examples = blocks("python")
+    assert len(examples) >= 3
+    names = {}  # the examples build on each other
+    for i, example in enumerate(examples):
+        script = tmp_path / f"example{i}.py"
+        script.write_text(example, encoding="utf-8")
+        names |= runpy.run_path(str(script), init_globals=names)
+    assert np.load("clothes.npy").shape == names["images"].shape
+    assert "cut" in capsys.readouterr().out  # of the error that the last one shows
+
+
+def test_command_line_examples_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("clothes.npy", load_sample()[:SAMPLE_IMAGES])
+    (console,) = blocks("console")
+    lines = [line.removeprefix("$ ") for line in console.splitlines()]
+    assert len(lines) >= 5
+    for line in lines:
+        program, *arguments = shlex.split(line)
+        assert program == "aecodec"
+        assert cli.main(arguments) == 0, f"{line}: {capsys.readouterr().err}"
+    assert len(np.load("ten.npz")["images"]) == 10
+
+
+def test_training_examples_parse():
+    (example,) = (block for block in blocks("sh") if "aecodec train" in block)
+    for line in example.splitlines():
+        program, *arguments = shlex.split(line)
+        assert program == "aecodec"
+        cli._parser().parse_args(arguments)
+
+
+def test_ci_finds_the_test_command():
+    pattern = re.search(r"grep -E '([^']+)' README\.md", (ROOT / ".ci" / "run").read_text())
+    assert pattern is not None
+    found = [line for line in README.splitlines() if re.search(pattern[1], line)]
+    assert len(found) == 1
+    assert "pip install -e '.[test]'" in found[0]
+
+
+def test_ci_is_sound_bash():
+    run = subprocess.run(["bash", "-n", ROOT / ".ci" / "run"], capture_output=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+# ---------------------------------------------------------------- README: what it tells to know
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_options_are_documented(command, capsys):
+    told = section("Command line") + section("A model of your own")
+    missing = [name for name in options(command, capsys) if f"`{name}" not in told]
+    assert missing == []
+
+
+def test_documented_options_exist(capsys):
+    known = {"--version"}.union(*(options(command, capsys) for command in COMMANDS))
+    told = section("Command line") + section("A model of your own")
+    assert set(re.findall(r"--[a-z][a-z-]*", told)) <= known
+
+
+def test_exit_statuses_are_documented():
+    table = section("Command line").split("### Exit status")[1]
+    told = {int(n) for n in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
+    assert told == {
+        0,
+        cli.EXIT_IO,
+        cli.EXIT_USAGE,
+        cli.EXIT_CORRUPT,
+        cli.EXIT_UNSUPPORTED,
+        cli.EXIT_MODEL,
+        130,
+    }
+
+
+def test_info_names_are_documented():
+    row = re.search(r"^\| `info` \| (.*) \|$", README, re.MULTILINE)
+    assert row is not None
+    with Archive(encode(np.zeros((1, 8, 8), np.uint8), model="none")) as archive:
+        assert re.findall(r"`(\w+)`", row[1]) == list(archive.info)
+
+
+@pytest.mark.parametrize("document", ["README.md", "aecodec/weights/README.md", "CHANGELOG.md"])
+def test_links_lead_somewhere(document):
+    path = ROOT / document
+    links = re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8"))
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_layout_names_files_that_exist():
+    (layout,) = blocks("text")
+    named = re.findall(r"\b[a-z]+(?:/[a-z]+)*(?:\.py\b|/)", layout)
+    assert len(named) >= 10
+    assert [name for name in named if not (ROOT / "aecodec" / name).exists()] == []
+
+
+# ---------------------------------------------------------------- the specification
+
+
+@pytest.mark.parametrize(
+    "magic", [container.MAGIC, container.FOOTER_MAGIC, chunks._MARKER, sections._MARKER]
+)
+def test_spec_spells_out_each_magic(magic):
+    assert magic.hex(" ").upper() in SPEC
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        f"## 3 Header, {records.HEADER_NBYTES} bytes",
+        f"## 4 Sections, {sections.SECTION_FRAME_NBYTES} bytes",
+        f"The head, {chunks.CHUNK_HEAD_NBYTES} bytes",
+        f"the last {records.FOOTER_NBYTES} bytes",
+        f"Its payload has {records.INDEX_ENTRY_NBYTES}\nbytes for each chunk",
+        f"At most {sections.MAX_SECTIONS} sections",
+        f"8..{chunks.MAX_TABLE_NBYTES}",
+    ],
+)
+def test_spec_tells_each_size(title):
+    # the words around a number are free to move, within a line or over its end
+    assert re.sub(r"\s+", " ", title).lower() in re.sub(r"\s+", " ", SPEC).lower()
+
+
+@pytest.mark.parametrize("name", ["LATENTS", "REFINEMENT", "ZSTD", "ANS"])
+def test_spec_lists_each_flag(name):
+    bit = getattr(container, f"FLAG_{name}").bit_length() - 1
+    assert f"| {bit} | {name} |" in SPEC
+
+
+@pytest.mark.parametrize("name", ["STORED", "ZSTD", "LATENTS_ZSTD"])
+def test_spec_lists_each_mode(name):
+    assert f"| {getattr(container, f'MODE_{name}')} | {name} |" in SPEC
+
+
+@pytest.mark.parametrize("kind", sorted(container.KNOWN_SECTIONS | {"META", "NAME", "MODL"}))
+def test_spec_names_each_section(kind):
+    assert f"`{kind}`" in SPEC

@@ -1,0 +1,348 @@
+"""Exactness: one meaning of symbols, whatever batch, thread count, path or setting."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import (
+    COLOUR,
+    GRAY,
+    build_model,
+    layer_tensors,
+    noise_images,
+    random_gains,
+    random_layers,
+    random_symbols,
+)
+
+from aecodec.codec import Codec
+from aecodec.errors import ModelCorruptError
+from aecodec.models import (
+    LATENT_DECODER,
+    Model,
+    Part,
+    load_model,
+    model_paths,
+    pack_model,
+    unpack_model,
+)
+from aecodec.nets import integer
+from aecodec.nets.autoencoder import (
+    LATENT_BITS,
+    AutoencoderConfig,
+    DecoderTwin,
+    ExactDecoder,
+    pad_images,
+)
+from aecodec.nets.integer import LayerArrays, prove_layer
+from aecodec.nets.latent_layer import LatentLayer
+from aecodec.nets.reference import decode_latents
+from aecodec.quantizer import gains_at
+
+SHAPES = [
+    GRAY,
+    COLOUR,
+    AutoencoderConfig(5, 9, 2, latents=7, hidden=12, coarse=4, fine=4, coarse_blocks=2),
+    AutoencoderConfig(4, 30, 1, latents=3, hidden=8, coarse=8, fine=4, fine_blocks=0),
+    AutoencoderConfig(28, 28, 1, latents=40, hidden=64, coarse=16, fine=8, fine_blocks=2),
+]
+COLOUR_SHA256 = "0e22f8cd0c69c4fc9404d8db6801f0ce5d7233b756a3a15ce4ca2937861dfd7f"
+COUNT = 1000
+
+
+def shape_id(c: AutoencoderConfig) -> str:
+    return f"{c.height}x{c.width}x{c.channels}"
+
+
+def decode(decoder: ExactDecoder, symbols: np.ndarray, gains: np.ndarray) -> np.ndarray:
+    gain = torch.from_numpy(gains.astype(np.int32))
+    return decoder(torch.from_numpy(symbols), gain).numpy()
+
+
+def pixels_sha256(decoder: ExactDecoder, batch: int = COUNT) -> str:
+    """Of the thousand colour images that COLOUR_SHA256 pins, decoded ``batch`` at a time."""
+    symbols = random_symbols(COUNT, COLOUR.latents, seed=7)
+    gains = random_gains(COLOUR.latents, seed=7)[4]
+    digest = hashlib.sha256()
+    for start in range(0, COUNT, batch):
+        digest.update(decode(decoder, symbols[start : start + batch], gains).tobytes())
+    return digest.hexdigest()
+
+
+@pytest.fixture(scope="module")
+def decoder() -> ExactDecoder:
+    return ExactDecoder(COLOUR, random_layers(COLOUR, seed=7))
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+# ---------------------------------------------------------------- torch and NumPy agree
+
+
+@pytest.mark.parametrize("c", SHAPES, ids=shape_id)
+@pytest.mark.parametrize("quality", [0, 4, 8])
+def test_torch_equals_numpy(c, quality):
+    layers = random_layers(c, seed=quality)
+    symbols = random_symbols(64, c.latents, seed=quality)
+    gains = random_gains(c.latents, seed=quality)[quality]
+    want = decode_latents(c.decoding(), layer_tensors(layers), symbols, gains)
+    got = decode(ExactDecoder(c, layers), symbols, gains)
+    assert got.shape == (64, c.height, c.width, c.channels)
+    assert got.dtype == np.uint8
+    np.testing.assert_array_equal(got, want)
+    # weights that saturate every pixel would agree by accident
+    assert len(np.unique(want)) > 100
+
+
+def test_gains_may_differ_by_image():
+    layers = random_layers(GRAY, seed=3)
+    symbols, gains = random_symbols(9, GRAY.latents, 3), random_gains(GRAY.latents, 3)
+    together = decode(ExactDecoder(GRAY, layers), symbols, gains)
+    for quality in range(9):
+        alone = decode(ExactDecoder(GRAY, layers), symbols[[quality]], gains[quality])
+        np.testing.assert_array_equal(together[[quality]], alone)
+
+
+@pytest.mark.parametrize("path", list(model_paths()), ids=lambda path: path.stem)
+def test_bundled_model_decodes_alike(path):
+    model = load_model(path)
+    layer = LatentLayer(model)
+    part = model.parts[LATENT_DECODER]
+    rng = np.random.default_rng(0)
+    symbols = rng.integers(-60, 61, (64, layer.config.latents)).astype(np.int16)
+    for stored in (256, 5 * 256, 5 * 256 + 77, 9 * 256):
+        gains = gains_at(layer.gains, stored)
+        want = decode_latents(part.config, part.tensors, symbols, gains)
+        np.testing.assert_array_equal(layer.synthesize(symbols, gains), want)
+
+
+# ---------------------------------------------------------------- one hash, everywhere
+
+
+@pytest.mark.parametrize("batch", [1, 7, 1000])
+def test_hash_does_not_depend_on_the_batch(decoder, batch):
+    assert pixels_sha256(decoder, batch) == COLOUR_SHA256
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_hash_with_one_thread(decoder):
+    assert pixels_sha256(decoder) == COLOUR_SHA256
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_hash_with_two_threads(decoder):
+    assert torch.get_num_threads() == 2
+    assert pixels_sha256(decoder) == COLOUR_SHA256
+
+
+def test_hash_of_the_numpy_reference():
+    tensors = layer_tensors(random_layers(COLOUR, seed=7))
+    symbols = random_symbols(COUNT, COLOUR.latents, seed=7)
+    gains = random_gains(COLOUR.latents, seed=7)[4]
+    pixels = decode_latents(COLOUR.decoding(), tensors, symbols, gains)
+    assert hashlib.sha256(pixels.tobytes()).hexdigest() == COLOUR_SHA256
+
+
+def test_same_pixels_where_conv2d_is_not_exact(decoder, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("conv2d was called on a device that fails the probe")
+
+    monkeypatch.setattr(integer, "conv_is_exact", lambda device: False)
+    monkeypatch.setattr(integer.F, "conv2d", refuse)
+    symbols = random_symbols(COUNT, COLOUR.latents, seed=7)[:40]
+    gains = random_gains(COLOUR.latents, seed=7)[4]
+    tensors = layer_tensors(random_layers(COLOUR, seed=7))
+    want = decode_latents(COLOUR.decoding(), tensors, symbols, gains)
+    np.testing.assert_array_equal(decode(decoder, symbols, gains), want)
+
+
+def test_a_device_without_exact_products_is_refused(monkeypatch):
+    monkeypatch.setattr(integer, "_PROBED", {})
+    monkeypatch.setattr(integer, "_probe", lambda device, conv: False)
+    with pytest.raises(RuntimeError, match="float32 matrix products are not exact on cpu"):
+        integer.conv_is_exact(torch.device("cpu"))
+
+
+def test_probe_finds_an_inexact_convolution():
+    def off_by_rounding(x, w):
+        return integer.F.conv2d(x * 1.0001, w, padding=1)
+
+    assert not integer._probe(torch.device("cpu"), off_by_rounding)
+
+
+def test_settings_of_the_caller_are_overruled_and_restored(decoder):
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        with torch.autocast("cpu", torch.bfloat16):
+            digest = pixels_sha256(decoder)
+            assert torch.is_autocast_enabled("cpu")
+            assert torch.get_float32_matmul_precision() == "medium"
+        assert digest == COLOUR_SHA256
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def test_settings_are_restored_after_an_error():
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+
+    def fail_inside():
+        with integer.exact_matmul():
+            inside.append(torch.get_float32_matmul_precision())
+            inside.append(torch.backends.cudnn.allow_tf32)
+            raise RuntimeError("stop")
+
+    inside: list[object] = []
+    with pytest.raises(RuntimeError, match="stop"):
+        fail_inside()
+    assert inside == ["highest", False]
+    assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("batch", [1, 7, 1000])
+def test_hash_on_cuda(batch):
+    layers = random_layers(COLOUR, seed=7)
+    decoder = ExactDecoder(COLOUR, layers).cuda()
+    symbols = torch.from_numpy(random_symbols(COUNT, COLOUR.latents, seed=7)).cuda()
+    gains = torch.from_numpy(random_gains(COLOUR.latents, seed=7)[4].astype(np.int32)).cuda()
+    digest = hashlib.sha256()
+    for start in range(0, COUNT, batch):
+        digest.update(decoder(symbols[start : start + batch], gains).cpu().numpy().tobytes())
+    assert digest.hexdigest() == COLOUR_SHA256
+
+
+# ---------------------------------------------------------------- training twins
+
+
+@pytest.mark.parametrize("c", SHAPES[:3], ids=shape_id)
+def test_twin_equals_the_exact_decoder(c):
+    torch.manual_seed(5)
+    twin = DecoderTwin(c)
+    with torch.no_grad():
+        twin.layers["linear"].weight.normal_(std=0.3)
+        twin.layers["linear"].bias.fill_(0.5)
+    # float64 holds the wide layers' sums; float32 is training's approximation of this
+    twin = twin.double().eval()
+    symbols = random_symbols(50, c.latents, seed=5)[1:-1]
+    gains = random_gains(c.latents, seed=5)[6]
+    y_hat = torch.from_numpy(symbols.astype(np.float64) * gains) / (1 << LATENT_BITS)
+    with torch.no_grad():
+        x_hat = torch.floor(twin(y_hat) * 256 + 0.5).clamp(0, 255)[:, :, : c.height, : c.width]
+    got = decode(ExactDecoder(c, twin.arrays()), symbols, gains)
+    np.testing.assert_array_equal(got, x_hat.permute(0, 2, 3, 1).numpy().astype(np.uint8))
+    assert len(np.unique(got)) > 100
+
+
+def test_padding_repeats_the_edges():
+    images = noise_images(COLOUR, 2)
+    padded = pad_images(images, COLOUR).numpy() * 256
+    assert padded.shape == (2, 3, 16, 12)
+    np.testing.assert_array_equal(padded[:, :, :13, :10], images.transpose(0, 3, 1, 2))
+    np.testing.assert_array_equal(padded[:, :, 15, 11], images[:, 12, 9])
+    np.testing.assert_array_equal(padded[:, :, 14, 3], images[:, 12, 3])
+
+
+# ---------------------------------------------------------------- the proof
+
+
+def layer_of(weights: list[list[int]], bias: list[int], shift: list[int]) -> LayerArrays:
+    arrays = np.array(weights, np.int8), np.array(bias, np.int32), np.array(shift, np.uint8)
+    return LayerArrays(*arrays)
+
+
+def test_proof_returns_the_largest_output():
+    # 255 * (3 + 4) + 15 = 1800; 1800 >> 3 = 225, and a floor may reach one further down
+    assert prove_layer("a", layer_of([[3, -4]], [-15], [3]), 255, 24) == 226
+
+
+def test_proof_at_the_edge_of_the_range():
+    edge = (1 << 24) - 255
+    assert prove_layer("a", layer_of([[1]], [edge - 1], [0]), 255, 24) == 1 << 24
+    with pytest.raises(ModelCorruptError, match=r"^layer a: sums can reach 16777216, .* 16777216$"):
+        prove_layer("layer a", layer_of([[1]], [edge], [0]), 255, 24)
+    with pytest.raises(ModelCorruptError, match="layer a: sums can reach 16777216"):
+        prove_layer("layer a", layer_of([[-1]], [-edge], [0]), 255, 24)
+
+
+def test_proof_refuses_a_wide_shift():
+    with pytest.raises(ModelCorruptError, match=r"layer b: shift up to 32, expected 0\.\.31"):
+        prove_layer("layer b", layer_of([[1], [1]], [0, 0], [3, 32]), 255, 24)
+
+
+def poisoned(model: Model, name: str, change) -> Model:
+    """The model with one tensor of its decoder changed, as read back from a file."""
+    part = model.parts[LATENT_DECODER]
+    tensor = change(part.tensors[name].copy())
+    tensors = {**part.tensors, name: tensor}
+    if tensor is None:
+        del tensors[name]
+    part = Part(part.name, part.config, tensors)
+    return unpack_model(pack_model(replace(model, parts={part.name: part})))
+
+
+def huge_bias(bias: np.ndarray) -> np.ndarray:
+    bias[-1] = (1 << 24) - 5
+    return bias
+
+
+@pytest.mark.parametrize("name", ["dense2", "coarse0a", "up", "fine0b", "out"])
+def test_model_that_could_leave_the_range_is_refused(tiny, name):
+    model = poisoned(tiny, f"{name}.bias", huge_bias)
+    with pytest.raises(ModelCorruptError, match=f"layer {name}: sums can reach"):
+        _ = Codec(model).layer
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("up.weight", lambda t: None, "tensor up.weight is missing"),
+        ("up.weight", lambda t: t.astype(np.int16), r"tensor up.weight is int16 .*expected int8"),
+        ("up.bias", lambda t: t[1:], r"tensor up.bias is int32 \(31,\), expected int32 \(32,\)"),
+        ("gain", lambda t: t[:8], r"tensor gain is uint16 \(8, 12\), expected uint16 \(9, 12\)"),
+        ("extra", lambda t: t, r"unknown tensors \['extra'\]"),
+    ],
+)
+def test_model_of_another_form_is_refused(tiny, name, change, message):
+    if name == "extra":
+        part = tiny.parts[LATENT_DECODER]
+        part = Part(part.name, part.config, {**part.tensors, "extra": np.zeros(1, np.int8)})
+        model = replace(tiny, parts={part.name: part})
+    else:
+        model = poisoned(tiny, name, change)
+    with pytest.raises(ModelCorruptError, match=message):
+        _ = Codec(model).layer
+
+
+def test_export_is_proven_too():
+    """An exporter that stored what decoding refuses would waste a training run."""
+    model = build_model(replace(GRAY, latents=4), "four")
+    assert Codec(model).layer.config.latents == 4
+    assert isinstance(model, Model)
+
+
+def test_no_path_is_skipped():
+    """Every weights file in the package is under test above."""
+    folder = Path(integer.__file__).parent.parent / "weights"
+    assert set(folder.glob("*.safetensors")) <= set(model_paths())
