@@ -44,7 +44,7 @@ EVALUATION_IMAGES = 1000  # images at once in validation
 class TrainConfig:
     """How a model is trained; ``lmbda`` weighs distortion: loss = lmbda * mse_255 + bpp."""
 
-    steps: int = 18_000
+    steps: int = 14_000
     batch_images: int = 288  # a multiple of the nine qualities
     lr_matrices: float = 0.02  # Muon
     lr: float = 3e-3  # Adam, everything else

@@ -39,6 +39,7 @@ from aecodec.models import LATENT_DECODER, shape_text
 from aecodec.pca import PcaBasis, fit_pca
 
 ZSTD_LEVELS = (3, 19)
+XZ_PRESET = 9 | lzma.PRESET_EXTREME
 PCA_COMPONENTS = (4, 8, 16, 32, 64, 128)
 PCA_STEPS = (16, 32, 64, 128, 256)  # gray levels
 PCA_SAMPLES = 4096  # of an image: fitting needs a matrix of this squared
@@ -131,8 +132,7 @@ def stream_coders(shape: tuple[int, ...]) -> Iterator[Coder]:
         compressor = zstandard.ZstdCompressor(level=level)
         unpack = unpacked_by(zstandard.ZstdDecompressor().decompress)
         yield Coder(f"zstd -{level}", "zstd", _packed_by(compressor.compress), unpack)
-    preset = 9 | lzma.PRESET_EXTREME
-    xz = _packed_by(lambda data: lzma.compress(data, preset=preset))
+    xz = _packed_by(lambda data: lzma.compress(data, preset=XZ_PRESET))
     yield Coder("xz -9e", "xz", xz, unpacked_by(lzma.decompress))
 
 

@@ -97,7 +97,8 @@ def _one_run(payloads: list[bytes]) -> bytes:
 
 
 def _block_for_each(payloads: list[bytes]) -> bytes:
-    stream = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compressobj()
+    nbytes = sum(map(len, payloads))
+    stream = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compressobj(size=nbytes)
     frame = bytearray()
     for payload in payloads:
         frame += stream.compress(payload) + stream.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)

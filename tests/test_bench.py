@@ -58,21 +58,28 @@ def read_result(folder, name):
 # ---------------------------------------------------------------- whole benches
 
 
+@pytest.fixture
+def small_grid(monkeypatch):
+    """Fewer rows, and an xz that takes no 600 MiB to start."""
+    monkeypatch.setattr(baselines, "XZ_PRESET", 0)
+    monkeypatch.setattr(baselines, "PCA_COMPONENTS", (4, 16, 128))
+    monkeypatch.setattr(baselines, "PCA_STEPS", (16, 64))
+    monkeypatch.setattr(baselines, "QUALITIES", (1, 9))
+
+
 def run_baselines(files, results, *options):
     where = ["--results", str(results)]
     baselines.main([str(files / "blobs.npy"), *options, *where])
     return read_result(results, "baselines")
 
 
-def test_baselines(files, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(baselines, "QUALITIES", (1, 9))
+@pytest.mark.usefixtures("small_grid")
+def test_baselines(files, tmp_path, capsys):
     options = ["--train", str(files / "more.npy"), "--model", str(files / "tiny.safetensors")]
     result = run_baselines(files, tmp_path, *options)
     rows = {row["coder"]: row for row in result["rows"]}
-    steps = len(baselines.PCA_STEPS)
     families = [row["family"] for row in result["rows"]]
-    ks = len(baselines.PCA_COMPONENTS)
-    assert families == ["raw", "zstd", "zstd", "xz", "png", *["pca"] * ks * steps, *["aecodec"] * 2]
+    assert families == ["raw", "zstd", "zstd", "xz", "png", *["pca"] * 6, *["aecodec"] * 2]
     assert rows["raw"]["nbytes"] == 64 * SIDE * SIDE
     for row in rows.values():
         assert row["bpp"] == bits_per_pixel(row["nbytes"], (64, SIDE, SIDE, 1))
@@ -84,7 +91,7 @@ def test_baselines(files, tmp_path, monkeypatch, capsys):
         "fitted_on": "more.npy",
         "basis_nbytes": 4 * 5 * SIDE * SIDE,
     }
-    assert rows["PCA 32, step 16"]["psnr_db"] > rows["PCA 4, step 16"]["psnr_db"]
+    assert rows["PCA 16, step 16"]["psnr_db"] > rows["PCA 4, step 16"]["psnr_db"]
     facts = rows["aecodec, quality 9"]["facts"]
     assert facts["zstd_over_entropy"] == facts["payload_bits"] / facts["entropy_bits"] - 1
     assert facts["decoder_nbytes"] > 0
@@ -93,11 +100,12 @@ def test_baselines(files, tmp_path, monkeypatch, capsys):
     assert "PCA fitted on more.npy; its basis (132,096 bytes at 128) not counted." in printed
 
 
+@pytest.mark.usefixtures("small_grid")
 def test_baselines_markdown_names_a_basis_fitted_on_the_set_itself(files, tmp_path, capsys):
     result = run_baselines(files, tmp_path, "--limit", "20", "--markdown")
     assert result["data"]["shape"] == [20, SIDE, SIDE, 1]
     pca = [row for row in result["rows"] if row["family"] == "pca"]
-    assert max(row["facts"]["k"] for row in pca) == 16  # 20 images have no 32 axes
+    assert max(row["facts"]["k"] for row in pca) == 16  # 20 images have no 128 axes
     assert all(row["coder"].endswith("(fitted on itself)") for row in pca)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("| coder | bytes | bpp |")
@@ -188,7 +196,7 @@ def test_quantize_never_wraps(worst):
 
 @pytest.mark.parametrize("step", [0, -1, np.nan])
 def test_quantize_needs_a_positive_step(step):
-    with pytest.raises(ValueError, match="step is .*, expected more than 0"):
+    with pytest.raises(ValueError, match=r"step is .*, expected more than 0"):
         pca_codec.quantize(np.zeros((1, 1), np.float32), step)
 
 
@@ -243,9 +251,9 @@ def test_measure_times_nothing_that_fails_its_check():
     calls = []
 
     def refuse(_):
-        raise common.VerificationError("no")
+        raise common.VerificationError("no good")
 
-    with pytest.raises(common.VerificationError, match="^no$"):
+    with pytest.raises(common.VerificationError, match="no good"):
         common.measure(lambda: calls.append(1), refuse)
     assert calls == [1]
 
