@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import operator
 import os
 import zlib
 from collections.abc import Iterator
@@ -173,7 +174,7 @@ class Archive:
 
         if isinstance(key, slice):
             return self._squeeze(self._take(np.arange(len(self))[key]))
-        index = key.__index__()
+        index = operator.index(key)
         if not -len(self) <= index < len(self):
             raise IndexError(f"image {index}, the file holds {len(self)}")
         return self._squeeze(self._take(np.array([index % len(self)])))[0]  # type: ignore[no-any-return]

@@ -104,6 +104,7 @@ def compress(
     with open_images(source) as opened:
         if not isinstance(target, str | os.PathLike):
             return _write(opened, target, *arguments)
+        _keep_source(source, target)
         with atomic_path(target, force=force) as temporary, open(temporary, "wb") as file:
             return _write(opened, file, *arguments)
 
@@ -141,6 +142,7 @@ def decompress(
                 for batch in _ranges(archive, start, stop, progress):
                     sink.write(batch)
         else:
+            _keep_source(source, target)
             folder = kind == "folder"
             with (
                 atomic_path(target, force=force, directory=folder) as temporary,
@@ -149,6 +151,15 @@ def decompress(
                 for batch in _ranges(archive, start, stop, progress):
                     sink.write(batch)
         return stop - start
+
+
+def _keep_source(source: object, target: str | os.PathLike[str]) -> None:
+    """ValueError if replacing ``target`` would delete ``source``: itself, or a folder around it."""
+    if not isinstance(source, str | os.PathLike):
+        return
+    read, written = Path(os.path.realpath(source)), Path(os.path.realpath(target))
+    if written == read or written in read.parents:
+        raise ValueError(f"{os.fspath(target)}: writing there would replace the input")
 
 
 def default_kind(archive: Archive) -> str:

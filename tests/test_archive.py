@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -103,7 +103,7 @@ def test_index_out_of_range(archive, index):
 
 @pytest.mark.parametrize("index", ["1", 1.5, None])
 def test_index_of_another_kind(archive, index):
-    with pytest.raises((TypeError, AttributeError), match="__index__|integer"):
+    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
         archive[index]
 
 
@@ -206,7 +206,6 @@ def test_info_of_a_lossless_file():
 def test_only_touched_chunks_are_read(blob, codec):
     file = Recorder(blob)
     with Archive(file, codec=codec) as archive:
-        entries = archive.reader.index if hasattr(archive.reader, "index") else None
         file.spans.clear()
         _ = archive[20]
         read_nbytes = sum(end - start for start, end in file.spans)
@@ -216,7 +215,6 @@ def test_only_touched_chunks_are_read(blob, codec):
         assert file.spans == []  # the same chunk, kept
         _ = archive[30]
         assert file.spans != []
-    assert entries is None or len(entries) == 7
 
 
 def test_info_reads_no_payload(codec):
@@ -384,30 +382,23 @@ def test_repeated_section():
     ("payload", "message"),
     [
         (b"junk", "section NAME: damaged zlib data"),
-        (Path, "zlib data cut, or followed by other bytes"),
-        (b"{}", "section NAME is not a list of texts"),
-        (b'["a", 3]', "section NAME is not a list of texts"),
-        (b'["a"]', "1 names, expected 0"),
+        (zlib.compress(b"[]") + b"more", "zlib data cut, or followed by other bytes"),
+        (zlib.compress(b"[]")[:-1], "zlib data cut, or followed by other bytes"),
+        (zlib.compress(b"{}"), "section NAME is not a list of texts"),
+        (zlib.compress(b'["a", 3]'), "section NAME is not a list of texts"),
+        (zlib.compress(b'["a"]'), "1 names, expected 0"),
     ],
-    ids=["junk", "cut", "object", "number", "count"],
+    ids=["junk", "longer", "cut", "object", "number", "count"],
 )
 def test_hostile_names(payload, message):
-    import zlib
-
-    if payload is Path:
-        data = zlib.compress(b"[]") + b"more"
-    else:
-        data = payload if payload == b"junk" else zlib.compress(payload)
     with (
-        Archive(file_with(Section("NAME", required=False, payload=data))) as archive,
+        Archive(file_with(Section("NAME", required=False, payload=payload))) as archive,
         pytest.raises(AezCorruptError, match=message),
     ):
         _ = archive.names
 
 
 def test_name_bomb():
-    import zlib
-
     data = zlib.compress(bytes(80 << 20), 9)
     with (
         Archive(file_with(Section("NAME", required=False, payload=data))) as archive,

@@ -1,0 +1,151 @@
+"""What may import what, and what must be imported late."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "aecodec"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+# An arrow points from a layer to any of a lower rank; equals never import each other.
+RANKS = {
+    "_version": 0,
+    "errors": 0,
+    "files": 0,
+    "container": 1,
+    "metrics": 1,
+    "images": 1,
+    "quantizer": 1,
+    "entropy": 1,
+    "optimizer": 1,
+    "models": 2,
+    "nets": 3,
+    "codec": 4,
+    "archive": 5,
+    "training": 5,
+    "transfer": 6,
+    "pca": 6,
+    "fitting": 6,
+    "demo": 7,
+    "cli": 8,
+    "__main__": 9,
+}
+TORCH_AT_ONCE = {"nets", "training", "optimizer"}
+BARE = {"_version", "errors", "files", "container", "archive", "cli", "__main__", "__init__"}
+
+
+def layer_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imported(path: Path, *, late: bool) -> set[str]:
+    """Dotted names that a file imports: at module level, or anywhere when ``late``.
+
+    What stands under ``if TYPE_CHECKING`` is not imported at all, and does not count.
+    """
+    found: set[str] = set()
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            return
+        if isinstance(node, ast.FunctionDef) and not late:
+            return
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            found.add(module)
+            if module == "aecodec":
+                found.update(f"aecodec.{alias.name}" for alias in node.names)
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse(path.read_text(encoding="utf-8")))
+    return found
+
+
+def own_layers(names: set[str]) -> set[str]:
+    return {name.split(".")[1] for name in names if name.startswith("aecodec.")}
+
+
+def test_every_module_has_a_rank():
+    layers = {layer_of(path) for path in FILES} - {"__init__", "weights"}
+    assert layers == set(RANKS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_arrows_point_down(path):
+    layer = layer_of(path)
+    if layer in ("__init__", "weights"):
+        return  # __init__ is lazy: see test_import_is_light
+    for other in own_layers(imported(path, late=True)) - {layer}:
+        assert RANKS[other] < RANKS[layer], f"{layer} imports {other}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nets_and_container_meet_in_codec_alone(path):
+    layer = layer_of(path)
+    others = own_layers(imported(path, late=True))
+    assert not (layer == "nets" and "container" in others)
+    assert not (layer == "container" and others - {"container", "errors"})
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_torch_is_imported_late(path):
+    at_once = {name.split(".")[0] for name in imported(path, late=False)}
+    if layer_of(path) not in TORCH_AT_ONCE:
+        assert "torch" not in at_once
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if layer_of(path) in BARE], ids=lambda path: path.name
+)
+def test_bare_modules_need_the_standard_library_alone(path):
+    names = {name.split(".")[0] for name in imported(path, late=False)} - {"aecodec"}
+    assert names <= set(sys.stdlib_module_names)
+
+
+def test_the_arrows_are_seen():
+    """The parser above finds late imports, and tells them from early ones."""
+    cli = PACKAGE / "cli.py"
+    assert "transfer" in own_layers(imported(cli, late=True))
+    assert "transfer" not in own_layers(imported(cli, late=False))
+    assert "container" in own_layers(imported(PACKAGE / "archive.py", late=False))
+
+
+def run_python(code: str) -> str:
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_import_is_light():
+    code = (
+        "import sys, threading, aecodec; aecodec.AezError; aecodec.__version__\n"
+        "aecodec.open\n"
+        "print(sorted({'torch', 'numpy', 'zstandard', 'safetensors'} & set(sys.modules)))\n"
+        "print(threading.active_count())"
+    )
+    assert run_python(code) == "[]\n1\n"
+
+
+def test_unknown_attribute():
+    import aecodec
+
+    with pytest.raises(AttributeError, match="module 'aecodec' has no attribute 'nothing'"):
+        _ = aecodec.nothing
+
+
+def test_all_names_exist():
+    import aecodec
+
+    for name in aecodec.__all__:
+        assert getattr(aecodec, name) is not None
+    assert set(aecodec._HOMES) | {"open"} <= set(aecodec.__all__)
