@@ -48,18 +48,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return int(arguments.run(arguments) or 0)
+        status = int(arguments.run(arguments) or 0)
+        sys.stdout.flush()  # here, where a full disk still has a status and a message
+        return status
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:
-        sys.stderr.close()  # nobody reads on; Python would complain while flushing
+        _drop_unwritten()  # nobody reads on, and nobody wants to be told
         return EXIT_IO
     except AezError as error:
         return _fail(str(error), _status(error))
     except OSError as error:
+        _drop_unwritten()
         return _fail(_os_error_text(error), EXIT_IO)
     except (ValueError, ImportError) as error:
         return _fail(str(error), EXIT_USAGE)
+
+
+def _drop_unwritten() -> None:
+    """Send what standard output refuses to nowhere: Python would retry at exit, and complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _interrupt(*_: object) -> None:

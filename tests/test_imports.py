@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,9 @@ RANKS = {
     "quantizer": 1,
     "entropy": 1,
     "optimizer": 1,
+    "nets": 1,
     "models": 2,
-    "nets": 3,
+    "nets.latent_layer": 3,  # puts a loaded model to work, the one file of nets that knows models
     "codec": 4,
     "archive": 5,
     "training": 5,
@@ -40,7 +42,13 @@ BARE = {"_version", "errors", "files", "container", "archive", "cli", "__main__"
 
 
 def layer_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+    return layer_in(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def layer_in(parts: Sequence[str]) -> str:
+    """The key of RANKS for a module's path below the package."""
+    whole = ".".join(parts)
+    return whole if whole in RANKS else parts[0]
 
 
 def imported(path: Path, *, late: bool) -> set[str]:
@@ -70,7 +78,7 @@ def imported(path: Path, *, late: bool) -> set[str]:
 
 
 def own_layers(names: set[str]) -> set[str]:
-    return {name.split(".")[1] for name in names if name.startswith("aecodec.")}
+    return {layer_in(name.split(".")[1:]) for name in names if name.startswith("aecodec.")}
 
 
 def test_every_module_has_a_rank():
@@ -91,14 +99,16 @@ def test_arrows_point_down(path):
 def test_nets_and_container_meet_in_codec_alone(path):
     layer = layer_of(path)
     others = own_layers(imported(path, late=True))
-    assert not (layer == "nets" and "container" in others)
-    assert not (layer == "container" and others - {"container", "errors"})
+    if layer.startswith("nets"):
+        assert "container" not in others
+    if layer == "container":
+        assert others <= {"container", "errors"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_torch_is_imported_late(path):
     at_once = {name.split(".")[0] for name in imported(path, late=False)}
-    if layer_of(path) not in TORCH_AT_ONCE:
+    if layer_of(path).split(".")[0] not in TORCH_AT_ONCE:
         assert "torch" not in at_once
 
 

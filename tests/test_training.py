@@ -1,0 +1,194 @@
+"""The training loop: a usable model, and runs that stop and go on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import GRAY, smooth_images
+
+from aecodec import training
+from aecodec.codec import Codec
+from aecodec.errors import ModelCorruptError, ModelMismatchError
+from aecodec.models import LATENT_DECODER, Model, pack_model, unpack_model
+from aecodec.nets.autoencoder import AutoencoderConfig
+from aecodec.optimizer import Muon, _orthogonalize
+from aecodec.training import TrainConfig, train_autoencoder
+
+IMAGES = smooth_images(GRAY, 48)
+CONFIG = TrainConfig(steps=4, batch_images=18, warmup=2)
+ABOUT = {"data": "cosines", "data_sha256": "0" * 64}
+
+
+@pytest.fixture(autouse=True)
+def small_network(monkeypatch):
+    monkeypatch.setattr(AutoencoderConfig, "for_shape", classmethod(lambda cls, h, w, c: GRAY))
+
+
+@pytest.fixture(autouse=True)
+def own_seed():
+    """Training seeds torch's global generator."""
+    state = torch.get_rng_state()
+    yield
+    torch.set_rng_state(state)
+
+
+def train(config: TrainConfig = CONFIG, **options) -> Model:
+    return train_autoencoder(IMAGES, config, name="t", provenance=ABOUT, **options)
+
+
+def weights(model: Model) -> dict[str, bytes]:
+    part = model.parts[LATENT_DECODER].tensors
+    return {k: v.tobytes() for k, v in {**part, **model.encoder}.items()}
+
+
+def stop_at(last: int):
+    def report(step: int, numbers: dict[str, float]) -> None:
+        if step == last:
+            raise KeyboardInterrupt
+
+    return report
+
+
+@pytest.fixture(scope="module")
+def uninterrupted() -> Model:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AutoencoderConfig, "for_shape", classmethod(lambda cls, h, w, c: GRAY))
+        return train()
+
+
+def test_model_is_usable(uninterrupted):
+    model = unpack_model(pack_model(uninterrupted))
+    codec = Codec(model)
+    chunk = codec.encode_chunk(IMAGES, 5)
+    decoded = codec.decode_chunk(chunk, (8, 8, 1), "it")
+    assert chunk.max_error == np.abs(decoded.astype(int) - IMAGES).max()
+
+
+def test_model_says_how_it_was_made(uninterrupted):
+    about = uninterrupted.training
+    assert about["steps_done"] == 4
+    assert about["data_sha256"] == ABOUT["data_sha256"]
+    assert about["recipe"]["steps"] == 4
+    assert about["recipe"]["seed"] == 0
+    assert len(about["validation_psnr_db"]) == 9
+    floors = uninterrupted.encoder_config["mse_p999"]
+    assert len(floors) == 9
+    assert all(floor > 0 for floor in floors)
+
+
+def test_report_is_called_each_step():
+    seen: dict[int, dict[str, float]] = {}
+    train(report=lambda step, numbers: seen.update({step: numbers}))
+    assert list(seen) == [1, 2, 3, 4]
+    assert all(set(numbers) == {"loss", "bpp", "psnr"} for numbers in seen.values())
+    assert all(np.isfinite(list(numbers.values())).all() for numbers in seen.values())
+
+
+def test_same_seed_same_weights(uninterrupted):
+    assert weights(train()) == weights(uninterrupted)
+
+
+def test_other_seed_other_weights(uninterrupted):
+    assert weights(train(replace(CONFIG, seed=1))) != weights(uninterrupted)
+
+
+def test_training_learns():
+    losses: list[float] = []
+    config = replace(CONFIG, steps=60, batch_images=72)
+    train(config, report=lambda step, numbers: losses.append(numbers["loss"]))
+    assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:3])
+
+
+@pytest.mark.parametrize("last", [1, 3])
+def test_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path, uninterrupted, last):
+    checkpoint = tmp_path / "t.ckpt"
+    stopped = train(checkpoint=checkpoint, report=stop_at(last))
+    assert stopped.training["steps_done"] == last
+    assert weights(stopped) != weights(uninterrupted)
+    Codec(stopped).encode_chunk(IMAGES, 5)  # usable, if poor
+    resumed = train(checkpoint=checkpoint, resume=True)
+    assert resumed.training["steps_done"] == 4
+    assert weights(resumed) == weights(uninterrupted)
+
+
+def test_checkpoints_are_written_on_the_way(tmp_path, uninterrupted):
+    checkpoint = tmp_path / "t.ckpt"
+    config = replace(CONFIG, checkpoint_s=0.0)
+    train(config, checkpoint=checkpoint)
+    assert checkpoint.is_file()
+    resumed = train(config, checkpoint=checkpoint, resume=True)  # nothing is left to do
+    assert weights(resumed) == weights(uninterrupted)
+
+
+def test_without_resume_a_checkpoint_is_not_read(tmp_path, uninterrupted):
+    checkpoint = tmp_path / "t.ckpt"
+    checkpoint.write_bytes(b"junk")
+    assert weights(train(checkpoint=checkpoint)) == weights(uninterrupted)
+
+
+@pytest.mark.parametrize(
+    "config", [replace(CONFIG, steps=5), replace(CONFIG, lr=1e-3), replace(CONFIG, seed=2)]
+)
+def test_checkpoint_of_other_options(tmp_path, config):
+    checkpoint = tmp_path / "t.ckpt"
+    train(checkpoint=checkpoint, report=stop_at(1))
+    with pytest.raises(ModelMismatchError, match=r"t\.ckpt: checkpoint of another run"):
+        train(config, checkpoint=checkpoint, resume=True)
+
+
+def test_checkpoint_of_other_data(tmp_path):
+    checkpoint = tmp_path / "t.ckpt"
+    train(checkpoint=checkpoint, report=stop_at(1))
+    with pytest.raises(ModelMismatchError, match="checkpoint of another run"):
+        train_autoencoder(
+            IMAGES,
+            CONFIG,
+            name="t",
+            provenance={**ABOUT, "data_sha256": "1" * 64},
+            checkpoint=checkpoint,
+            resume=True,
+        )
+
+
+@pytest.mark.parametrize("damage", [lambda d: b"junk", lambda d: d[:-50], lambda d: b""])
+def test_damaged_checkpoint(tmp_path, damage):
+    checkpoint = tmp_path / "t.ckpt"
+    train(checkpoint=checkpoint, report=stop_at(1))
+    checkpoint.write_bytes(damage(checkpoint.read_bytes()))
+    with pytest.raises(ModelCorruptError, match=r"t\.ckpt: damaged checkpoint"):
+        train(checkpoint=checkpoint, resume=True)
+
+
+def test_images_are_split_once_for_all():
+    images = np.arange(120, dtype=np.uint8).reshape(120, 1, 1, 1)
+    kept, held = training._split_images(images, CONFIG)
+    assert len(held) == 10
+    assert sorted([*kept.ravel(), *held.ravel()]) == list(range(120))
+    again = training._split_images(images, CONFIG)[1]
+    np.testing.assert_array_equal(held, again)
+    few = images[:10]
+    assert all(part is few for part in training._split_images(few, CONFIG))
+
+
+def test_lmbdas_are_a_geometric_row():
+    row = CONFIG.lmbdas()
+    assert row[0] == pytest.approx(3e-5)
+    assert row[8] == pytest.approx(2e-2)
+    np.testing.assert_allclose(row[1:] / row[:-1], row[1] / row[0])
+
+
+@pytest.mark.parametrize("shape", [(6, 20), (20, 6), (9, 9)])
+def test_muon_steps_are_nearly_orthogonal(shape):
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    values = torch.linalg.svdvals(_orthogonalize(matrix))
+    assert values.max() < 1.4
+    assert values.min() > 0.3
+
+
+def test_muon_leaves_alone_what_has_no_gradient():
+    p = torch.nn.Parameter(torch.ones(2, 2))
+    Muon([p], lr=1.0).step()
+    assert torch.equal(p, torch.ones(2, 2))
