@@ -224,7 +224,13 @@ class Archive:
         if self._codec is None:
             from aecodec.codec import Codec
 
-            self._codec = Codec(self._find_model(), self._device)
+            codec = Codec(self._find_model(), self._device)
+            if codec.model is not None and any(e.kind == MODL for e in self.reader.sections):
+                try:
+                    _ = codec.layer  # proven now: a file may raise nothing but its own damage
+                except ModelCorruptError as error:
+                    raise AezCorruptError(f"{self.name}: embedded model: {error}") from error
+            self._codec = codec
         elif self._codec.model is not None:
             self._check_parts(self._codec.model)
         return self._codec

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -83,17 +86,21 @@ class Trainer:
         """Train to the end; False when interrupted. images uint8 (N, H, W, C)."""
         self.objective.train()
         saved = time.monotonic()
+        finished = True
         try:
-            while self.step < self.config.steps:
-                report(self.step + 1, self._one_step(images))
-                if checkpoint and time.monotonic() - saved >= self.config.checkpoint_s:
-                    self.save(checkpoint)
-                    saved = time.monotonic()
+            with _deferred_interrupt() as interrupted:
+                while self.step < self.config.steps:
+                    report(self.step + 1, self._one_step(images))
+                    if interrupted.is_set():
+                        raise KeyboardInterrupt
+                    if checkpoint and time.monotonic() - saved >= self.config.checkpoint_s:
+                        self.save(checkpoint)
+                        saved = time.monotonic()
         except KeyboardInterrupt:
-            if checkpoint:
-                self.save(checkpoint)
-            return False
-        return True
+            finished = False
+        if checkpoint and not finished:
+            self.save(checkpoint)
+        return finished
 
     def _one_step(self, images: np.ndarray) -> dict[str, float]:
         config = self.config
@@ -157,6 +164,31 @@ class Trainer:
                 state.setdefault(int(index), {})[name] = tensor
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+@contextmanager
+def _deferred_interrupt() -> Iterator[threading.Event]:
+    """Ctrl-C and SIGTERM set the event, so that no step is left half done; a second one strikes."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    old = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+    def strike(*_: object) -> None:
+        event.set()
+        restore()
+
+    for number in old:
+        signal.signal(number, strike)
+    try:
+        yield event
+    finally:
+        restore()
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -292,6 +292,21 @@ def test_embedded_model_of_other_parts_is_corrupt(codec, tiny, monkeypatch):
     assert tiny.encoder
 
 
+def test_embedded_model_that_could_leave_the_exact_range_is_corrupt(codec, monkeypatch):
+    good = codec.model
+    part = good.parts[LATENT_DECODER]
+    bias = np.full_like(part.tensors["out.bias"], 1 << 24)
+    part = replace(part, tensors={**part.tensors, "out.bias": bias})
+    poisoned = replace(good, parts={part.name: part})
+    monkeypatch.setattr(codec, "model", poisoned)  # the codec keeps its good networks
+    data = encode(smooth_images(GRAY, 4), codec=codec, embed_model=True)
+    with (
+        Archive(data) as archive,
+        pytest.raises(AezCorruptError, match="embedded model: layer out: sums can reach"),
+    ):
+        archive[0]
+
+
 # ---------------------------------------------------------------- sources and limits
 
 

@@ -296,3 +296,18 @@ def test_groups_are_numbered_by_first_use():
     table = column(0, 256, 1) + column(0, 256, 0)
     with pytest.raises(AezCorruptError, match="latent 0 in frame 1, expected 0"):
         unpack_symbols(payload(table, *frames), 3, 2, "it")
+
+
+def test_second_frame_is_corrupt():
+    with pytest.raises(AezCorruptError, match="followed by other bytes"):
+        decompress_bytes(compress_bytes(b"abc" * 9) + compress_bytes(b""), 27, "it")
+
+
+def test_frame_cut_before_its_last_block_is_corrupt():
+    params = zstandard.ZstdCompressionParameters.from_level(
+        19, write_content_size=False, format=zstandard.FORMAT_ZSTD1_MAGICLESS
+    )
+    compressor = zstandard.ZstdCompressor(compression_params=params).compressobj()
+    cut = compressor.compress(b"abc" * 9) + compressor.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+    with pytest.raises(AezCorruptError, match="is cut"):
+        decompress_bytes(cut, 27, "it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from aecodec.errors import ModelCorruptError, ModelMismatchError
 from aecodec.models import LATENT_DECODER, Model, pack_model, unpack_model
 from aecodec.nets.autoencoder import AutoencoderConfig
 from aecodec.optimizer import Muon, _orthogonalize
-from aecodec.training import TrainConfig, train_autoencoder
+from aecodec.training import TrainConfig, Trainer, train_autoencoder
 
 IMAGES = smooth_images(GRAY, 48)
 CONFIG = TrainConfig(steps=4, batch_images=18, warmup=2)
@@ -192,3 +193,22 @@ def test_muon_leaves_alone_what_has_no_gradient():
     p = torch.nn.Parameter(torch.ones(2, 2))
     Muon([p], lr=1.0).step()
     assert torch.equal(p, torch.ones(2, 2))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_within_a_step_waits_for_its_end(tmp_path, uninterrupted, monkeypatch, number):
+    checkpoint = tmp_path / "t.ckpt"
+    average = Trainer._average
+
+    def strike(self):
+        if self.step == 1:  # after the optimizers, before the step counts
+            signal.raise_signal(number)
+        average(self)
+
+    before = signal.getsignal(number)
+    monkeypatch.setattr(Trainer, "_average", strike)
+    stopped = train(checkpoint=checkpoint)
+    assert stopped.training["steps_done"] == 2
+    assert signal.getsignal(number) is before
+    monkeypatch.setattr(Trainer, "_average", average)
+    assert weights(train(checkpoint=checkpoint, resume=True)) == weights(uninterrupted)

@@ -58,7 +58,20 @@ def decompress_bytes(frame: bytes, nbytes: int, where: str) -> bytes:
     if len(data) != nbytes:
         found = "more" if len(data) > nbytes else str(len(data))
         raise AezCorruptError(f"{where}: frame holds {found} bytes, expected {nbytes}")
+    _check_one_frame(decompressor, frame, where)
     return data
+
+
+def _check_one_frame(decompressor: zstandard.ZstdDecompressor, frame: bytes, where: str) -> None:
+    """The stream reader tells neither a cut end nor a second, empty frame (aez.md 1.6).
+
+    Only called once the size of the content is known, which bounds this second reading.
+    """
+    whole = decompressor.decompressobj()
+    whole.decompress(frame)
+    if not whole.eof or whole.unused_data:
+        problem = "is followed by other bytes" if whole.eof else "is cut"
+        raise AezCorruptError(f"{where}: the zstd frame {problem}")
 
 
 # ---------------------------------------------------------------- symbols
