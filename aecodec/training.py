@@ -47,10 +47,11 @@ EVALUATION_IMAGES = 1000  # images at once in validation
 class TrainConfig:
     """How a model is trained; ``lmbda`` weighs distortion: loss = lmbda * mse_255 + bpp."""
 
-    steps: int = 14_000
-    batch_images: int = 288  # a multiple of the nine qualities
+    steps: int = 30_000
+    batch_images: int = 144  # a multiple of the nine qualities
     lr_matrices: float = 0.02  # Muon
-    lr: float = 3e-3  # Adam, everything else
+    lr: float = 3e-3  # Adam, linear paths and biases
+    lr_rate: float = 0.015  # Adam, steps and prior: what the rate hangs on has far to go
     warmup: int = 100
     lmbda_min: float = 3e-5  # quality 1
     lmbda_max: float = 2e-2  # quality 9
@@ -73,12 +74,13 @@ class Trainer:
     ) -> None:
         self.objective = objective.to(device)
         self.config, self.device, self.fingerprint = config, device, fingerprint
-        matrices, rest = _split_parameters(objective)
+        matrices, rate, rest = _split_parameters(objective)
         self.optimizers: list[torch.optim.Optimizer] = [
             Muon(matrices, config.lr_matrices),
             torch.optim.Adam(rest, config.lr, betas=(0.9, 0.99)),
+            torch.optim.Adam(rate, config.lr_rate, betas=(0.9, 0.99)),
         ]
-        self.peaks = [config.lr_matrices, config.lr]
+        self.peaks = [config.lr_matrices, config.lr, config.lr_rate]
         self.averaged = {k: v.detach().clone() for k, v in objective.state_dict().items()}
         self.step = 0
 
@@ -195,14 +197,19 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
 
 
-def _split_parameters(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Hidden matrices and kernels for Muon; the linear paths, gains, biases, priors for Adam."""
+def _split_parameters(module: nn.Module) -> tuple[list[nn.Parameter], ...]:
+    """Hidden matrices and kernels for Muon; steps and priors, and everything else, for Adam."""
     matrices: list[nn.Parameter] = []
+    rate: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, p in module.named_parameters():
-        hidden = name.endswith(".weight") and p.dim() >= 2 and ".linear." not in name
-        (matrices if hidden else rest).append(p)
-    return matrices, rest
+        if "log_" in name or name.startswith("prior."):
+            rate.append(p)
+        elif name.endswith(".weight") and p.dim() >= 2 and ".linear." not in name:
+            matrices.append(p)
+        else:
+            rest.append(p)
+    return matrices, rate, rest
 
 
 # ---------------------------------------------------------------- layer L

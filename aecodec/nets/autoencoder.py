@@ -75,7 +75,7 @@ class AutoencoderConfig:
         samples = height * width * channels
         latents = min(128 if samples <= 1024 else 192, max(16, samples // 4))
         coarse = 32 if cells <= 64 else 16
-        return cls(height, width, channels, latents, 256, coarse, 16)
+        return cls(height, width, channels, latents, 240, coarse, 16)
 
 
 def layer_shapes(c: AutoencoderConfig) -> dict[str, tuple[int, ...]]:
