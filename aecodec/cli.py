@@ -175,7 +175,7 @@ def _add_train(sub: Any, inputs: str) -> None:  # noqa: ANN401
     sub.add_argument("input", metavar="IN", help=inputs)
     sub.add_argument("-o", "--output", metavar="MODEL", required=True, help="a .safetensors file")
     sub.add_argument("--name", help="what files call the model (default: MODEL's name)")
-    sub.add_argument("--steps", type=int, help="optimizer steps (30000)")
+    sub.add_argument("--steps", type=int, help="optimizer steps (40000)")
     sub.add_argument("--batch", type=int, help="images a step, a multiple of nine (144)")
     sub.add_argument("--seed", type=int, help="of weights, batches and noise (0)")
     sub.add_argument("--validation", type=float, help="share of images held out (1/12, <= 5000)")

@@ -38,7 +38,7 @@ Symbols = npt.NDArray[np.int16]
 
 CHUNK_IMAGES = 16_384  # zstd's tables want many symbols; decoding a chunk's symbols is cheap
 CHUNK_NBYTES = 16 << 20  # ... and memory is bounded by the chunk
-GUARD_FACTOR = 2.0  # an image may be this much worse than the training set's 99.9th percentile
+GUARD_FACTOR = 1.5  # an image may be this much worse than the training set's 99.9th percentile
 GUARD_STEPS = (2.0, 4.0)  # finer qualities tried for images that are worse, then the finest
 
 
@@ -76,7 +76,8 @@ class Codec:
         if self.model is None:
             return _assemble(images, images, [_code_pixels(images)], bytes(len(images)))
         stored = quality_to_stored(quality)
-        plan = _Plan(images, self.layer)
+        y = self.layer.analyse(images)
+        plan = _Plan(images, y, self.layer, self.mse_limit(stored))
         everyone = np.arange(len(images))
         plan.try_quality(everyone, stored)
         if plan.whole_set_is_smaller_under_zstd():
@@ -88,7 +89,8 @@ class Codec:
 
     def mse_limit(self, stored_quality: int) -> float:
         """The guard's floor at a stored quality: squared error per sample, gray levels squared."""
-        return _mse_limit(self.layer, stored_quality)
+        limits = np.log(np.maximum(self.layer.mse_p999, 1e-3))[:, None]
+        return GUARD_FACTOR * float(np.exp(interpolate(limits, stored_quality)[0]))
 
     # ------------------------------------------------------------ decoding
 
@@ -114,24 +116,20 @@ def _finer_qualities(stored: int) -> list[int]:
     return [q for q in (*ladder, finest) if stored < q <= finest]
 
 
-def _mse_limit(layer: LatentLayer, stored_quality: int) -> float:
-    limits = np.log(np.maximum(layer.mse_p999, 1e-3))[:, None]
-    return GUARD_FACTOR * float(np.exp(interpolate(limits, stored_quality)[0]))
-
-
 class _Plan:
     """The guard at work: which images of a chunk are coded how."""
 
-    def __init__(self, images: Images, layer: LatentLayer) -> None:
-        self.images, self.layer = images, layer
-        self.y = layer.analyse(images)
+    def __init__(
+        self, images: Images, y: npt.NDArray[np.float32], layer: LatentLayer, mse_limit: float
+    ) -> None:
+        self.images, self.y, self.layer, self.mse_limit = images, y, layer, mse_limit
         self.x_hat = images.copy()
         self.choice = np.full(len(images), -1)  # index into coded; -1: not well enough yet
         self.coded: list[SubPayload] = []
 
     def try_quality(self, indices: npt.NDArray[np.intp], stored: int) -> None:
         """Code those of ``indices`` that come back well enough at this quality."""
-        good, symbols, x_hat = self._coarse_enough(indices, stored)
+        good, symbols, x_hat = self._good_enough(indices, stored)
         if len(good):
             payload = zstd.pack_symbols(symbols)
             self._accept(good, x_hat, SubPayload(MODE_LATENTS_ZSTD, stored, payload))
@@ -141,14 +139,14 @@ class _Plan:
         bad = np.flatnonzero(self.choice < 0)
         if not len(bad):
             return
-        good, symbols, x_hat = self._coarse_enough(bad, stored)
+        good, symbols, x_hat = self._good_enough(bad, stored)
         if not len(good):
             return
         payload = zstd.pack_symbols(symbols)
         if len(payload) < len(_code_pixels(self.images[good]).data):
             self._accept(good, x_hat, SubPayload(MODE_LATENTS_ZSTD, stored, payload))
 
-    def _coarse_enough(
+    def _good_enough(
         self, indices: npt.NDArray[np.intp], stored: int
     ) -> tuple[npt.NDArray[np.intp], Symbols, Images]:
         layer = self.layer
@@ -159,7 +157,7 @@ class _Plan:
         x_hat = layer.synthesize(symbols, gains_at(layer.gains, stored))
         samples = math.prod(self.images.shape[1:])
         errors = metrics.squared_error(self.images[indices], x_hat) / samples
-        good = errors <= _mse_limit(layer, stored)
+        good = errors <= self.mse_limit  # of the quality asked for, at every step tried
         return indices[good], symbols[good], x_hat[good]
 
     def _accept(self, indices: npt.NDArray[np.intp], x_hat: Images, sub: SubPayload) -> None:

@@ -47,14 +47,14 @@ EVALUATION_IMAGES = 1000  # images at once in validation
 class TrainConfig:
     """How a model is trained; ``lmbda`` weighs distortion: loss = lmbda * mse_255 + bpp."""
 
-    steps: int = 30_000
+    steps: int = 40_000
     batch_images: int = 144  # a multiple of the nine qualities
     lr_matrices: float = 0.02  # Muon
     lr: float = 3e-3  # Adam, linear paths and biases
     lr_rate: float = 0.015  # Adam, steps and prior: what the rate hangs on has far to go
     warmup: int = 100
-    lmbda_min: float = 3e-5  # quality 1
-    lmbda_max: float = 2e-2  # quality 9
+    lmbda_min: float = 3.5e-5  # quality 1
+    lmbda_max: float = 4e-2  # quality 9
     average: float = 0.999  # decay of the averaged weights, which are what is exported
     clip_norm: float = 0.5
     seed: int = 0

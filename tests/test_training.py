@@ -176,8 +176,8 @@ def test_images_are_split_once_for_all():
 
 def test_lmbdas_are_a_geometric_row():
     row = CONFIG.lmbdas()
-    assert row[0] == pytest.approx(3e-5)
-    assert row[8] == pytest.approx(2e-2)
+    assert row[0] == pytest.approx(3.5e-5)
+    assert row[8] == pytest.approx(4e-2)
     np.testing.assert_allclose(row[1:] / row[:-1], row[1] / row[0])
 
 

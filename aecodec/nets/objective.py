@@ -16,17 +16,22 @@ class LatentObjective(nn.Module):
     """The autoencoder with its training-only prior.
 
     The loss of each quality is ``lmbda * mse_255 + bpp``, divided by its own running value so that
-    every quality counts alike. A batch is split evenly over the qualities.
+    a percent is a percent at every quality, then weighed: the middle qualities, where latents are
+    at their best, count about twice as much as the ends. A batch is split evenly over the qualities.
     """
 
     typical: Tensor
     lmbdas: Tensor
+    weights: Tensor
 
     def __init__(self, images: np.ndarray, c: AutoencoderConfig, lmbdas: np.ndarray) -> None:
         super().__init__()
         self.model = Autoencoder(c)
         self.register_buffer("lmbdas", torch.from_numpy(lmbdas).float())
         self.register_buffer("typical", torch.zeros(QUALITIES))
+        away = (torch.arange(QUALITIES) - 3) / 1.6  # from quality 4
+        weights = 0.5 + 0.6 * torch.exp(-away.square() / 2)
+        self.register_buffer("weights", weights / weights.sum())
         # the uniform step at which a bit buys 1/lmbda of squared error, in an orthonormal basis
         step = np.sqrt(12 / (2 * math.log(2) * lmbdas)) / 256
         mean, spread = _mean_and_spread(images, c)
@@ -52,7 +57,8 @@ class LatentObjective(nn.Module):
         middle = QUALITIES // 2
         shown = torch.stack([seen.mean(), rate.detach()[middle], mse_255.detach()[middle]]).tolist()
         psnr = 10 * math.log10(65025 / max(shown[2], 1e-9))
-        return (each / self.typical).mean(), {"loss": shown[0], "bpp": shown[1], "psnr": psnr}
+        numbers = {"loss": shown[0], "bpp": shown[1], "psnr": psnr}
+        return (self.weights * each / self.typical).sum(), numbers
 
 
 def _mean_and_spread(images: np.ndarray, c: AutoencoderConfig) -> tuple[Tensor, float]:
