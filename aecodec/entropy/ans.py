@@ -1,0 +1,144 @@
+"""Interleaved rANS (Duda 2013) over mixtures of logistics; clause 12 of aez.md.
+
+Seven lanes take the symbols in turn and share one stream of words. A state lies in
+[2**32, 2**64); decoding a symbol leaves state = frequency * (state >> 24) + slot - first slot, and
+while that is below 2**32 a word of 32 bits is taken in. This is the path that always works: it
+advances the lanes of all streams given at once. :mod:`aecodec.entropy.compiled` is the same,
+compiled, where numba is installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from aecodec.entropy.mixture import SLOT_BITS, SLOTS, Mixtures
+from aecodec.errors import AezCorruptError
+
+LANES = 7
+STATE_MIN = 1 << 32
+STATES_NBYTES = 8 * LANES
+
+Raw = npt.NDArray[np.int32]
+Symbols = npt.NDArray[np.uint8]
+Intervals = npt.NDArray[np.int32]
+_SLOT_BITS, _WORD_BITS = np.uint64(SLOT_BITS), np.uint64(32)
+_RENORM_BITS = np.uint64(64 - SLOT_BITS)
+_SLOT_MASK = np.uint64(SLOTS - 1)
+
+
+def intervals(raw: Raw, symbols: Symbols, bound: int) -> Intervals:
+    """raw (M, 3K), symbols (M,) -> int32 (2, M): each symbol's first slot and its frequency."""
+    mixtures, s = Mixtures.from_raw(raw), symbols.astype(np.int64)
+    first = mixtures.cumulative(s, bound)
+    return np.stack([first, mixtures.cumulative(s + 1, bound) - first]).astype(np.int32)
+
+
+def encode(planes: Sequence[Intervals]) -> bytes:
+    """The payload of one stream from its planes' intervals (2, M), in the order of decoding."""
+    certain = np.array([[0], [SLOTS]])  # what fills up a plane's last group: no bits, no change
+    groups = np.concatenate(
+        [
+            np.concatenate([plane, np.broadcast_to(certain, (2, -plane.shape[1] % LANES))], axis=1)
+            for plane in planes
+        ],
+        axis=1,
+    ).astype(np.uint64)
+    first, frequency = groups.reshape(2, -1, LANES)
+    state = np.full(LANES, STATE_MIN, np.uint64)
+    words = np.zeros(first.shape, np.uint32)
+    taken = np.zeros(first.shape, bool)
+    for g in range(len(first) - 1, -1, -1):
+        f = frequency[g]
+        full = (state >> _RENORM_BITS) >= f
+        words[g], taken[g] = state.astype(np.uint32), full
+        state = np.where(full, state >> _WORD_BITS, state)
+        state = ((state // f) << _SLOT_BITS) + state % f + first[g]
+    return state.astype("<u8").tobytes() + words[taken].astype("<u4").tobytes()
+
+
+def cost_bits(plane: Intervals) -> npt.NDArray[np.float64]:
+    """Bits (M,) that each symbol costs, before rounding to words."""
+    bits: npt.NDArray[np.float64] = SLOT_BITS - np.log2(plane[1])
+    return bits
+
+
+class Decoder:
+    """Streams decoded side by side, plane after plane; ``where`` names each for errors."""
+
+    def __init__(self, payloads: Sequence[bytes], where: Sequence[str]) -> None:
+        self.where = where
+        self.words = [read_words(*each) for each in zip(payloads, where, strict=True)]
+        self.states = np.stack([read_states(*each) for each in zip(payloads, where, strict=True)])
+        self.positions = np.zeros(len(self.words), np.int64)
+
+    def decode(self, raw: Sequence[Raw], bound: int) -> list[Symbols]:
+        """raw (M, 3K) of each stream, M its own -> the next M symbols of each."""
+        groups = -(-max(len(r) for r in raw) // LANES)
+        padded = np.zeros((len(raw), groups * LANES, raw[0].shape[1]), np.int32)
+        real = np.zeros((len(raw), groups * LANES), bool)
+        for i, r in enumerate(raw):
+            padded[i, : len(r)], real[i, : len(r)] = r, True
+        mixtures = Mixtures.from_raw(padded.reshape(-1, padded.shape[2]))
+        rows = np.arange(real.size).reshape(len(raw), groups, LANES)
+        real = real.reshape(rows.shape)
+        symbols = np.zeros(rows.shape, np.uint8)
+        for g in range(groups):
+            mine = mixtures.take(rows[:, g].ravel())
+            slots = (self.states & _SLOT_MASK).astype(np.int64)
+            s = mine.search(slots.ravel(), bound)
+            first = mine.cumulative(s, bound).reshape(slots.shape)
+            frequency = mine.cumulative(s + 1, bound).reshape(slots.shape) - first
+            turned = frequency.astype(np.uint64) * (self.states >> _SLOT_BITS)
+            turned += (slots - first).astype(np.uint64)
+            self.states = np.where(real[:, g], turned, self.states)
+            symbols[:, g] = s.reshape(slots.shape)
+            self._refill()
+        flat = symbols.reshape(len(raw), -1)
+        return [flat[i, : len(r)] for i, r in enumerate(raw)]
+
+    def _refill(self) -> None:
+        low = self.states < np.uint64(STATE_MIN)
+        for i in np.flatnonzero(low.any(axis=1)).tolist():
+            count, start = int(low[i].sum()), int(self.positions[i])
+            words = self.words[i][start : start + count]
+            if len(words) < count:
+                raise AezCorruptError(f"{self.where[i]}: ANS payload ends before its images do")
+            self.states[i, low[i]] = (self.states[i, low[i]] << _WORD_BITS) | words
+            self.positions[i] += count
+
+    def finish(self) -> None:
+        """Every state back where encoding began, every word used: else AezCorruptError."""
+        for name, words, position, states in zip(
+            self.where, self.words, self.positions, self.states, strict=True
+        ):
+            check_end(name, len(words) - int(position), states)
+
+
+def read_states(payload: bytes, where: str) -> npt.NDArray[np.uint64]:
+    """The lanes' states (LANES,) that a payload begins with."""
+    if len(payload) < STATES_NBYTES or len(payload) % 4:
+        raise AezCorruptError(
+            f"{where}: ANS payload of {len(payload)} bytes, "
+            f"expected {STATES_NBYTES} and a multiple of 4 more"
+        )
+    states = np.frombuffer(payload[:STATES_NBYTES], "<u8").astype(np.uint64)
+    if int(states.min()) < STATE_MIN:
+        raise AezCorruptError(
+            f"{where}: ANS state {int(states.min())}, expected {STATE_MIN} or more"
+        )
+    return states
+
+
+def read_words(payload: bytes, where: str) -> npt.NDArray[np.uint32]:
+    """The words after the states."""
+    read_states(payload, where)
+    return np.frombuffer(payload, "<u4")[STATES_NBYTES // 4 :].astype(np.uint32)
+
+
+def check_end(where: str, words_left: int, states: npt.NDArray[np.uint64]) -> None:
+    """What must hold when all symbols are decoded; AezCorruptError otherwise."""
+    if words_left or np.any(states != STATE_MIN):
+        raise AezCorruptError(f"{where}: ANS payload does not end where its images do")
