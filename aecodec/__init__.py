@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from aecodec.archive import Archive as open
     from aecodec.codec import Codec
     from aecodec.models import Model, load_model
-    from aecodec.transfer import Summary, compress, decode, decompress, encode, verify
+    from aecodec.transfer import compress, decode, decompress, encode, verify
+    from aecodec.writing import Summary
 
 _HOMES = {
     "Archive": "archive",
     "Codec": "codec",
     "Model": "models",
-    "Summary": "transfer",
+    "Summary": "writing",
     "compress": "transfer",
     "decode": "transfer",
     "decompress": "transfer",

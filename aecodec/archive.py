@@ -12,11 +12,12 @@ import math
 import operator
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Union
 
 from aecodec import container
-from aecodec.errors import AezCorruptError, AezLimitError, ModelCorruptError
+from aecodec.errors import AezCorruptError, AezError, AezLimitError, ModelCorruptError
+from aecodec.targets import MAX_ERROR, PSNR, QUALITY, QUALITY_UNIT
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from typing_extensions import Self
 
-    from aecodec.codec import Codec, OpenChunk
+    from aecodec.codec import Codec
+    from aecodec.container import Chunk
+    from aecodec.decoding import OpenChunk
     from aecodec.models import Model
 
 Source = Union[str, "os.PathLike[str]", bytes, BinaryIO]
@@ -35,11 +38,17 @@ MODE_NAMES = {
     container.MODE_STORED: "stored",
     container.MODE_ZSTD: "zstd",
     container.MODE_LATENTS_ZSTD: "latents",
+    container.MODE_PIXELS_ANS: "pixels",
 }
 MAX_DECODED_NBYTES = 16 << 30
 MAX_MODEL_NBYTES = 256 << 20
 MAX_TEXT_NBYTES = 64 << 20
-QUALITY_UNIT = 256  # as in quantizer.py, which needs NumPy
+TARGET_NAMES = {
+    container.TARGET_QUALITY: (QUALITY, QUALITY_UNIT),
+    container.TARGET_MAX_ERROR: (MAX_ERROR, 1),
+    container.TARGET_PSNR: (PSNR, QUALITY_UNIT),
+}
+TOGETHER_IMAGES = 4096  # decoded at once, where chunks are small
 
 
 class Archive:
@@ -132,9 +141,7 @@ class Archive:
             "channels": header.channels,
             "chunks": reader.chunk_count,
             "chunk_images": header.chunk_images,
-            "quality": header.target_value / QUALITY_UNIT
-            if header.target_kind == container.TARGET_QUALITY
-            else None,
+            "target": self._target(),
             "model": reader.model_name or None,
             "parts": {part.name: part.fingerprint.hex() for part in reader.parts},
             "model_embedded": embedded,
@@ -147,6 +154,14 @@ class Archive:
             "images_by_mode": images_by_mode,
             "source": self.metadata.get("source"),
         }
+
+    def _target(self) -> dict[str, float] | None:
+        """What the writer was asked for, by name: quality, max_error or psnr."""
+        header = self.reader.header
+        if header.target_kind not in TARGET_NAMES:
+            return None
+        name, unit = TARGET_NAMES[header.target_kind]
+        return {name: header.target_value / unit}
 
     def _read_metadata(self) -> dict[str, Any]:
         data = self._section(META, MAX_TEXT_NBYTES, compressed=False)
@@ -185,10 +200,10 @@ class Archive:
 
     def batches(self) -> Iterator[npt.NDArray[np.uint8]]:
         """Chunk by chunk, uint8 (n, H, W, C), each checked against its hash of the pixels."""
-        for i in range(self.reader.chunk_count):
-            yield self._the_codec().decode_chunk(
-                self.reader.read_chunk(i), self.image_shape, self._where(i)
-            )
+        from aecodec.codec import decode_whole
+
+        for opened in self._open_chunks(range(self.reader.chunk_count)):
+            yield decode_whole(opened)
 
     def _take(self, indices: npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
         import numpy as np
@@ -200,22 +215,42 @@ class Archive:
             )
         out = np.empty((len(indices), *self.image_shape), np.uint8)
         chunk_of = indices // self.reader.header.chunk_images
-        for i in np.unique(chunk_of):
+        wanted = [int(i) for i in np.unique(chunk_of)]
+        for i, opened in zip(wanted, self._open_chunks(wanted), strict=True):
             here = chunk_of == i
             within = indices[here] - i * self.reader.header.chunk_images
-            out[here] = self._open_chunk(int(i)).take(within)
+            out[here] = opened.take(within)
         return out
 
-    def _open_chunk(self, i: int) -> OpenChunk:
-        """Chunk i, the last one kept: neighbours are usually asked for together."""
-        if self._last is None or self._last[0] != i:
-            chunk = self.reader.read_chunk(i)
-            opened = self._the_codec().open_chunk(chunk, self.image_shape, self._where(i))
-            self._last = (i, opened)
-        return self._last[1]
+    def _open_chunks(self, numbers: Sequence[int]) -> Iterator[OpenChunk]:
+        """These chunks in order, small ones several at a time.
 
-    def _where(self, i: int) -> str:
-        return f"{self.name}: chunk {i}"
+        The last one is kept: neighbours are usually asked for together.
+        """
+        together = max(1, TOGETHER_IMAGES // self.reader.header.chunk_images)
+        for start in range(0, len(numbers), together):
+            group = numbers[start : start + together]
+            if len(group) == 1 and self._last and self._last[0] == group[0]:
+                yield self._last[1]
+                continue
+            chunks, damage = self._read_chunks(group)
+            where = [f"{self.name}: chunk {i}" for i in group[: len(chunks)]]
+            if chunks:
+                opened = self._the_codec().open_chunks(chunks, self.image_shape, where)
+                self._last = (group[len(chunks) - 1], opened[-1])
+                yield from opened
+            if damage:
+                raise damage
+
+    def _read_chunks(self, numbers: Sequence[int]) -> tuple[list[Chunk], AezError | None]:
+        """Chunks up to the first that cannot be read, and what is wrong with that."""
+        chunks: list[Chunk] = []
+        try:
+            for i in numbers:
+                chunks.append(self.reader.read_chunk(i))  # noqa: PERF401  # those before the damage
+        except AezError as error:
+            return chunks, error
+        return chunks, None
 
     def _squeeze(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         return images if self.has_channel_axis else images[..., 0]
@@ -224,16 +259,26 @@ class Archive:
         if self._codec is None:
             from aecodec.codec import Codec
 
-            codec = Codec(self._find_model(), self._device)
+            codec = Codec(self._find_model(), self._device, self._pixel_part())
             if codec.model is not None and any(e.kind == MODL for e in self.reader.sections):
                 try:
-                    _ = codec.layer  # proven now: a file may raise nothing but its own damage
+                    codec.prove()  # now: a file may raise nothing but its own damage
                 except ModelCorruptError as error:
                     raise AezCorruptError(f"{self.name}: embedded model: {error}") from error
             self._codec = codec
         elif self._codec.model is not None:
             self._check_parts(self._codec.model)
+            return self._codec.with_pixel_part(self._pixel_part())
         return self._codec
+
+    def _pixel_part(self) -> str | None:
+        """The pixel model that the file names."""
+        from aecodec.models import PIXEL_MODELS
+
+        names = [part.name for part in self.reader.parts if part.name in PIXEL_MODELS]
+        if len(names) > 1:
+            raise AezCorruptError(f"{self.name}: section PART names {len(names)} pixel models")
+        return names[0] if names else None
 
     def _find_model(self) -> Model | None:
         from aecodec import models
@@ -309,9 +354,11 @@ def _open_source(source: Source) -> tuple[BinaryIO, str, bool]:
 
 
 def mode_label(mode: int, parameter: int) -> str:
-    """How a sub-payload's mode is called in ``info``: "latents q5", "zstd", "stored"."""
+    """A mode as ``info`` calls it: "latents q5", "pixels e8" (max error 8), "zstd", "stored"."""
     name = MODE_NAMES.get(mode, f"mode {mode}")
-    return f"{name} q{parameter / QUALITY_UNIT:g}" if name == "latents" else name
+    if mode == container.MODE_LATENTS_ZSTD:
+        return f"{name} q{parameter / QUALITY_UNIT:g}"
+    return f"{name} e{parameter}" if mode == container.MODE_PIXELS_ANS else name
 
 
 def _inflate(data: bytes, limit: int, where: str) -> bytes:

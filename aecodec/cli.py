@@ -25,7 +25,7 @@ from aecodec.errors import (
 )
 
 if TYPE_CHECKING:
-    from aecodec.transfer import Summary
+    from aecodec.writing import Summary
 
 EXIT_IO, EXIT_USAGE, EXIT_CORRUPT, EXIT_UNSUPPORTED, EXIT_MODEL = 1, 2, 3, 4, 5
 STDIO = "-"
@@ -34,6 +34,7 @@ EPILOG = """\
 examples:
   aecodec compress t10k-images-idx3-ubyte.gz            # -> t10k-images-idx3-ubyte.gz.aez
   aecodec compress digits/ -o digits.aez --quality 7    # a folder of pictures
+  aecodec compress digits/ -o exact.aez --lossless      # or --max-error 4, or --psnr 35
   aecodec decompress digits.aez -o digits.npy --images 100:200
   aecodec train glyphs.npy -o glyphs.safetensors
   aecodec info digits.aez --json
@@ -125,11 +126,24 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--model", metavar="NAME|FILE", help="default: the best installed one; none: zstd alone"
     )
+    target = sub.add_mutually_exclusive_group()
+    target.add_argument(
+        "--quality", type=float, metavar="Q", help="1 to 9, fractions allowed (default: 5)"
+    )
+    target.add_argument(
+        "--psnr", type=float, metavar="DB", help="at least this PSNR, by whatever is smallest"
+    )
+    target.add_argument(
+        "--max-error", type=int, metavar="E", help="no pixel off by more, in gray levels 0 to 127"
+    )
+    target.add_argument("--lossless", action="store_true", help="the same as --max-error 0")
     sub.add_argument(
-        "--quality", type=float, default=5.0, metavar="Q", help="1 to 9, fractions allowed (5)"
+        "--variant", choices=["fast", "small"], help="the pixel model of bounded errors (fast)"
     )
     sub.add_argument("--coder", choices=["zstd"], default="zstd", help="what packs the latents")
-    sub.add_argument("--chunk", type=int, metavar="N", help="images per chunk (16384, or 16 MiB)")
+    sub.add_argument(
+        "--chunk", type=int, metavar="N", help="images per chunk (16384; 256 with bounded errors)"
+    )
     sub.add_argument("--embed-model", action="store_true", help="make the file self-contained")
     _common(sub, force=True)
 
@@ -147,7 +161,9 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("verify", _verify, "check every checksum of an .aez")
     sub.add_argument("input", metavar="IN.aez")
-    sub.add_argument("--full", action="store_true", help="decode everything too, compare hashes")
+    how = sub.add_mutually_exclusive_group()
+    how.add_argument("--full", action="store_true", help="decode everything too, compare hashes")
+    how.add_argument("--against", metavar="IN", help="the originals: compute all errors again")
     sub.add_argument("--model", metavar="NAME|FILE", help="where the file's model is")
     _common(sub)
 
@@ -175,8 +191,15 @@ def _add_train(sub: Any, inputs: str) -> None:  # noqa: ANN401
     sub.add_argument("input", metavar="IN", help=inputs)
     sub.add_argument("-o", "--output", metavar="MODEL", required=True, help="a .safetensors file")
     sub.add_argument("--name", help="what files call the model (default: MODEL's name)")
-    sub.add_argument("--steps", type=int, help="optimizer steps (40000)")
-    sub.add_argument("--batch", type=int, help="images a step, a multiple of nine (144)")
+    sub.add_argument("--layers", default="l,r", help="l (latents), r (pixel model), l,r (default)")
+    sub.add_argument("--variant", choices=["fast", "small"], default="fast", help="of r (fast)")
+    sub.add_argument("--base", metavar="MODEL", help="go on from this model")
+    sub.add_argument("--steps", type=int, help="optimizer steps of each layer (32000 l, 6000 r)")
+    sub.add_argument("--batch", type=int, help="images a step (144 l, a multiple of nine; 128 r)")
+    sub.add_argument("--exact", metavar="NPY", help="indices of the images that r ends on")
+    sub.add_argument("--flip", type=float, help="share of images mirrored in training (0)")
+    sub.add_argument("--weight-decay", type=float, metavar="W", help="0.1 for l, 0.3 for r")
+    sub.add_argument("--lr-scale", type=float, metavar="F", help="times the learning rates (1)")
     sub.add_argument("--seed", type=int, help="of weights, batches and noise (0)")
     sub.add_argument("--validation", type=float, help="share of images held out (1/12, <= 5000)")
     sub.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
@@ -201,6 +224,10 @@ def _compress(a: argparse.Namespace) -> int:
             _standard_output() if to_stdout else output,
             model=a.model,
             quality=a.quality,
+            max_error=a.max_error,
+            lossless=a.lossless,
+            psnr=a.psnr,
+            variant=a.variant,
             chunk_images=a.chunk,
             embed_model=a.embed_model,
             force=a.force,
@@ -219,12 +246,16 @@ def _summary_text(output: str, s: Summary, *, verbose: bool) -> str:
         return f"{output}: no images, {s.nbytes} bytes"
     text = (
         f"{output}: {s.images:,} images, {s.raw_nbytes:,} -> {s.nbytes:,} bytes "
-        f"({s.bpp:.4f} bpp, {s.psnr_db:.2f} dB), model {s.model}"
+        f"({s.bpp:.4f} bpp, {_psnr_text(s.psnr_db)}), model {s.model}"
     )
     if verbose or len(s.images_by_mode) > 1:
         modes = ", ".join(f"{count:,} {mode}" for mode, count in s.images_by_mode.items())
         text += f"\n  images by mode: {modes}; max error {s.max_error}"
     return text
+
+
+def _psnr_text(psnr_db: float | None) -> str:
+    return "lossless" if psnr_db is None or psnr_db == float("inf") else f"{psnr_db:.2f} dB"
 
 
 def _decompress(a: argparse.Namespace) -> int:
@@ -289,7 +320,7 @@ def _info(a: argparse.Namespace) -> int:
         return 0
     modes = ", ".join(f"{count:,} {mode}" for mode, count in info["images_by_mode"].items())
     bpp = "-" if info["bpp"] is None else f"{info['bpp']:.4f}"
-    psnr = "lossless" if info["psnr_db"] is None else f"{info['psnr_db']:.2f} dB"
+    psnr = _psnr_text(info["psnr_db"])
     print(f"{a.input}: .aez version {info['version']}")
     print(f"images      {info['images']:,} of {info['height']}x{info['width']}x{info['channels']}")
     print(f"size        {info['file_nbytes']:,} bytes, {bpp} bpp, raw {info['raw_nbytes']:,}")
@@ -307,11 +338,16 @@ def _verify(a: argparse.Namespace) -> int:
     from aecodec.transfer import verify
 
     with _progress(a, "verify") as progress:
-        count = verify(a.input, full=a.full, model=a.model, progress=progress)
+        against = sys.stdin.buffer if a.against == STDIO else a.against
+        count = verify(a.input, full=a.full, against=against, model=a.model, progress=progress)
     if a.json:
-        print(json.dumps({"input": a.input, "images": count, "full": a.full, "ok": True}))
+        facts = {"full": a.full or bool(a.against), "against": a.against, "ok": True}
+        print(json.dumps({"input": a.input, "images": count, **facts}))
     elif not a.quiet:
         checked = "checksums and pixel hashes" if a.full else "checksums"
+        checked = (
+            f"checksums, pixel hashes and errors against {a.against}" if a.against else checked
+        )
         print(f"{a.input}: {count:,} images, {checked} right")
     return 0
 

@@ -6,6 +6,8 @@ import argparse
 import hashlib
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,13 @@ import numpy.typing as npt
 
 from aecodec.files import atomic_path
 from aecodec.images import ImageSetError, open_images
-from aecodec.models import pack_model, shape_text
+from aecodec.models import LATENT_DECODER, Model, load_model, pack_model
 
 SIDE_MIN, SIDE_MAX = 8, 64
 QUALITIES = 9
+LAYERS = ("l", "r")
+Images = npt.NDArray[np.uint8]
+Report = Callable[[int, dict[str, float]], None]
 
 
 def fit_model(a: argparse.Namespace) -> int:
@@ -26,21 +31,163 @@ def fit_model(a: argparse.Namespace) -> int:
     output = Path(a.output)
     if output.exists() and not a.force:
         raise FileExistsError(17, "exists", str(output))
-    images, about = _load_set(a.input)
-    from tqdm import tqdm
+    layers = _layers(a.layers)
+    a.resume_layers = a.resume and output.exists()  # some may be finished
+    base = load_model(output if a.resume_layers else a.base) if a.resume_layers or a.base else None
+    images, data = _load_set(a.input)
+    if base is not None:
+        base.require_shape((images.shape[1], images.shape[2], images.shape[3]))
+    name = a.name or (base.name if base else output.stem)
+    told: dict[str, dict[str, Any]] = {}
+    for layer in layers:
+        fit = _fit_latents if layer == "l" else _fit_pixels
+        base, about = fit(
+            a, images, data, Model(name, images.shape[1:], {}) if base is None else base
+        )
+        with atomic_path(output, force=a.force or layer != layers[0]) as temporary:
+            temporary.write_bytes(pack_model(replace(base, name=name)))
+        _tell(a, layer, about)
+        told[layer] = {k: v for k, v in about.items() if k != "text"}
+        if not about["finished"]:
+            break
+    if a.json and base is not None:
+        facts = {"output": a.output, "name": name, "shape": list(base.shape), "layers": told}
+        facts["parts_nbytes"] = {part.name: part.nbytes for part in base.parts.values()}
+        print(json.dumps(facts))
+    return 0
 
-    from aecodec.training import TrainConfig, train_autoencoder
 
+def _layers(text: str) -> list[str]:
+    layers = text.split(",")
+    if not set(layers) <= set(LAYERS) or len(set(layers)) < len(layers):
+        raise ValueError(f"--layers: expected l, r or l,r, got {text!r}")
+    return sorted(layers)
+
+
+# ---------------------------------------------------------------- layers
+
+
+def _fit_latents(
+    a: argparse.Namespace, images: Images, data: dict[str, Any], base: Model
+) -> tuple[Model, dict[str, Any]]:
+    """``base`` with layer L trained, and what to tell about it."""
+    from aecodec.latent_training import LatentConfig, train_autoencoder
+
+    config = _configure(LatentConfig(), a)
+    if config.batch_images < QUALITIES or config.batch_images % QUALITIES:
+        raise ValueError(f"--batch: expected a multiple of nine, got {config.batch_images}")
+    model = base
+    if not (a.resume_layers and _is_done(base.training, config.steps, data) and base.encoder):
+        with _training(a, "l", config.steps, ".ckpt") as (checkpoint, report):
+            model = train_autoencoder(
+                images,
+                config,
+                name=base.name,
+                provenance=data,
+                base=load_model(a.base) if a.base else None,
+                device=a.device,
+                checkpoint=checkpoint,
+                resume=a.resume,
+                report=report,
+            )
+            _drop_finished(checkpoint, model.training, config.steps)
+    others = {k: v for k, v in base.parts.items() if k != LATENT_DECODER}
+    training = {**model.training, **{k: base.training[k] for k in others if k in base.training}}
+    psnr = model.training["validation_psnr_db"]
+    text = "validation PSNR at quality 1 to 9: " + " ".join(f"{v:.2f}" for v in psnr)
+    return (
+        replace(model, parts={**others, **model.parts}, training=training),
+        _facts(model.training, config.steps, text, validation_psnr_db=psnr),
+    )
+
+
+def _fit_pixels(
+    a: argparse.Namespace, images: Images, data: dict[str, Any], base: Model
+) -> tuple[Model, dict[str, Any]]:
+    """``base`` with the pixel model of ``--variant`` trained, and what to tell about it."""
+    from aecodec.codec import VARIANTS
+    from aecodec.pixel_training import PixelTrainConfig, train_pixel_model
+
+    config = _configure(PixelTrainConfig(), a)
+    name = VARIANTS[a.variant]
+    about = base.training.get(name, {})
+    parts = dict(base.parts)
+    if not (a.resume_layers and _is_done(about, config.steps, data) and name in parts):
+        with _training(a, f"r, {a.variant}", config.steps, f".{name}.ckpt") as (checkpoint, report):
+            parts[name], about = train_pixel_model(
+                images,
+                config,
+                name,
+                provenance=data,
+                exact=_load_indices(a.exact, len(images)) if a.exact else None,
+                device=a.device,
+                checkpoint=checkpoint,
+                resume=a.resume,
+                report=report,
+            )
+            _drop_finished(checkpoint, about, config.steps)
+    bpp = about["validation_bpp"]
+    text = "validation bpp at max error " + ", ".join(f"{k}: {v:.3f}" for k, v in bpp.items())
+    return (
+        replace(base, parts=parts, training={**base.training, name: about}),
+        _facts(about, config.steps, text, validation_bpp=bpp),
+    )
+
+
+def _configure(config: Any, a: argparse.Namespace) -> Any:  # noqa: ANN401
+    """The layer's own defaults, with what the options name in their place."""
     chosen = {
         "steps": a.steps,
         "batch_images": a.batch,
+        "flip": a.flip,
+        "weight_decay": a.weight_decay,
         "seed": a.seed,
         "validation": a.validation,
     }
-    config = replace(TrainConfig(), **{k: v for k, v in chosen.items() if v is not None})
-    _check_config(config)
-    checkpoint = output.with_name(output.name + ".ckpt")
-    with tqdm(total=config.steps, unit=" steps", disable=a.quiet, desc="train") as bar:
+    config = replace(config, **{k: v for k, v in chosen.items() if v is not None})
+    if a.lr_scale is not None:
+        rates = ("lr_matrices", "lr", "lr_rate")
+        config = replace(config, **{k: a.lr_scale * getattr(config, k) for k in rates})
+    if config.steps < 1:
+        raise ValueError(f"--steps: expected 1 or more, got {config.steps}")
+    if config.batch_images < 1:
+        raise ValueError(f"--batch: expected 1 or more, got {config.batch_images}")
+    if not 0 <= config.flip <= 1:
+        raise ValueError(f"--flip: expected 0 to 1, got {config.flip}")
+    if a.lr_scale is not None and not 0 < a.lr_scale <= 10:
+        raise ValueError(f"--lr-scale: expected 0 to 10, got {a.lr_scale}")
+    if not 0 <= config.weight_decay <= 10:
+        raise ValueError(f"--weight-decay: expected 0 to 10, got {config.weight_decay}")
+    if not 0 <= config.validation < 1:
+        raise ValueError(f"--validation: expected 0 to 1, got {config.validation}")
+    return config
+
+
+def _is_done(about: Any, steps: int, data: dict[str, Any]) -> bool:  # noqa: ANN401
+    """Whether a layer of the model to go on with has nothing left to train."""
+    same_data = about.get("data_sha256") == data["data_sha256"]
+    return same_data and bool(about.get("steps_done", 0) >= steps)
+
+
+def _drop_finished(checkpoint: Path, about: Any, steps: int) -> None:  # noqa: ANN401
+    if about["steps_done"] == steps:
+        checkpoint.unlink(missing_ok=True)
+
+
+def _facts(about: Any, steps: int, text: str, **measured: Any) -> dict[str, Any]:  # noqa: ANN401
+    done = about["steps_done"]
+    return {"steps_done": done, "finished": done >= steps, "text": text, **measured}
+
+
+@contextmanager
+def _training(
+    a: argparse.Namespace, what: str, steps: int, suffix: str
+) -> Iterator[tuple[Path, Report]]:
+    """Where checkpoints go, and a progress bar as the report."""
+    from tqdm import tqdm
+
+    output = Path(a.output)
+    with tqdm(total=steps, unit=" steps", disable=a.quiet, desc=f"train {what}") as bar:
         shown: dict[str, float] = {}
 
         def report(step: int, numbers: dict[str, float]) -> None:
@@ -50,46 +197,22 @@ def fit_model(a: argparse.Namespace) -> int:
             if step % 20 == 0:
                 bar.set_postfix({k: f"{v:.3f}" for k, v in shown.items()}, refresh=False)
 
-        model = train_autoencoder(
-            images,
-            config,
-            name=a.name or output.stem,
-            provenance=about,
-            device=a.device,
-            checkpoint=checkpoint,
-            resume=a.resume,
-            report=report,
+        yield output.with_name(output.name + suffix), report
+
+
+def _tell(a: argparse.Namespace, layer: str, about: dict[str, Any]) -> None:
+    if a.json or a.quiet:
+        return
+    print(f"{a.output}: layer {layer}, {about['text']}")
+    if not about["finished"]:
+        print(
+            f"interrupted after {about['steps_done']} steps; the model is usable, and "
+            "--resume -f continues",
+            file=sys.stderr,
         )
-    with atomic_path(output, force=a.force) as temporary:
-        temporary.write_bytes(pack_model(model))
-    finished = model.training["steps_done"] == config.steps
-    if finished:
-        checkpoint.unlink(missing_ok=True)
-    _tell(a, output, model, finished=finished)
-    return 0
 
 
-def _tell(a: argparse.Namespace, output: Path, model: Any, *, finished: bool) -> None:  # noqa: ANN401
-    facts = {
-        "output": str(output),
-        "name": model.name,
-        "shape": list(model.shape),
-        "steps_done": model.training["steps_done"],
-        "finished": finished,
-        "validation_psnr_db": model.training["validation_psnr_db"],
-        "decoder_nbytes": sum(part.nbytes for part in model.parts.values()),
-    }
-    if a.json:
-        print(json.dumps(facts))
-    elif not a.quiet:
-        psnr = " ".join(f"{v:.2f}" for v in facts["validation_psnr_db"])
-        print(f"{output}: {shape_text(model.shape)}, validation PSNR at quality 1 to 9: {psnr}")
-        if not finished:
-            print(
-                f"interrupted after {facts['steps_done']} steps; the model is usable, and "
-                "--resume -f continues",
-                file=sys.stderr,
-            )
+# ---------------------------------------------------------------- input
 
 
 def _load_set(path: str) -> tuple[npt.NDArray[np.uint8], dict[str, object]]:
@@ -108,10 +231,16 @@ def _load_set(path: str) -> tuple[npt.NDArray[np.uint8], dict[str, object]]:
     return images, {"data": name, "data_sha256": digest, "images": len(images)}
 
 
-def _check_config(config: Any) -> None:  # noqa: ANN401
-    if config.steps < 1:
-        raise ValueError(f"--steps: expected 1 or more, got {config.steps}")
-    if config.batch_images < QUALITIES or config.batch_images % QUALITIES:
-        raise ValueError(f"--batch: expected a multiple of nine, got {config.batch_images}")
-    if not 0 <= config.validation < 1:
-        raise ValueError(f"--validation: expected 0 to 1, got {config.validation}")
+def _load_indices(path: str, count: int) -> npt.NDArray[np.int64]:
+    try:
+        indices = np.load(path, allow_pickle=False)
+    except ValueError as error:
+        raise ValueError(f"--exact: {path} is not a .npy file of indices: {error}") from error
+    if indices.ndim != 1 or indices.dtype.kind not in "iu":
+        raise ValueError(
+            f"--exact: expected a row of whole numbers, got {indices.dtype} {indices.shape}"
+        )
+    if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < count:
+        raise ValueError(f"--exact: expected indices 0 to {count - 1}, got {indices.max()}")
+    whole: npt.NDArray[np.int64] = indices.astype(np.int64)
+    return whole

@@ -30,6 +30,8 @@ from aecodec.errors import (
 
 FORMAT = "aecodec-model-1"
 LATENT_DECODER = "latent_decoder"
+PIXEL_FAST, PIXEL_SMALL = "pixel_fast", "pixel_small"
+PIXEL_MODELS = (PIXEL_FAST, PIXEL_SMALL)
 ENCODER = "encoder"
 MAX_MODEL_NBYTES = 256 << 20
 PATH_VARIABLE = "AECODEC_MODEL_PATH"
@@ -99,8 +101,9 @@ class Model:
                 f"these are {shape_text(shape)}"
             )
 
-    def without_encoder(self) -> Model:
-        return Model(self.name, self.shape, self.parts)
+    def decoding(self, parts: Iterable[str]) -> Model:
+        """The named parts alone: it decodes, and does not encode with layer L."""
+        return Model(self.name, self.shape, {name: self.parts[name] for name in parts})
 
 
 def shape_text(shape: tuple[int, int, int]) -> str:

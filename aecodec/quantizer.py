@@ -1,20 +1,13 @@
-"""Quality, steps and rounding: latents to symbols. Clause 8.1 of formats/aez.md."""
+"""Steps and gains at a quality, and the range of symbols. Clause 8.1 of formats/aez.md."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-QUALITY_UNIT = 256  # a stored quality is a u16 in 1/256 steps
-QUALITY_MIN, QUALITY_MAX = 1, 9
+from aecodec.targets import QUALITY_MIN, QUALITY_UNIT
+
 SYMBOL_MAX = 32767
-
-
-def quality_to_stored(quality: float) -> int:
-    """1..9, fractions allowed, -> u16 in 1/256 steps. ValueError outside the range."""
-    if not QUALITY_MIN <= quality <= QUALITY_MAX:  # written so that NaN fails too
-        raise ValueError(f"quality: expected {QUALITY_MIN} to {QUALITY_MAX}, got {quality:g}")
-    return round(quality * QUALITY_UNIT)
 
 
 def gains_at(table: npt.NDArray[np.uint16], stored_quality: int) -> npt.NDArray[np.int32]:
@@ -33,6 +26,15 @@ def interpolate(table: npt.NDArray[np.float32], stored_quality: int) -> npt.NDAr
     t = np.float32(fraction / QUALITY_UNIT)
     mixed: npt.NDArray[np.float32] = table[row] * (1 - t) + table[min(row + 1, len(table) - 1)] * t
     return mixed
+
+
+def quantize(
+    y: npt.NDArray[np.float32], log_step: npt.NDArray[np.float32], stored_quality: int
+) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.bool_]]:
+    """Latents y (N, D), log steps (9, D) -> symbols (n, D) of the rows that fit, and which fit."""
+    scaled = y * np.exp(-interpolate(log_step, stored_quality))
+    fits = in_range(scaled)
+    return np.floor(scaled[fits] + np.float32(0.5)).astype(np.int16), fits
 
 
 def in_range(scaled: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import safetensors
@@ -24,46 +23,31 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from aecodec._version import __version__
 from aecodec.errors import ModelCorruptError, ModelMismatchError
 from aecodec.files import atomic_path
-from aecodec.models import LATENT_DECODER, Model, Part
-from aecodec.nets.autoencoder import (
-    LATENT_BITS,
-    QUALITIES,
-    Autoencoder,
-    AutoencoderConfig,
-    ExactDecoder,
-    pad_images,
-)
-from aecodec.nets.objective import LatentObjective
 from aecodec.optimizer import Muon
 
 Report = Callable[[int, dict[str, float]], None]
-EVALUATION_IMAGES = 1000  # images at once in validation
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a model is trained; ``lmbda`` weighs distortion: loss = lmbda * mse_255 + bpp."""
+    """How a model is trained, whatever it is trained for."""
 
-    steps: int = 40_000
-    batch_images: int = 144  # a multiple of the nine qualities
+    steps: int
+    batch_images: int
     lr_matrices: float = 0.02  # Muon
+    weight_decay: float = 0.3  # of Muon's matrices, times its learning rate
     lr: float = 3e-3  # Adam, linear paths and biases
     lr_rate: float = 0.015  # Adam, steps and prior: what the rate hangs on has far to go
+    final_share: float = 0.3  # of the steps, at the end, is on the images named for it, if any
     warmup: int = 100
-    lmbda_min: float = 3.5e-5  # quality 1
-    lmbda_max: float = 4e-2  # quality 9
+    flip: float = 0.0  # probability that a training image is mirrored, left to right
     average: float = 0.999  # decay of the averaged weights, which are what is exported
     clip_norm: float = 0.5
     seed: int = 0
     validation: float = 1 / 12  # share of the images held out, at most 5,000
     checkpoint_s: float = 60.0
-
-    def lmbdas(self) -> np.ndarray:
-        """(9,) lmbda of each quality, a geometric row."""
-        return np.geomspace(self.lmbda_min, self.lmbda_max, QUALITIES)
 
 
 class Trainer:
@@ -76,23 +60,37 @@ class Trainer:
         self.config, self.device, self.fingerprint = config, device, fingerprint
         matrices, rate, rest = _split_parameters(objective)
         self.optimizers: list[torch.optim.Optimizer] = [
-            Muon(matrices, config.lr_matrices),
-            torch.optim.Adam(rest, config.lr, betas=(0.9, 0.99)),
-            torch.optim.Adam(rate, config.lr_rate, betas=(0.9, 0.99)),
+            Muon(matrices, config.lr_matrices, weight_decay=config.weight_decay),
+            *(
+                torch.optim.Adam(parameters, lr, betas=(0.9, 0.99))
+                for parameters, lr in ((rest, config.lr), (rate, config.lr_rate))
+                if parameters
+            ),
         ]
-        self.peaks = [config.lr_matrices, config.lr, config.lr_rate]
+        self.peaks = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers]
         self.averaged = {k: v.detach().clone() for k, v in objective.state_dict().items()}
         self.step = 0
 
-    def run(self, images: np.ndarray, checkpoint: Path | None, report: Report) -> bool:
-        """Train to the end; False when interrupted. images uint8 (N, H, W, C)."""
+    def run(
+        self,
+        images: np.ndarray,
+        checkpoint: Path | None,
+        report: Report,
+        final: np.ndarray | None = None,
+    ) -> bool:
+        """Train to the end; False when interrupted. images uint8 (N, H, W, C).
+
+        ``final``, if given, holds the images of the last steps.
+        """
         self.objective.train()
         saved = time.monotonic()
         finished = True
         try:
             with _deferred_interrupt() as interrupted:
                 while self.step < self.config.steps:
-                    report(self.step + 1, self._one_step(images))
+                    ending = self.step >= self.config.steps * (1 - self.config.final_share)
+                    pool = images if final is None or not ending else final
+                    report(self.step + 1, self._one_step(pool))
                     if interrupted.is_set():
                         raise KeyboardInterrupt
                     if checkpoint and time.monotonic() - saved >= self.config.checkpoint_s:
@@ -108,8 +106,12 @@ class Trainer:
         config = self.config
         torch.manual_seed(config.seed * 1_000_003 + self.step)
         chosen = torch.randint(0, len(images), (config.batch_images,)).numpy()
-        x = pad_images(images[chosen], self.objective.model.config)  # type: ignore[union-attr,arg-type]
-        loss, numbers = self.objective(x.to(self.device))
+        batch = images[chosen]
+        if config.flip:
+            mirrored = (torch.rand(len(batch)) < config.flip).numpy()
+            batch[mirrored] = batch[mirrored, :, ::-1]
+        x = self.objective.prepare(batch)  # type: ignore[operator]
+        loss, numbers = self.objective(x.to(self.device), self.step / config.steps)
         for optimizer, peak in zip(self.optimizers, self.peaks, strict=True):
             optimizer.zero_grad(set_to_none=True)
             for group in optimizer.param_groups:
@@ -212,99 +214,10 @@ def _split_parameters(module: nn.Module) -> tuple[list[nn.Parameter], ...]:
     return matrices, rate, rest
 
 
-# ---------------------------------------------------------------- layer L
-
-
-def train_autoencoder(
-    images: np.ndarray,
-    config: TrainConfig,
-    *,
-    name: str,
-    provenance: Mapping[str, Any],
-    device: str = "cpu",
-    checkpoint: Path | None = None,
-    resume: bool = False,
-    report: Report = lambda step, numbers: None,
-) -> Model:
-    """Train layer L on uint8 images (N, H, W, C); return the model, also when interrupted."""
-    c = AutoencoderConfig.for_shape(*images.shape[1:])
-    training, held_out = _split_images(images, config)
-    torch.manual_seed(config.seed)
-    objective = LatentObjective(training, c, config.lmbdas())
-    run = f"{provenance.get('data_sha256')} {asdict(c)}"
-    trainer = Trainer(objective, config, torch.device(device), run)
-    if resume and checkpoint and checkpoint.exists():
-        trainer.restore(checkpoint)
-    trainer.run(training, checkpoint, report)
-    objective.load_state_dict(trainer.averaged)
-    about = {
-        "package": __version__,
-        "torch": torch.__version__,
-        "steps_done": trainer.step,
-        "recipe": asdict(config),
-        **provenance,
-    }
-    return export_autoencoder(objective.model.cpu().eval(), name, training, held_out, about)
-
-
-def _split_images(images: np.ndarray, config: TrainConfig) -> tuple[np.ndarray, np.ndarray]:
+def split_images(images: np.ndarray, config: TrainConfig) -> tuple[np.ndarray, np.ndarray]:
     """Training and validation images; with fewer than 24, both are the whole set."""
     held = min(5000, round(len(images) * config.validation))
     if held < 2:
         return images, images
     order = np.random.default_rng(config.seed).permutation(len(images))
     return images[np.sort(order[held:])], images[np.sort(order[:held])]
-
-
-@torch.no_grad()
-def export_autoencoder(
-    model: Autoencoder,
-    name: str,
-    training: np.ndarray,
-    held_out: np.ndarray,
-    about: Mapping[str, Any],
-) -> Model:
-    """The trained network as a model file's contents, with the guard's floors and test figures.
-
-    ``mse_p999`` (9 values) is the 99.9th percentile of the training images' squared error at each
-    quality, gray levels squared: what the guard measures an image against.
-    """
-    c = model.config
-    layers = model.decoder.arrays()
-    gains = (model.gains() * (1 << LATENT_BITS)).round().to(torch.int32).numpy().astype(np.uint16)
-    exact = ExactDecoder(c, layers)
-    seen = _mean_squared_errors(model, exact, gains, training[: 20 * EVALUATION_IMAGES])
-    unseen = _mean_squared_errors(model, exact, gains, held_out)
-    tensors = {
-        f"{layer}.{kind}": getattr(arrays, kind)
-        for layer, arrays in layers.items()
-        for kind in ("weight", "bias", "shift")
-    }
-    encoder = {k: v.numpy().copy() for k, v in model.encoder.state_dict().items()}
-    encoder["log_step"] = model.log_step.numpy().copy()
-    psnr = 10 * np.log10(65025 / np.maximum(unseen.mean(axis=1), 1e-9))
-    return Model(
-        name,
-        (c.height, c.width, c.channels),
-        {LATENT_DECODER: Part(LATENT_DECODER, c.decoding(), {"gain": gains, **tensors})},
-        encoder,
-        {"width": c.encoder, "mse_p999": [float(v) for v in np.quantile(seen, 0.999, axis=1)]},
-        {**about, "validation_psnr_db": [round(float(v), 3) for v in psnr]},
-    )
-
-
-def _mean_squared_errors(
-    model: Autoencoder, exact: ExactDecoder, gains: np.ndarray, images: np.ndarray
-) -> np.ndarray:
-    """(9, N) squared error per pixel of each image at each quality, through the exact decoder."""
-    errors = np.zeros((QUALITIES, len(images)))
-    steps = torch.exp(-model.log_step)
-    for start in range(0, len(images), EVALUATION_IMAGES):
-        batch = images[start : start + EVALUATION_IMAGES]
-        y = model.encoder(pad_images(batch, model.config))
-        for quality in range(QUALITIES):
-            symbols = torch.floor(y * steps[quality] + 0.5)
-            x_hat = exact(symbols, torch.from_numpy(gains[quality].astype(np.int32))).numpy()
-            difference = (x_hat.astype(np.float32) - batch).reshape(len(batch), -1)
-            errors[quality, start : start + len(batch)] = (difference**2).mean(axis=1)
-    return errors

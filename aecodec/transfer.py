@@ -3,51 +3,25 @@
 from __future__ import annotations
 
 import io
-import json
 import os
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from aecodec import container, models
-from aecodec.archive import META, MODL, NAME, Archive, Source, mode_label
-from aecodec.codec import Codec, default_chunk_images
-from aecodec.errors import ModelMissingError
+from aecodec import metrics
+from aecodec.archive import Archive, Source
+from aecodec.choosing import ModelLike
+from aecodec.codec import VARIANTS, Codec
+from aecodec.errors import AezCorruptError
 from aecodec.files import atomic_path
-from aecodec.images import ImageSource, open_images, open_sink
-from aecodec.metrics import bits_per_pixel, psnr_db
-from aecodec.quantizer import quality_to_stored
+from aecodec.images import open_images, open_sink
+from aecodec.targets import one_target
+from aecodec.writing import Options, Progress, Summary, no_progress, write
 
 Images = npt.NDArray[np.uint8]
-Progress = Callable[[int, int], None]  # images done, images in all
-ModelLike = models.Model | str | os.PathLike[str] | None
-NO_MODEL = "none"
-DEFAULT_QUALITY = 5.0
-SAMPLE_IMAGES = 256  # that a model is chosen by
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a compression did; ``nbytes`` is the whole file."""
-
-    images: int
-    raw_nbytes: int
-    nbytes: int
-    bpp: float | None
-    psnr_db: float | None
-    max_error: int
-    model: str
-    images_by_mode: dict[str, int]
-
-
-def _quiet(done: int, total: int) -> None:
-    """No progress shown."""
 
 
 # ---------------------------------------------------------------- arrays and bytes
@@ -57,7 +31,11 @@ def encode(
     images: Images,
     *,
     model: ModelLike = None,
-    quality: float = DEFAULT_QUALITY,
+    quality: float | None = None,
+    max_error: int | None = None,
+    lossless: bool = False,
+    psnr: float | None = None,
+    variant: str | None = None,
     chunk_images: int | None = None,
     embed_model: bool = False,
     codec: Codec | None = None,
@@ -65,14 +43,27 @@ def encode(
     """Encode uint8 (N, H, W) or (N, H, W, C) to the bytes of an ``.aez``.
 
     ``model`` is a name, a file or a loaded model; None takes the best installed one whose shape
-    fits, "none" stores under zstd alone. ``quality`` is 1 to 9, fractions allowed. A ``codec``
-    built before saves loading the model again. Raises ValueError for arrays of another kind,
+    fits, "none" stores under zstd alone. At most one target: ``quality`` is 1 to 9, fractions
+    allowed (5 when nothing is asked for); ``max_error`` bounds every pixel's error in gray levels,
+    0 to 127; ``lossless`` is a bound of 0; ``psnr`` is in dB, over each chunk of images, by
+    whatever is smallest. ``variant``, "fast" (default) or "small", is the pixel model that bounds
+    are kept by. A ``codec`` built before saves loading the model again, and brings its own variant.
+
+    Raises ValueError for arrays of another kind, targets out of range or several of them, and
     ModelMissingError when no model fits.
     """
+    target = one_target(quality, max_error, psnr, lossless=lossless)
+    options = Options(target, model, _pixel_part(variant), chunk_images, embed_model, codec)
     out = io.BytesIO()
     with open_images(np.asarray(images)) as source:
-        _write(source, out, model, quality, chunk_images, embed_model, codec, _quiet)
+        write(source, out, options, no_progress)
     return out.getvalue()
+
+
+def _pixel_part(variant: str | None) -> str | None:
+    if variant is not None and variant not in VARIANTS:
+        raise ValueError(f"variant: expected one of {', '.join(VARIANTS)}, got {variant!r}")
+    return None if variant is None else VARIANTS[variant]
 
 
 def decode(blob: bytes, *, model: ModelLike = None, codec: Codec | None = None) -> Images:
@@ -89,24 +80,29 @@ def compress(
     target: str | os.PathLike[str] | BinaryIO,
     *,
     model: ModelLike = None,
-    quality: float = DEFAULT_QUALITY,
+    quality: float | None = None,
+    max_error: int | None = None,
+    lossless: bool = False,
+    psnr: float | None = None,
+    variant: str | None = None,
     chunk_images: int | None = None,
     embed_model: bool = False,
     codec: Codec | None = None,
     force: bool = False,
-    progress: Progress = _quiet,
+    progress: Progress = no_progress,
 ) -> Summary:
     """Compress an image set (path, binary file or array) to an ``.aez``; see ``encode``.
 
     A path appears whole or not at all; FileExistsError if it exists and ``force`` is not given.
     """
-    arguments = (model, quality, chunk_images, embed_model, codec, progress)
+    asked = one_target(quality, max_error, psnr, lossless=lossless)
+    options = Options(asked, model, _pixel_part(variant), chunk_images, embed_model, codec)
     with open_images(source) as opened:
         if not isinstance(target, str | os.PathLike):
-            return _write(opened, target, *arguments)
+            return write(opened, target, options, progress)
         _keep_source(source, target)
         with atomic_path(target, force=force) as temporary, open(temporary, "wb") as file:
-            return _write(opened, file, *arguments)
+            return write(opened, file, options, progress)
 
 
 def decompress(
@@ -118,7 +114,7 @@ def decompress(
     model: ModelLike = None,
     device: str = "cpu",
     force: bool = False,
-    progress: Progress = _quiet,
+    progress: Progress = no_progress,
 ) -> int:
     """Write the images of an ``.aez`` as ``kind`` (default: what they came from); their count.
 
@@ -188,16 +184,26 @@ def _ranges(archive: Archive, start: int, stop: int, progress: Progress) -> Iter
 
 
 def verify(
-    source: Source, *, full: bool = False, model: ModelLike = None, progress: Progress = _quiet
+    source: Source,
+    *,
+    full: bool = False,
+    against: str | os.PathLike[str] | BinaryIO | Images | None = None,
+    model: ModelLike = None,
+    progress: Progress = no_progress,
 ) -> int:
     """Check every checksum; with ``full`` decode everything and compare the pixel hashes.
 
-    Returns the number of images; raises the AezError that tells what is wrong.
+    ``against`` is the original set: every chunk's errors are computed again and must be those that
+    the file states. Returns the number of images; raises the AezError that tells what is wrong.
     """
     with Archive(source, model=model) as archive:
         for entry in archive.reader.sections:
             archive.reader.read_section(entry)
         done = 0
+        if against is not None:
+            for done in _compare(archive, against):
+                progress(done, len(archive))
+            return len(archive)
         batches = archive.batches() if full else None
         for i in range(archive.reader.chunk_count):
             done += len(next(batches)) if batches else archive.reader.read_chunk(i).image_count
@@ -205,133 +211,39 @@ def verify(
         return len(archive)
 
 
-# ---------------------------------------------------------------- writing
-
-
-def _write(
-    source: ImageSource,
-    file: BinaryIO,
-    model: ModelLike,
-    quality: float,
-    chunk_images: int | None,
-    embed_model: bool,
-    codec: Codec | None,
-    progress: Progress,
-) -> Summary:
-    stored_quality = quality_to_stored(quality)
-    chunk_images = chunk_images or default_chunk_images(source.shape)
-    batches = source.batches(chunk_images)
-    first = next(batches, None)
-    if codec is None:
-        sample = first if first is not None else np.empty((0, *source.shape), np.uint8)
-        codec = Codec(choose_model(model, sample, quality))
-    if codec.model is not None:
-        codec.model.require_shape(source.shape)
-    writer = container.Writer(
-        file,
-        _header(source, codec.model, stored_quality, chunk_images),
-        _sections(source, codec.model, embed_model=embed_model),
-    )
-    done = error_sum = error_max = 0
-    by_mode: dict[str, int] = {}
-    for batch in chain([] if first is None else [first], batches):
-        chunk = codec.encode_chunk(batch, quality)
-        writer.write_chunk(chunk)
-        done += len(batch)
-        error_sum += chunk.sum_squared_error
-        error_max = max(error_max, chunk.max_error)
-        _count_modes(chunk, by_mode)
-        progress(done, source.image_count or done)
-    nbytes = writer.close()
-    raw_nbytes = done * int(np.prod(source.shape))
-    return Summary(
-        done,
-        raw_nbytes,
-        nbytes,
-        bits_per_pixel(nbytes, (done, *source.shape)) if done else None,
-        psnr_db(error_sum, raw_nbytes) if done else None,
-        error_max,
-        codec.model.name if codec.model else NO_MODEL,
-        by_mode,
-    )
-
-
-def _header(
-    source: ImageSource, model: models.Model | None, stored_quality: int, chunk_images: int
-) -> container.Header:
-    flags = container.FLAG_ZSTD | (container.FLAG_LATENTS if model else 0)
-    return container.Header(
-        height=source.shape[0],
-        width=source.shape[1],
-        channels=source.shape[2],
-        target_kind=container.TARGET_QUALITY if model else container.TARGET_NONE,
-        target_value=stored_quality if model else 0,
-        chunk_images=chunk_images,
-        required_flags=flags,
-    )
-
-
-def _sections(
-    source: ImageSource, model: models.Model | None, *, embed_model: bool
-) -> list[container.Section]:
-    metadata = {"has_channel_axis": source.has_channel_axis, "source": source.kind}
-    sections = [container.Section(META, required=False, payload=models.canonical_json(metadata))]
-    if source.names is not None:
-        names = json.dumps(list(source.names), ensure_ascii=True).encode()
-        sections.append(container.Section(NAME, required=False, payload=zlib.compress(names, 9)))
-    if model is None:
-        return sections
-    parts = [container.PartRef(name, digest) for name, digest in model.fingerprints().items()]
-    payload = container.pack_parts(parts, model.name)
-    sections.insert(0, container.Section(container.PART, required=True, payload=payload))
-    if embed_model:
-        packed = zlib.compress(models.pack_model(model.without_encoder()), 9)
-        sections.append(container.Section(MODL, required=False, payload=packed))
-    return sections
-
-
-def _count_modes(chunk: container.Chunk, by_mode: dict[str, int]) -> None:
-    counts = np.bincount(np.frombuffer(chunk.assignment, np.uint8), minlength=1)
-    for sub, count in zip(chunk.sub_payloads, counts, strict=True):
-        label = mode_label(sub.mode, sub.parameter)
-        by_mode[label] = by_mode.get(label, 0) + int(count)
-
-
-# ---------------------------------------------------------------- choosing a model
-
-
-def choose_model(wanted: ModelLike, sample: Images, quality: float) -> models.Model | None:
-    """The model to encode with: the one named, or the best installed one that fits the sample.
-
-    sample uint8 (n, H, W, C). Best is the lowest rate plus lmbda times distortion on at most 256
-    of its images, lmbda as the model was trained with at this quality.
-    """
-    if isinstance(wanted, models.Model):
-        return wanted
-    if wanted is not None:
-        return None if os.fspath(wanted) == NO_MODEL else models.load_model(wanted)
-    shape = (sample.shape[1], sample.shape[2], sample.shape[3])
-    fitting = [m for m in models.installed_models() if m.shape == shape and m.encoder]
-    if not fitting:
-        raise ModelMissingError(
-            f"no installed model is for {models.shape_text(shape)} images: make one with "
-            "'aecodec train', name one with --model, or store them with --model none"
-        )
-    if len(fitting) == 1 or not len(sample):
-        return fitting[0]
-    sample = sample[:: max(1, len(sample) // SAMPLE_IMAGES)][:SAMPLE_IMAGES]
-    return min(fitting, key=lambda model: _cost(model, sample, quality))
-
-
-def _cost(model: models.Model, sample: Images, quality: float) -> float:
-    chunk = Codec(model).encode_chunk(sample, quality)
-    nbytes = sum(len(sub.data) for sub in chunk.sub_payloads)
-    recipe = model.training.get("recipe", {})
-    low, high = float(recipe.get("lmbda_min", 3e-5)), float(recipe.get("lmbda_max", 2e-2))
-    lmbda = low * (high / low) ** ((quality - 1) / 8)
-    mse = chunk.sum_squared_error / sample.size
-    cost: float = bits_per_pixel(nbytes, (*sample.shape,)) + lmbda * mse
-    return cost
+def _compare(
+    archive: Archive, original: str | os.PathLike[str] | BinaryIO | Images
+) -> Iterator[int]:
+    """Images compared so far, chunk by chunk; AezCorruptError where errors are not as stated."""
+    with open_images(original) as opened:
+        if opened.shape != archive.image_shape:
+            raise ValueError(
+                f"{archive.name}: its images are {archive.image_shape}, those to compare with "
+                f"are {opened.shape}"
+            )
+        done = 0
+        originals = opened.batches(archive.reader.header.chunk_images)
+        for i, decoded in enumerate(archive.batches()):
+            x = next(originals, decoded[:0])
+            if len(x) != len(decoded):
+                break
+            head = archive.reader.read_chunk_head(i)
+            found = (
+                int(metrics.max_error(x, decoded).max()),
+                int(metrics.squared_error(x, decoded).sum()),
+            )
+            stated = (head.max_error, head.sum_squared_error)
+            if found != stated:
+                raise AezCorruptError(
+                    f"{archive.name}: chunk {i}: against the original its max error and sum of "
+                    f"squared errors are {found}, the file states {stated}"
+                )
+            done += len(decoded)
+            yield done
+        if done < len(archive) or next(originals, None) is not None:
+            raise ValueError(
+                f"{archive.name}: {len(archive)} images, the set to compare with has another number"
+            )
 
 
 def default_output(archive_path: str, kind: str) -> Path:

@@ -33,10 +33,13 @@ from PIL import Image
 
 import aecodec
 from aecodec import metrics
-from aecodec.codec import Codec, symbol_entropy_bits
+from aecodec.codec import Codec
+from aecodec.entropy.zstd import pack_symbols
 from aecodec.images import Images
 from aecodec.models import LATENT_DECODER, shape_text
 from aecodec.pca import PcaBasis, fit_pca
+from aecodec.quantizer import quantize
+from aecodec.targets import QUALITY, Target
 
 ZSTD_LEVELS = (3, 19)
 XZ_PRESET = 9 | lzma.PRESET_EXTREME
@@ -195,6 +198,20 @@ def pca_coders(basis: PcaBasis, shape: tuple[int, ...], fitted_on: str) -> Itera
 
 def _encoded_by(encode: Callable[[Images], bytes]) -> Callable[[Images], list[bytes]]:
     return lambda images: [encode(images)]
+
+
+def symbol_entropy_bits(images: Images, codec: Codec, quality: float) -> tuple[float, int]:
+    """Order-0 entropy of each latent's symbols, summed, and the bits zstd took for them.
+
+    All images as one chunk, the guard left aside.
+    """
+    layer = codec.latent_layer()
+    symbols, _ = quantize(layer.analyse(images), layer.log_step, Target(QUALITY, quality).stored)
+    entropy = 0.0
+    for column in symbols.T:
+        counts = np.unique(column, return_counts=True)[1]
+        entropy -= float((counts * np.log2(counts / len(column))).sum())
+    return entropy, 8 * len(pack_symbols(symbols))
 
 
 def _decoded_by(codec: PcaCodec, count: int) -> Callable[[list[bytes]], Images]:

@@ -20,7 +20,8 @@ from common import add_result_options, facts, format_table, load_images, write_r
 
 from aecodec import Codec, load_model
 from aecodec.entropy.zstd import pack_symbols, symbols_per_byte
-from aecodec.quantizer import interpolate, quality_to_stored
+from aecodec.quantizer import quantize
+from aecodec.targets import QUALITY, Target
 
 CHUNKS = (256, 1024, 4096, 16384)
 DICTIONARY_NBYTES = 4096
@@ -117,12 +118,11 @@ def main() -> None:
     add_result_options(parser, "latent_layout")
     a = parser.parse_args()
     images = load_images(Path(a.input))
-    layer = Codec(load_model(a.model)).layer
+    layer = Codec(load_model(a.model)).latent_layer()
     y = layer.analyse(images)
     results = []
     for quality in a.quality:
-        scaled = y * np.exp(-interpolate(layer.log_step, quality_to_stored(quality)))
-        symbols = np.floor(scaled + np.float32(0.5)).astype(np.int16)
+        symbols, _ = quantize(y, layer.log_step, Target(QUALITY, quality).stored)
         bpp = 8 * order0_nbytes(symbols) / (len(images) * images.shape[1] * images.shape[2])
         rows = measure(symbols)
         results.append({"quality": quality, "order0_bpp": round(bpp, 4), "waste_percent": rows})

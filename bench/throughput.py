@@ -1,4 +1,4 @@
-"""Images a second of layer L both ways, beside Pillow's PNG in the same run; random access."""
+"""Images a second both ways, beside Pillow's PNG in the same run; random access."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from common import (
 )
 
 import aecodec
-from aecodec import demo, metrics
-from aecodec.codec import Codec
+from aecodec import demo, metrics, refinement
+from aecodec.codec import VARIANTS, Codec
 from aecodec.images import Images
 
 IMAGES = 10_000
@@ -36,14 +36,19 @@ READS = 100  # single images read in random order, in each run
 HEAD = ("", "enc img/s", "best", "dec img/s", "best", "bytes")
 
 
-def measure_aecodec(images: Images, codec: Codec, quality: float) -> tuple[dict[str, Any], bytes]:
-    """Both ways with the model loaded, the guard's check included; and the file."""
-    blob = aecodec.encode(images, codec=codec, quality=quality)
+def measure_aecodec(
+    images: Images, codec: Codec, asked: dict[str, Any]
+) -> tuple[dict[str, Any], bytes]:
+    """Both ways with the model loaded, the guard's check included; and the file.
+
+    ``asked`` is the target, as a keyword of ``aecodec.encode``.
+    """
+    blob = aecodec.encode(images, codec=codec, **asked)
     x_hat = aecodec.decode(blob, codec=codec)
     require_shape("aecodec", images, x_hat)
 
     def encode() -> bytes:
-        return aecodec.encode(images, codec=codec, quality=quality)
+        return aecodec.encode(images, codec=codec, **asked)
 
     def decode(data: bytes = blob) -> Images:
         return aecodec.decode(data, codec=codec)
@@ -115,7 +120,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("input", metavar="IN", nargs="?", help="default: the packaged sample")
     parser.add_argument("--model", default=demo.MODEL, help="name or file (%(default)s)")
-    parser.add_argument("--quality", type=float, default=5.0, metavar="Q")
+    target = parser.add_mutually_exclusive_group()
+    target.add_argument("--quality", type=float, default=5.0, metavar="Q")
+    target.add_argument("--max-error", type=int, metavar="E", help="by the pixel model instead")
+    parser.add_argument("--variant", choices=list(VARIANTS), default="fast", help="of --max-error")
     parser.add_argument("--threads", type=int, default=2, help="of torch (%(default)s)")
     parser.add_argument("--images", type=int, default=IMAGES, help="IN is repeated to this many")
     parser.add_argument("--seed", type=int, default=0, help="of the order of single reads")
@@ -145,15 +153,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = load_images(arguments.input) if arguments.input else demo.load_sample()[..., None]
     name = Path(arguments.input).name if arguments.input else demo.SAMPLE.name
     images = tile(given, arguments.images)
-    codec = Codec(aecodec.load_model(arguments.model))
-    ours, blob = measure_aecodec(images, codec, arguments.quality)
+    codec = Codec(aecodec.load_model(arguments.model), pixel_part=VARIANTS[arguments.variant])
+    asked = {"quality": arguments.quality}
+    if arguments.max_error is not None:
+        asked = {"max_error": arguments.max_error}
+    ours, blob = measure_aecodec(images, codec, asked)
     png = measure_png(images)
     speed = "images_per_s"
     result = {
         **facts(name, given),
         "images": len(images),
         "model": Path(arguments.model).stem,
-        "quality": arguments.quality,
+        "target": asked,
+        "variant": arguments.variant if "max_error" in asked else None,
+        "coder": refinement.coder().__name__.rpartition(".")[2],
         "aecodec": ours,
         "png": png,
         "ratio": {way: ours[way][speed] / png[way][speed] for way in ("encode", "decode")},

@@ -7,6 +7,7 @@ well and noise badly, as a trained one would; its trunk is random and nearly sil
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ import torch
 from hypothesis import HealthCheck, settings
 
 from aecodec.codec import Codec
-from aecodec.models import PATH_VARIABLE, Model, pack_model
+from aecodec.latent_training import LatentConfig, export_autoencoder
+from aecodec.models import PATH_VARIABLE, PIXEL_FAST, Model, Part, pack_model
 from aecodec.nets.autoencoder import QUALITIES, Autoencoder, AutoencoderConfig, layer_shapes
 from aecodec.nets.integer import LayerArrays
-from aecodec.training import TrainConfig, export_autoencoder
+from aecodec.nets.pixel_model import PixelConfig, tensor_shapes
+from aecodec.pixel_training import FEATURES, PixelTrainConfig, train_pixel_model
 
 settings.register_profile(
     "quick",
@@ -73,7 +76,7 @@ def build_model(c: AutoencoderConfig, name: str, seed: int = 0) -> Model:
     torch.manual_seed(seed)
     network = Autoencoder(c)
     basis = torch.from_numpy(_smooth_basis(c)).float()
-    step = np.sqrt(12 / (2 * math.log(2) * TrainConfig().lmbdas())) / 256
+    step = np.sqrt(12 / (2 * math.log(2) * LatentConfig().lmbdas())) / 256
     with torch.no_grad():
         network.encoder.linear.weight.copy_(basis)
         network.encoder.linear.bias.copy_(-basis.sum(1) / 2)
@@ -112,6 +115,26 @@ def layer_tensors(layers: dict[str, LayerArrays]) -> dict[str, np.ndarray]:
     return {f"{name}.{k}": getattr(layer, k) for name, layer in layers.items() for k in kinds}
 
 
+def pixel_part(c: PixelConfig, seed: int = 0, name: str = PIXEL_FAST) -> Part:
+    """A pixel model from a bit generator alone: predictions of all kinds, and all of them poor."""
+    rng = np.random.default_rng(seed)
+    tensors = {}
+    for key, (shape, dtype) in tensor_shapes(c).items():
+        if key.endswith(".shift"):
+            tensors[key] = np.full(shape, 7, dtype)
+        elif key.endswith(".weight"):
+            tensors[key] = rng.integers(-40, 41, shape).astype(dtype)
+        elif key == "out.bias":  # means over the gray levels, wide scales
+            middle = np.linspace(0, 2040, c.mixtures).round()
+            row = np.concatenate([middle, np.full(c.mixtures, 500), np.zeros(c.mixtures)])
+            tensors[key] = np.tile(row * 128, (shape[0], 1)).astype(dtype)
+        elif key.endswith(".bias"):
+            tensors[key] = rng.integers(0, 8000, shape).astype(dtype)
+        else:
+            tensors[key] = rng.integers(-60, 61, shape).astype(dtype)
+    return Part(name, c.decoding(), tensors)
+
+
 def random_symbols(count: int, latents: int, seed: int) -> np.ndarray:
     """int16 (count, latents), mostly small, with the extremes in the first rows."""
     rng = np.random.default_rng(seed)
@@ -135,6 +158,23 @@ def tiny() -> Model:
 @pytest.fixture(scope="session")
 def tiny_colour() -> Model:
     return build_model(COLOUR, "tiny-colour", seed=1)
+
+
+@pytest.fixture(scope="session")
+def refined(tiny: Model) -> Model:
+    """The tiny model with a pixel model beside it, trained for a moment on smooth images."""
+    config = PixelTrainConfig(steps=150, batch_images=48, warmup=10, average=0.9)
+    with torch.random.fork_rng(), pytest.MonkeyPatch.context() as patch:
+        patch.setitem(FEATURES, PIXEL_FAST, 8)
+        images = smooth_images(GRAY, 2000, seed=77)
+        part, _ = train_pixel_model(images, config, PIXEL_FAST, provenance={})
+    return replace(tiny, name="refined", parts={**tiny.parts, part.name: part})
+
+
+@pytest.fixture(scope="session")
+def refined_colour(tiny_colour: Model) -> Model:
+    part = pixel_part(PixelConfig(13, 10, 3, 4, 2), seed=1)
+    return replace(tiny_colour, name="refined-colour", parts={**tiny_colour.parts, part.name: part})
 
 
 @pytest.fixture(scope="session")

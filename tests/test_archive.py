@@ -34,7 +34,7 @@ INFO_KEYS = [
     "channels",
     "chunks",
     "chunk_images",
-    "quality",
+    "target",
     "model",
     "parts",
     "model_embedded",
@@ -173,7 +173,7 @@ def test_info(archive, blob, whole, tiny):
     assert list(info) == INFO_KEYS
     assert (info["images"], info["chunks"], info["chunk_images"]) == (50, 7, 8)
     assert (info["height"], info["width"], info["channels"]) == (8, 8, 1)
-    assert info["quality"] == 5
+    assert info["target"] == {"quality": 5}
     assert info["model"] == "tiny"
     assert info["parts"] == {LATENT_DECODER: tiny.fingerprints()[LATENT_DECODER].hex()}
     assert info["model_embedded"] is False
@@ -196,7 +196,7 @@ def test_info_of_a_lossless_file():
         info = archive.info
         assert info["psnr_db"] is None
         assert info["max_error"] == 0
-        assert info["quality"] is None
+        assert info["target"] is None
         assert info["model"] is None
         assert info["parts"] == {}
         assert archive.names is None
@@ -282,7 +282,7 @@ def test_mismatching_model_names_both(blob, tiny):
 
 
 def test_embedded_model_of_other_parts_is_corrupt(codec, tiny, monkeypatch):
-    monkeypatch.setattr("aecodec.models.Model.without_encoder", lambda self: other_model(self))
+    monkeypatch.setattr("aecodec.models.pack_model", lambda model: pack_model(other_model(model)))
     data = encode(smooth_images(GRAY, 4), codec=codec, embed_model=True)
     with (
         Archive(data) as archive,

@@ -11,12 +11,14 @@ import torch
 
 from aecodec.images import open_images
 from aecodec.metrics import bits_per_pixel
+from aecodec.models import pack_model
 from aecodec.pca import PcaBasis, fit_pca
 
 BENCH = Path(__file__).resolve().parent.parent / "bench"
 sys.path.insert(0, str(BENCH))
 
 import baselines
+import bounds
 import common
 import memory
 import pca_codec
@@ -118,7 +120,8 @@ def test_throughput(blobs_path, tiny_path, tmp_path, monkeypatch, capsys):
     options = ["--images", "64", "--threads", "1", "--results", str(tmp_path)]
     throughput.main([str(blobs_path), "--model", str(tiny_path), *options])
     result = read_result(tmp_path, "throughput")
-    assert (result["images"], result["model"], result["quality"]) == (64, "tiny", 5.0)
+    assert (result["images"], result["model"]) == (64, "tiny")
+    assert (result["target"], result["variant"]) == ({"quality": 5.0}, None)
     assert result["threads"]["torch"] == 1
     assert sum(result["aecodec"]["images_by_mode"].values()) == 64
     for way in ("encode", "decode"):
@@ -128,6 +131,24 @@ def test_throughput(blobs_path, tiny_path, tmp_path, monkeypatch, capsys):
         assert result["ratio"][way] == ours["images_per_s"] / png["images_per_s"]
     assert result["random_access"]["open_and_read"]["median_ms"] > 0
     assert "one image: " in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("threads")
+def test_bounds(blobs_path, refined, tmp_path, capsys):
+    path = tmp_path / "refined.safetensors"
+    path.write_bytes(pack_model(refined))
+    options = ["--bounds", "0", "5", "--results", str(tmp_path)]
+    bounds.main([str(blobs_path), "--model", str(path), *options])
+    (result,) = read_result(tmp_path, "bounds")["variants"]
+    assert result["variant"] == "fast"
+    assert result["part_nbytes"] == refined.parts["pixel_fast"].nbytes
+    exact, near = result["files"]
+    assert (exact["max_error"], exact["psnr_db"]) == (0, None)
+    assert near["max_error"] <= 5
+    assert near["nbytes"] < exact["nbytes"]
+    for shares in result["us_per_image"].values():
+        assert set(shares) == {"network", "encoding", "decoding"}
+    assert "microseconds an image" in capsys.readouterr().out
 
 
 # ---------------------------------------------------------------- baselines

@@ -114,7 +114,8 @@ def test_chunks_and_embedding(tiny_path, capsys, no_models):
     assert (info["chunks"], info["chunk_images"], info["model_embedded"]) == (3, 16, True)
     assert main(["verify", "x.aez", "--full", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    assert facts == {"input": "x.aez", "images": 40, "full": True, "ok": True}
+    expected = {"input": "x.aez", "images": 40, "full": True, "against": None, "ok": True}
+    assert facts == expected
 
 
 def test_info_for_people(archive, capsys):
@@ -158,7 +159,7 @@ def test_help_offers_only_what_is_built(command, capsys):
     with pytest.raises(SystemExit, match=r"^0$"):
         main([*command.split(), "--help"])
     text = capsys.readouterr().out
-    for absent in ("--max-error", "--lossless", "--psnr", "repair", "bench", "--preview", "ans}"):
+    for absent in ("repair", "bench", "--preview", "ans}"):
         assert absent not in text
     assert "{ans" not in text
 
@@ -290,8 +291,9 @@ def test_bad_numbers(archive, capsys):
     [
         (["--steps", "0"], "--steps: expected 1 or more, got 0"),
         (["--batch", "10"], "--batch: expected a multiple of nine, got 10"),
-        (["--batch", "0"], "--batch: expected a multiple of nine, got 0"),
+        (["--batch", "0"], "--batch: expected 1 or more, got 0"),
         (["--validation", "1"], "--validation: expected 0 to 1, got 1"),
+        (["--layers", "r,x"], "--layers: expected l, r or l,r, got 'r,x'"),
         (["--validation", "nan"], "--validation: expected 0 to 1, got nan"),
     ],
 )
@@ -308,7 +310,9 @@ def test_sets_that_cannot_be_trained(capsys):
 
 def test_unknown_options(capsys):
     usage_error(capsys, "required: COMMAND")
-    usage_error(capsys, "--lossless", "compress", "set.npy", "--lossless")
+    usage_error(capsys, "--effort", "compress", "set.npy", "--effort", "9")
+    usage_error(capsys, "not allowed with", "compress", "set.npy", "--lossless", "--psnr", "30")
+    usage_error(capsys, "invalid choice: 'tiny'", "compress", "set.npy", "--variant", "tiny")
     usage_error(capsys, "invalid choice: 'ans'", "compress", "set.npy", "--coder", "ans")
     usage_error(capsys, "not allowed with", "compress", "set.npy", "-q", "-v")
     usage_error(capsys, "invalid float value", "compress", "set.npy", "--quality", "good")
@@ -466,13 +470,17 @@ def test_train_then_compress(capsys):
     assert main([*TRAIN, "-o", "mine.safetensors", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["name"] == "mine"
-    assert facts["finished"] is True
-    assert facts["steps_done"] == 3
+    assert list(facts["layers"]) == ["l", "r"]
+    for layer in facts["layers"].values():
+        assert (layer["finished"], layer["steps_done"]) == (True, 3)
+    assert list(facts["parts_nbytes"]) == ["latent_decoder", "pixel_fast"]
     assert facts["shape"] == [8, 8, 1]
     assert not Path("mine.safetensors.ckpt").exists()
     model = ["--model", "mine.safetensors"]
     assert main(["compress", "set.npy", "-o", "x.aez", *model, "-q"]) == 0
     assert main(["verify", "x.aez", "--full", *model, "-q"]) == 0
+    assert main(["compress", "set.npy", "-o", "y.aez", *model, "-q", "--max-error", "3"]) == 0
+    assert main(["verify", "y.aez", "--against", "set.npy", *model, "-q"]) == 0
 
 
 @pytest.mark.usefixtures("keep_generator")
@@ -486,7 +494,8 @@ def test_interrupted_training_goes_on(monkeypatch, capsys):
         patch.setattr(tqdm.tqdm, "update", interrupt)
         assert main([*TRAIN, "-o", "a.safetensors", "--name", "m", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    assert (facts["steps_done"], facts["finished"]) == (1, False)
+    assert list(facts["layers"]) == ["l"]
+    assert (facts["layers"]["l"]["steps_done"], facts["layers"]["l"]["finished"]) == (1, False)
     assert Path("a.safetensors.ckpt").is_file()
     assert main([*TRAIN, "-o", "a.safetensors", "--name", "m", "--resume", "-f"]) == 0
     assert not Path("a.safetensors.ckpt").exists()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from aecodec.codec import Codec, default_chunk_images
 from aecodec.container import MODE_LATENTS_ZSTD, MODE_STORED, MODE_ZSTD, Chunk, SubPayload
 from aecodec.errors import AezCorruptError, ModelMismatchError, ModelMissingError
+from aecodec.targets import QUALITY, Target
 from aecodec.transfer import decode, encode
 
 SHAPE = (8, 8, 1)
@@ -44,7 +45,7 @@ def check_promise(codec: Codec, images: np.ndarray, chunk: Chunk, quality: float
 @pytest.mark.parametrize("quality", [1, 3.7, 5, 9])
 def test_smooth_images_are_latents(codec, quality):
     images = smooth_images(GRAY, 150, seed=5)
-    chunk = codec.encode_chunk(images, quality)
+    chunk = codec.encode_chunk(images, Target(QUALITY, quality))
     check_promise(codec, images, chunk, quality)
     assert chunk.sub_payloads[0].mode == MODE_LATENTS_ZSTD
     assert chunk.sub_payloads[0].parameter == round(quality * 256)
@@ -53,7 +54,7 @@ def test_smooth_images_are_latents(codec, quality):
 
 def test_quality_buys_error_with_bytes(codec):
     images = smooth_images(GRAY, 150, seed=5)
-    chunks = [codec.encode_chunk(images, quality) for quality in (1, 3, 5, 7, 9)]
+    chunks = [codec.encode_chunk(images, Target(QUALITY, quality)) for quality in (1, 3, 5, 7, 9)]
     sizes = [payload_nbytes(chunk) for chunk in chunks]
     errors = [chunk.sum_squared_error for chunk in chunks]
     assert sizes == sorted(sizes)
@@ -62,7 +63,7 @@ def test_quality_buys_error_with_bytes(codec):
 
 def test_colour(colour_codec):
     images = smooth_images(COLOUR, 60, seed=5)
-    chunk = colour_codec.encode_chunk(images, 6)
+    chunk = colour_codec.encode_chunk(images, Target(QUALITY, 6))
     check_promise(colour_codec, images, chunk, 6)
     assert chunk.sub_payloads[0].mode == MODE_LATENTS_ZSTD
 
@@ -73,14 +74,14 @@ def test_colour(colour_codec):
 @pytest.mark.parametrize("quality", [1, 5, 9])
 def test_noise_comes_back_as_promised(codec, quality):
     images = noise_images(GRAY, 100)
-    chunk = codec.encode_chunk(images, quality)
+    chunk = codec.encode_chunk(images, Target(QUALITY, quality))
     check_promise(codec, images, chunk, quality)
     assert payload_nbytes(chunk) <= images.nbytes
 
 
 def test_noise_is_lossless_where_no_quality_is_good_enough(codec):
     images = noise_images(GRAY, 100)
-    chunk = codec.encode_chunk(images, 9)
+    chunk = codec.encode_chunk(images, Target(QUALITY, 9))
     assert {sub.mode for sub in chunk.sub_payloads} <= {MODE_ZSTD, MODE_STORED}
     np.testing.assert_array_equal(codec.decode_chunk(chunk, SHAPE, "it"), images)
 
@@ -90,7 +91,7 @@ def test_mixture_keeps_its_order(codec, quality):
     smooth, noise = smooth_images(GRAY, 120, seed=6), noise_images(GRAY, 30, seed=6)
     order = np.random.default_rng(6).permutation(150)
     images = np.concatenate([smooth, noise])[order]
-    chunk = codec.encode_chunk(images, quality)
+    chunk = codec.encode_chunk(images, Target(QUALITY, quality))
     check_promise(codec, images, chunk, quality)
     is_noise = order >= 120
     lossless = np.array([chunk.sub_payloads[i].mode != MODE_LATENTS_ZSTD for i in chunk.assignment])
@@ -100,11 +101,11 @@ def test_mixture_keeps_its_order(codec, quality):
 def test_finer_quality_rescues_what_a_finer_step_can(codec):
     """Images of strong contrast fail a floor lowered for them, and a finer step mends that."""
     images = smooth_images(GRAY, 120, seed=7)
-    layer = codec.layer
+    layer = codec.latent_layer()
     before = layer.mse_p999
     try:
         layer.mse_p999 = np.full(9, 60.0, np.float32)
-        chunk = codec.encode_chunk(images, 5)
+        chunk = codec.encode_chunk(images, Target(QUALITY, 5))
         check_promise(codec, images, chunk, 5)
     finally:
         layer.mse_p999 = before
@@ -116,7 +117,7 @@ def test_finer_quality_rescues_what_a_finer_step_can(codec):
 @pytest.mark.parametrize("gray", [0, 100, 255])
 def test_blank_images_cost_next_to_nothing(codec, gray):
     images = np.full((500, *SHAPE), gray, np.uint8)
-    chunk = codec.encode_chunk(images, 5)
+    chunk = codec.encode_chunk(images, Target(QUALITY, 5))
     check_promise(codec, images, chunk, 5)
     assert payload_nbytes(chunk) < 60
 
@@ -137,7 +138,7 @@ def test_promise_for_any_input(codec, seed, kinds, quality):
         "edge": lambda: np.roll(half, int(rng.integers(8)), axis=1),
     }
     images = np.stack([made[kind]() for kind in kinds])
-    check_promise(codec, images, codec.encode_chunk(images, quality), quality)
+    check_promise(codec, images, codec.encode_chunk(images, Target(QUALITY, quality)), quality)
 
 
 @pytest.mark.parametrize("quality", [1, 5, 9])
@@ -164,21 +165,21 @@ def test_file_costs_no_more_than_storing(codec, kind, count, quality):
 def test_latents_never_wrap(tiny, log_step):
     """A step so small that no int16 holds the symbols: lossless, not wrapped around."""
     codec = Codec(tiny)
-    codec.layer.log_step = np.full_like(codec.layer.log_step, log_step)
+    codec.latent_layer().log_step = np.full_like(codec.latent_layer().log_step, log_step)
     images = smooth_images(GRAY, 40)
-    chunk = codec.encode_chunk(images, 5)
+    chunk = codec.encode_chunk(images, Target(QUALITY, 5))
     np.testing.assert_array_equal(codec.decode_chunk(chunk, SHAPE, "it"), images)
 
 
 def test_only_what_is_out_of_range_is_stored(tiny):
     codec = Codec(tiny)
     images = smooth_images(GRAY, 40)
-    y = np.abs(codec.layer.analyse(images)).max(axis=1)
+    y = np.abs(codec.latent_layer().analyse(images)).max(axis=1)
     step = float(np.median(y)) / 32767
-    codec.layer.log_step = np.full_like(codec.layer.log_step, np.log(step))
-    codec.layer.gains = np.full_like(codec.layer.gains, 1)
-    codec.layer.mse_p999 = np.full(9, 1e9, np.float32)
-    chunk = codec.encode_chunk(images, 9)
+    codec.latent_layer().log_step = np.full_like(codec.latent_layer().log_step, np.log(step))
+    codec.latent_layer().gains = np.full_like(codec.latent_layer().gains, 1)
+    codec.latent_layer().mse_p999 = np.full(9, 1e9, np.float32)
+    chunk = codec.encode_chunk(images, Target(QUALITY, 9))
     # symbols this fine are larger than the pixels; what matters is that nothing is wrapped
     check_promise(codec, images, chunk, 9)
 
@@ -189,21 +190,23 @@ def test_only_what_is_out_of_range_is_stored(tiny):
 def test_no_model_stores_or_packs():
     codec = Codec(None)
     noise = noise_images(GRAY, 20)
-    assert [sub.mode for sub in codec.encode_chunk(noise, 5).sub_payloads] == [MODE_STORED]
+    assert [sub.mode for sub in codec.encode_chunk(noise, Target(QUALITY, 5)).sub_payloads] == [
+        MODE_STORED
+    ]
     blank = np.zeros((20, *SHAPE), np.uint8)
-    chunk = codec.encode_chunk(blank, 5)
+    chunk = codec.encode_chunk(blank, Target(QUALITY, 5))
     assert [sub.mode for sub in chunk.sub_payloads] == [MODE_ZSTD]
     np.testing.assert_array_equal(codec.decode_chunk(chunk, SHAPE, "it"), blank)
 
 
 def test_latents_need_a_model():
     with pytest.raises(ModelMissingError, match="a model is needed to decode latents"):
-        _ = Codec(None).layer
+        _ = Codec(None).latent_layer()
 
 
 def test_decoder_alone_does_not_encode(tiny):
     with pytest.raises(ModelMismatchError, match="model 'tiny' has no encoder: it only decodes"):
-        Codec(tiny.without_encoder()).encode_chunk(smooth_images(GRAY, 2), 5)
+        Codec(tiny.decoding(tiny.parts)).encode_chunk(smooth_images(GRAY, 2), Target(QUALITY, 5))
 
 
 # ---------------------------------------------------------------- decoding
@@ -211,7 +214,7 @@ def test_decoder_alone_does_not_encode(tiny):
 
 def test_wrong_pixels_are_noticed(codec):
     images = smooth_images(GRAY, 20)
-    good = codec.encode_chunk(images, 5)
+    good = codec.encode_chunk(images, Target(QUALITY, 5))
     wrong = Chunk(**{**vars(good), "pixels_sha256": bytes(32)})
     with pytest.raises(AezCorruptError, match=r"here: decoded pixels have sha256 .*expected 0000"):
         codec.decode_chunk(wrong, SHAPE, "here")
@@ -226,10 +229,10 @@ def test_stored_bytes_of_a_wrong_size():
 def test_take_in_any_order(codec):
     smooth, noise = smooth_images(GRAY, 30, seed=8), noise_images(GRAY, 10, seed=8)
     images = np.concatenate([smooth, noise, smooth])
-    chunk = codec.encode_chunk(images, 8)
+    chunk = codec.encode_chunk(images, Target(QUALITY, 8))
     whole = codec.decode_chunk(chunk, SHAPE, "it")
     indices = np.array([69, 0, 35, 35, 12, 31])
-    opened = codec.open_chunk(chunk, SHAPE, "it")
+    (opened,) = codec.open_chunks([chunk], SHAPE, ["it"])
     np.testing.assert_array_equal(opened.take(indices), whole[indices])
 
 

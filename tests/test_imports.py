@@ -21,24 +21,44 @@ RANKS = {
     "container": 1,
     "metrics": 1,
     "images": 1,
+    "targets": 0,
     "quantizer": 1,
     "entropy": 1,
     "optimizer": 1,
     "nets": 1,
     "models": 2,
-    "nets.latent_layer": 3,  # puts a loaded model to work, the one file of nets that knows models
-    "codec": 4,
-    "archive": 5,
-    "training": 5,
-    "transfer": 6,
-    "pca": 6,
-    "fitting": 6,
-    "demo": 7,
-    "cli": 8,
-    "__main__": 9,
+    "nets.reading": 3,  # these three put a loaded model to work: all of nets that knows models
+    "nets.latent_layer": 4,
+    "nets.pixel_layer": 4,
+    "refinement": 5,
+    "encoding": 6,
+    "decoding": 6,
+    "codec": 7,
+    "archive": 8,
+    "training": 8,
+    "latent_training": 9,
+    "pixel_training": 9,
+    "choosing": 8,
+    "writing": 9,
+    "transfer": 10,
+    "pca": 10,
+    "fitting": 10,
+    "demo": 11,
+    "cli": 12,
+    "__main__": 13,
 }
-TORCH_AT_ONCE = {"nets", "training", "optimizer"}
-BARE = {"_version", "errors", "files", "container", "archive", "cli", "__main__", "__init__"}
+TORCH_AT_ONCE = {"nets", "training", "latent_training", "pixel_training", "optimizer"}
+BARE = {
+    "_version",
+    "errors",
+    "targets",
+    "files",
+    "container",
+    "archive",
+    "cli",
+    "__main__",
+    "__init__",
+}
 
 
 def layer_of(path: Path) -> str:

@@ -40,7 +40,7 @@ from aecodec.nets.autoencoder import (
     ExactDecoder,
     pad_images,
 )
-from aecodec.nets.integer import LayerArrays, prove_layer
+from aecodec.nets.integer import LayerArrays, TwinLayer, prove_layer
 from aecodec.nets.latent_layer import LatentLayer
 from aecodec.nets.reference import decode_latents
 from aecodec.quantizer import gains_at
@@ -311,7 +311,7 @@ def huge_bias(bias: np.ndarray) -> np.ndarray:
 def test_model_that_could_leave_the_range_is_refused(tiny, name):
     model = poisoned(tiny, f"{name}.bias", huge_bias)
     with pytest.raises(ModelCorruptError, match=f"layer {name}: sums can reach"):
-        _ = Codec(model).layer
+        _ = Codec(model).latent_layer()
 
 
 @pytest.mark.parametrize(
@@ -332,13 +332,13 @@ def test_model_of_another_form_is_refused(tiny, name, change, message):
     else:
         model = poisoned(tiny, name, change)
     with pytest.raises(ModelCorruptError, match=message):
-        _ = Codec(model).layer
+        _ = Codec(model).latent_layer()
 
 
 def test_export_is_proven_too():
     """An exporter that stored what decoding refuses would waste a training run."""
     model = build_model(replace(GRAY, latents=4), "four")
-    assert Codec(model).layer.config.latents == 4
+    assert Codec(model).latent_layer().config.latents == 4
     assert isinstance(model, Model)
 
 
@@ -346,3 +346,22 @@ def test_no_path_is_skipped():
     """Every weights file in the package is under test above."""
     folder = Path(integer.__file__).parent.parent / "weights"
     assert set(folder.glob("*.safetensors")) <= set(model_paths())
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e-5, 1e-3, 1.0, 50.0])
+def test_layers_of_any_size_are_provable(size):
+    """Weights that decay to nothing once asked for a shift whose half left no exact range."""
+    torch.manual_seed(0)
+    layer = TwinLayer(torch.randn(6, 240) * size, torch.randn(6))
+    prove_layer("it", layer.arrays(), 255, 24)
+
+
+@pytest.mark.parametrize("kind", [{}, {"weight_max": 32767, "dtype": torch.float64, "in_bits": 5}])
+def test_stored_layer_is_taken_over(kind):
+    torch.manual_seed(0)
+    layer = TwinLayer(torch.randn(6, 20), torch.randn(6), **kind)
+    stored = layer.arrays()
+    other = TwinLayer(torch.zeros(6, 20), torch.zeros(6), **kind)
+    other.load(stored)
+    for name, values in vars(other.arrays()).items():
+        np.testing.assert_array_equal(values, getattr(stored, name))

@@ -116,8 +116,8 @@ def test_encoder_leaves_the_fingerprint(tiny):
     better = replace(tiny, encoder=weights, encoder_config={"width": 99}, training={}, name="b")
     assert better.fingerprints() == tiny.fingerprints()
     assert better.fingerprint() == tiny.fingerprint()
-    assert tiny.without_encoder().fingerprint() == tiny.fingerprint()
-    assert not tiny.without_encoder().encoder
+    assert tiny.decoding(tiny.parts).fingerprint() == tiny.fingerprint()
+    assert not tiny.decoding(tiny.parts).encoder
 
 
 def test_decoder_weight_changes_the_fingerprint(tiny):

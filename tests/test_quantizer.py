@@ -1,27 +1,13 @@
-"""Quality, steps and rounding: literal values."""
+"""Steps, gains and rounding: literal values."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from aecodec.quantizer import gains_at, in_range, interpolate, quality_to_stored
+from aecodec.quantizer import gains_at, in_range, interpolate, quantize
 
 TABLE = np.array([[100 * (9 - i), 3 * i] for i in range(9)], np.uint16)
-
-
-@pytest.mark.parametrize(
-    ("quality", "stored"),
-    [(1, 256), (5, 1280), (9, 2304), (2.5, 640), (1 + 1 / 256, 257), (1 + 0.6 / 256, 257)],
-)
-def test_stored_quality(quality, stored):
-    assert quality_to_stored(quality) == stored
-
-
-@pytest.mark.parametrize("quality", [0.999, 9.001, 0, -5, 256, float("nan"), float("inf")])
-def test_quality_out_of_range(quality):
-    with pytest.raises(ValueError, match=r"quality: expected 1 to 9, got "):
-        quality_to_stored(quality)
 
 
 @pytest.mark.parametrize(
@@ -64,3 +50,12 @@ def test_range_of_symbols():
     ]
     scaled = np.array(rows, np.float32)
     assert in_range(scaled).tolist() == [True, True, False, False, False, False]
+
+
+def test_symbols_of_the_rows_that_fit():
+    log_step = np.zeros((9, 2), np.float32)
+    y = np.array([[0.5, -0.5], [40000, 0], [1.49, -1.51]], np.float32)
+    symbols, fits = quantize(y, log_step, 1280)
+    assert fits.tolist() == [True, False, True]
+    assert symbols.tolist() == [[1, 0], [1, -2]]
+    assert symbols.dtype == np.int16

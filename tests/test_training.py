@@ -13,13 +13,16 @@ from conftest import GRAY, smooth_images
 from aecodec import training
 from aecodec.codec import Codec
 from aecodec.errors import ModelCorruptError, ModelMismatchError
+from aecodec.latent_training import LatentConfig, train_autoencoder
 from aecodec.models import LATENT_DECODER, Model, pack_model, unpack_model
 from aecodec.nets.autoencoder import AutoencoderConfig
+from aecodec.nets.rate import FactorizedPrior, soft_round
 from aecodec.optimizer import Muon, _orthogonalize
-from aecodec.training import TrainConfig, Trainer, train_autoencoder
+from aecodec.targets import QUALITY, Target
+from aecodec.training import Trainer
 
 IMAGES = smooth_images(GRAY, 48)
-CONFIG = TrainConfig(steps=4, batch_images=18, warmup=2)
+CONFIG = LatentConfig(steps=4, batch_images=18, warmup=2)
 ABOUT = {"data": "cosines", "data_sha256": "0" * 64}
 
 
@@ -36,7 +39,7 @@ def own_seed():
     torch.set_rng_state(state)
 
 
-def train(config: TrainConfig = CONFIG, **options) -> Model:
+def train(config: LatentConfig = CONFIG, **options) -> Model:
     return train_autoencoder(IMAGES, config, name="t", provenance=ABOUT, **options)
 
 
@@ -63,7 +66,7 @@ def uninterrupted() -> Model:
 def test_model_is_usable(uninterrupted):
     model = unpack_model(pack_model(uninterrupted))
     codec = Codec(model)
-    chunk = codec.encode_chunk(IMAGES, 5)
+    chunk = codec.encode_chunk(IMAGES, Target(QUALITY, 5))
     decoded = codec.decode_chunk(chunk, (8, 8, 1), "it")
     assert chunk.max_error == np.abs(decoded.astype(int) - IMAGES).max()
 
@@ -109,7 +112,7 @@ def test_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path, uninterrupte
     stopped = train(checkpoint=checkpoint, report=stop_at(last))
     assert stopped.training["steps_done"] == last
     assert weights(stopped) != weights(uninterrupted)
-    Codec(stopped).encode_chunk(IMAGES, 5)  # usable, if poor
+    Codec(stopped).encode_chunk(IMAGES, Target(QUALITY, 5))  # usable, if poor
     resumed = train(checkpoint=checkpoint, resume=True)
     assert resumed.training["steps_done"] == 4
     assert weights(resumed) == weights(uninterrupted)
@@ -165,13 +168,13 @@ def test_damaged_checkpoint(tmp_path, damage):
 
 def test_images_are_split_once_for_all():
     images = np.arange(120, dtype=np.uint8).reshape(120, 1, 1, 1)
-    kept, held = training._split_images(images, CONFIG)
+    kept, held = training.split_images(images, CONFIG)
     assert len(held) == 10
     assert sorted([*kept.ravel(), *held.ravel()]) == list(range(120))
-    again = training._split_images(images, CONFIG)[1]
+    again = training.split_images(images, CONFIG)[1]
     np.testing.assert_array_equal(held, again)
     few = images[:10]
-    assert all(part is few for part in training._split_images(few, CONFIG))
+    assert all(part is few for part in training.split_images(few, CONFIG))
 
 
 def test_lmbdas_are_a_geometric_row():
@@ -184,7 +187,7 @@ def test_lmbdas_are_a_geometric_row():
 @pytest.mark.parametrize("shape", [(6, 20), (20, 6), (9, 9)])
 def test_muon_steps_are_nearly_orthogonal(shape):
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    values = torch.linalg.svdvals(_orthogonalize(matrix))
+    values = torch.linalg.svdvals(_orthogonalize(matrix[None])[0])
     assert values.max() < 1.4
     assert values.min() > 0.3
 
@@ -212,3 +215,43 @@ def test_signal_within_a_step_waits_for_its_end(tmp_path, uninterrupted, monkeyp
     assert signal.getsignal(number) is before
     monkeypatch.setattr(Trainer, "_average", average)
     assert weights(train(checkpoint=checkpoint, resume=True)) == weights(uninterrupted)
+
+
+# ---------------------------------------------------------------- going on from a model
+
+
+def test_training_goes_on_from_a_model(uninterrupted):
+    losses: list[float] = []
+    config = replace(CONFIG, steps=2, lr_matrices=1e-9, lr=1e-9, lr_rate=1e-9, weight_decay=0.0)
+    model = train(config, base=uninterrupted, report=lambda i, n: losses.append(n["loss"]))
+    assert model.training["earlier"]["steps_done"] == 4
+    for name, tensor in uninterrupted.encoder.items():
+        np.testing.assert_allclose(model.encoder[name], tensor, atol=1e-5)
+    before = uninterrupted.training["validation_psnr_db"]
+    np.testing.assert_allclose(model.training["validation_psnr_db"], before, atol=0.05)
+
+
+def test_training_goes_on_from_no_model_of_another_width(uninterrupted, monkeypatch):
+    other = replace(GRAY, hidden=20)
+    monkeypatch.setattr(AutoencoderConfig, "for_shape", classmethod(lambda cls, h, w, c: other))
+    with pytest.raises(ModelMismatchError, match=r"model 't': its layer L is .* expected"):
+        train(base=uninterrupted)
+
+
+@pytest.mark.parametrize("sharpness", [0.0, 1.0, 6.0, 40.0])
+def test_soft_rounding_lies_between_nothing_and_rounding(sharpness):
+    v = torch.linspace(-2, 2, 401)
+    soft = soft_round(v, sharpness)
+    assert (soft.diff() >= -1e-6).all()
+    assert ((soft - torch.floor(v + 0.5)).abs() <= (v - torch.floor(v + 0.5)).abs() + 1e-6).all()
+    torch.testing.assert_close(soft[::50], v[::50])  # halves stay where they are
+
+
+def test_prior_is_fitted_to_latents():
+    torch.manual_seed(0)
+    v = torch.randn(9, 4000, 3) * torch.tensor([0.1, 1.0, 8.0]) + torch.tensor([0.0, 3.0, -20.0])
+    prior = FactorizedPrior.fitted(v)
+    bits = prior.rate_est_bits(v + torch.rand_like(v) - 0.5).mean((0, 1)).tolist()
+    assert bits[0] < 0.6
+    assert bits[1] == pytest.approx(2.1, abs=0.15)  # log2(sqrt(2 pi e)), and a little noise
+    assert bits[2] == pytest.approx(5.05, abs=0.15)

@@ -13,8 +13,8 @@ import pytest
 from conftest import GRAY, noise_images, smooth_images
 
 import aecodec
-from aecodec import codec as codec_module
 from aecodec.archive import Archive
+from aecodec.encoding import ChunkPlan
 from aecodec.errors import AezCorruptError, ModelMismatchError, ModelMissingError
 from aecodec.images import open_images
 from aecodec.models import pack_model
@@ -340,13 +340,12 @@ def test_checksums_need_no_model(codec):
 
 def test_full_verification_finds_wrong_pixels(codec, tiny, monkeypatch):
     """All checksums right, and yet other pixels: what --full is for."""
-    assemble = codec_module._assemble
+    assemble = ChunkPlan.chunk
 
-    def lie(*arguments):
-        chunk = assemble(*arguments)
-        return type(chunk)(**{**vars(chunk), "pixels_sha256": bytes(32)})
+    def lie(self):
+        return replace(assemble(self), pixels_sha256=bytes(32))
 
-    monkeypatch.setattr(codec_module, "_assemble", lie)
+    monkeypatch.setattr(ChunkPlan, "chunk", lie)
     blob = encode(IMAGES, codec=codec)
     assert verify(blob) == 40
     with pytest.raises(AezCorruptError, match="chunk 0: decoded pixels have sha256"):

@@ -19,12 +19,19 @@ from aecodec.container.checks import (
     seal,
     unseal,
 )
-from aecodec.container.records import FLAG_LATENTS, FLAG_ZSTD, Header
+from aecodec.container.records import (
+    FLAG_ANS,
+    FLAG_LATENTS,
+    FLAG_REFINEMENT,
+    FLAG_ZSTD,
+    Header,
+)
 from aecodec.errors import AezCorruptError, AezUnsupportedError
 
 MODE_STORED: Final = 0
 MODE_ZSTD: Final = 1
 MODE_LATENTS_ZSTD: Final = 2
+MODE_PIXELS_ANS: Final = 3
 
 CHUNK_HEAD_NBYTES: Final = 80
 MAX_TABLE_NBYTES: Final = 16 << 20  # aez.md 5.1
@@ -46,6 +53,7 @@ _MODE_RULES: Final = {
     MODE_STORED: _ModeRule(0, (0, 0)),
     MODE_ZSTD: _ModeRule(FLAG_ZSTD, (0, 0)),
     MODE_LATENTS_ZSTD: _ModeRule(FLAG_LATENTS | FLAG_ZSTD, (256, 2304)),
+    MODE_PIXELS_ANS: _ModeRule(FLAG_REFINEMENT | FLAG_ANS, (0, 127)),
 }
 
 

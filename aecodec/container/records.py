@@ -27,11 +27,13 @@ FLAG_LATENTS: Final = 1 << 0
 FLAG_REFINEMENT: Final = 1 << 1
 FLAG_ZSTD: Final = 1 << 2
 FLAG_ANS: Final = 1 << 3
-SUPPORTED_FLAGS: Final = FLAG_LATENTS | FLAG_ZSTD
+SUPPORTED_FLAGS: Final = FLAG_LATENTS | FLAG_REFINEMENT | FLAG_ZSTD | FLAG_ANS
 FLAGS_NEEDING_PARTS: Final = FLAG_LATENTS | FLAG_REFINEMENT  # aez.md 4.5
 
 TARGET_NONE: Final = 0
 TARGET_QUALITY: Final = 1
+TARGET_MAX_ERROR: Final = 2
+TARGET_PSNR: Final = 3
 
 HEADER_NBYTES: Final = 48
 INDEX_ENTRY_NBYTES: Final = 28
@@ -53,7 +55,12 @@ _HEADER_RANGES: Final = {
     "target_kind": (0, U8_MAX),
     "chunk_images": (1, U32_MAX),
 }
-_TARGET_VALUE_MAX: Final = {TARGET_NONE: 0, TARGET_QUALITY: U16_MAX}
+_TARGET_VALUE_MAX: Final = {
+    TARGET_NONE: 0,
+    TARGET_QUALITY: U16_MAX,
+    TARGET_MAX_ERROR: U8_MAX,
+    TARGET_PSNR: U16_MAX,
+}
 
 _DAMAGED_MAGICS: Final = (
     (b"\x09AEZ", "its high bits were stripped, as by a 7-bit transfer"),

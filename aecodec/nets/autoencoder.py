@@ -226,6 +226,22 @@ class Autoencoder(nn.Module):
         self.encoder.head.weight.mul_(spread)
         self.decoder.layer("dense1").weight.div_(spread)
 
+    @torch.no_grad()
+    def load(
+        self,
+        encoder: Mapping[str, np.ndarray],
+        layers: Mapping[str, LayerArrays],
+        gains: np.ndarray,
+    ) -> None:
+        """Take over a stored model, up to what its rounding lost; ``encoder`` has ``log_step``."""
+        weights = {name: torch.from_numpy(tensor.copy()) for name, tensor in encoder.items()}
+        self.log_step.copy_(weights.pop("log_step"))
+        self.encoder.load_state_dict(weights)
+        units = torch.from_numpy(gains.astype(np.float32)) / (1 << LATENT_BITS)
+        self.log_shrink.copy_(units.log() - self.log_step)
+        for name, layer in layers.items():
+            self.decoder.layer(name).load(layer)
+
     def gains(self) -> Tensor:
         """(9, D) decoder gains on their integer grid of 1/8 gray level, 1..32767 as integers."""
         unit = float(1 << LATENT_BITS)

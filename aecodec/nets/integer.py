@@ -24,6 +24,7 @@ from aecodec.errors import ModelCorruptError
 ACT_MAX = 255  # activations between layers are 0..255
 ACT_BITS = 6  # ... in units of 2**-6
 BIAS_LIMIT = 2.0**30  # stored as int32, rounding added
+MAX_TWIN_SHIFT = 21  # half of 2**21 is what the exact range keeps in reserve
 MANTISSA_BITS = {torch.float32: 24, torch.float64: 53}
 
 
@@ -221,11 +222,21 @@ class TwinLayer(nn.Module):
         bias = self.bias.detach().abs().double() * (1 << self.in_bits)
         worst = w.abs().sum(1) * self.input_max + bias
         by_bias = BIAS_LIMIT / bias.clamp_min(1e-9)
-        # rounding adds at most half a unit per weight
+        # rounding adds at most half a unit per weight, the shift half of what it divides by
         by_range = (limit - 0.5 * w.shape[1] * self.input_max) / worst.clamp_min(1e-9)
         k = torch.floor(torch.log2(torch.minimum(by_bias, torch.minimum(by_size, by_range))))
         low = self.out_bits - self.in_bits
-        return k.clamp(max(low, 0), 24 + low)
+        return k.clamp(max(low, 0), MAX_TWIN_SHIFT + low)
+
+    @torch.no_grad()
+    def load(self, layer: LayerArrays) -> None:
+        """Take over a stored layer, up to what its rounding lost."""
+        shift = torch.from_numpy(layer.shift.astype(np.float64))
+        unit = torch.exp2(shift + self.out_bits - self.in_bits)
+        weight = torch.from_numpy(layer.weight.astype(np.float64))
+        self.weight.copy_(weight / unit.view(-1, *[1] * (weight.dim() - 1)))
+        bias = torch.from_numpy(layer.bias.astype(np.float64)) - torch.exp2(shift - 1).floor()
+        self.bias.copy_(bias / (unit * (1 << self.in_bits)))
 
     def stored(self) -> tuple[Tensor, Tensor, Tensor]:
         """(weight, bias, shift) as integers in float64; differentiable by straight-through."""

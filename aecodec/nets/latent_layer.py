@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
-
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from aecodec.errors import ModelCorruptError, ModelMismatchError
-from aecodec.models import LATENT_DECODER, Model
+from aecodec.models import LATENT_DECODER, Model, Part
 from aecodec.nets.autoencoder import (
     QUALITIES,
     AutoencoderConfig,
@@ -20,9 +17,15 @@ from aecodec.nets.autoencoder import (
     pad_images,
 )
 from aecodec.nets.integer import LayerArrays
+from aecodec.nets.reading import (
+    MAX_WIDTH,
+    layer_tensors,
+    read_config,
+    read_part,
+    take_tensors,
+)
 
 BATCH_IMAGES = 512  # images in the networks at once: their activations stay near the caches
-MAX_WIDTH = 4096  # of any layer: what a config may ask for before weights are looked at
 
 
 class LatentLayer:
@@ -35,26 +38,28 @@ class LatentLayer:
     def __init__(self, model: Model, device: str = "cpu") -> None:
         self.model_name = model.name
         self.device = torch.device(device)
-        self.config = _read_config(model)
-        tensors = model.parts[LATENT_DECODER].tensors
-        layers = _read_layers(self.config, tensors)
-        self.gains: npt.NDArray[np.uint16] = tensors["gain"].astype(np.uint16)
+        self.config, layers, self.gains = read_latent_decoder(model)
         self._decoder = ExactDecoder(self.config, layers).to(self.device)
-        self._encoder = None
+        self._encoder: Encoder | None = None
         if model.encoder:
             self._encoder = _load_encoder(self.config, model).to(self.device)
             self.log_step = model.encoder["log_step"].astype(np.float32)
             self.mse_p999 = _read_floors(model)
 
-    def analyse(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Images uint8 (N, H, W, C) -> latents float32 (N, D), units of 256 gray levels."""
+    def require_encoder(self) -> Encoder:
+        """The encoder; ModelMismatchError in a model that was embedded in a file."""
         if self._encoder is None:
             raise ModelMismatchError(f"model {self.model_name!r} has no encoder: it only decodes")
+        return self._encoder
+
+    def analyse(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Images uint8 (N, H, W, C) -> latents float32 (N, D), units of 256 gray levels."""
+        encoder = self.require_encoder()
         y = np.empty((len(images), self.config.latents), np.float32)
         with torch.inference_mode():
             for start in range(0, len(images), BATCH_IMAGES):
                 x = pad_images(images[start : start + BATCH_IMAGES], self.config)
-                y[start : start + len(x)] = self._encoder(x.to(self.device)).cpu().numpy()
+                y[start : start + len(x)] = encoder(x.to(self.device)).cpu().numpy()
         return y
 
     def synthesize(
@@ -70,58 +75,35 @@ class LatentLayer:
         return x_hat
 
 
+def read_latent_decoder(
+    model: Model,
+) -> tuple[AutoencoderConfig, dict[str, LayerArrays], npt.NDArray[np.uint16]]:
+    """Shapes, layers and gains (9, D) of a model's layer L, checked; ModelCorruptError if off."""
+    c = _read_config(model)
+    part = read_part(model, LATENT_DECODER)
+    return c, _read_layers(c, part), part.tensors["gain"].astype(np.uint16)
+
+
 def _read_config(model: Model) -> AutoencoderConfig:
-    part = model.parts.get(LATENT_DECODER)
-    if part is None:
-        raise ModelCorruptError(f"model {model.name!r} has no part {LATENT_DECODER}")
-    names = {f.name for f in fields(AutoencoderConfig)} - {"encoder"}
-    values = {**part.config}
-    if set(values) != names:
-        raise ModelCorruptError(
-            f"{LATENT_DECODER}: config has {sorted(values)}, not {sorted(names)}"
-        )
-    for name, value in values.items():
-        if type(value) is not int or not 0 <= value <= MAX_WIDTH:
-            raise ModelCorruptError(f"{LATENT_DECODER}: {name} is {value!r}, not 0..{MAX_WIDTH}")
     width = model.encoder_config.get("width", 1)
     if type(width) is not int or not 1 <= width <= MAX_WIDTH:
         raise ModelCorruptError(f"encoder: width is {width!r}, not 1..{MAX_WIDTH}")
-    c = AutoencoderConfig(**values, encoder=width)
-    if (c.height, c.width, c.channels) != model.shape or 0 in (*model.shape, c.latents):
-        raise ModelCorruptError(f"{LATENT_DECODER}: shape differs from the model's {model.shape}")
+    part = read_part(model, LATENT_DECODER)
+    c = read_config(part, AutoencoderConfig, model.shape, encoder=width)
+    if not c.latents:
+        raise ModelCorruptError(f"{LATENT_DECODER}: latents is 0, expected 1..{MAX_WIDTH}")
     return c
 
 
-def _read_layers(c: AutoencoderConfig, tensors: Mapping[str, np.ndarray]) -> dict[str, LayerArrays]:
-    table = dict(tensors)
-    layers = {}
+def _read_layers(c: AutoencoderConfig, part: Part) -> dict[str, LayerArrays]:
+    wanted: dict[str, tuple[tuple[int, ...], type]] = {"gain": ((QUALITIES, c.latents), np.uint16)}
     for name, shape in layer_shapes(c).items():
-        weight_type = np.int16 if name == "dense1" else np.int8
-        wanted = {
-            "weight": (shape, weight_type),
-            "bias": (shape[:1], np.int32),
-            "shift": (shape[:1], np.uint8),
-        }
-        own = {k: _take(table, f"{name}.{k}", *expected) for k, expected in wanted.items()}
-        layers[name] = LayerArrays(**own)
-    _take(table, "gain", (QUALITIES, c.latents), np.uint16)
-    if table:
-        raise ModelCorruptError(f"{LATENT_DECODER}: unknown tensors {sorted(table)}")
-    return layers
-
-
-def _take(
-    table: dict[str, np.ndarray], name: str, shape: tuple[int, ...], kind: type
-) -> np.ndarray:
-    tensor = table.pop(name, None)
-    if tensor is None:
-        raise ModelCorruptError(f"{LATENT_DECODER}: tensor {name} is missing")
-    if tensor.shape != shape or tensor.dtype != kind:
-        raise ModelCorruptError(
-            f"{LATENT_DECODER}: tensor {name} is {tensor.dtype} {tensor.shape}, "
-            f"expected {np.dtype(kind)} {shape}"
-        )
-    return tensor
+        wanted |= layer_tensors(name, shape, np.int16 if name == "dense1" else np.int8)
+    tensors = take_tensors(part, wanted)
+    return {
+        name: LayerArrays(*(tensors[f"{name}.{kind}"] for kind in ("weight", "bias", "shift")))
+        for name in layer_shapes(c)
+    }
 
 
 def _read_floors(model: Model) -> npt.NDArray[np.float32]:

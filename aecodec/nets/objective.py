@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from aecodec.nets.autoencoder import QUALITIES, Autoencoder, AutoencoderConfig, pad_images
-from aecodec.nets.rate import FactorizedPrior
+from aecodec.nets.integer import LayerArrays
+from aecodec.nets.rate import FactorizedPrior, soft_round
+
+SHARPENING = 0.25  # share of the training after which rounding is as sharp as it gets
+PRIOR_IMAGES = 4096  # that a prior is fitted to where training goes on from a model
 
 
 class LatentObjective(nn.Module):
@@ -24,8 +29,15 @@ class LatentObjective(nn.Module):
     lmbdas: Tensor
     weights: Tensor
 
-    def __init__(self, images: np.ndarray, c: AutoencoderConfig, lmbdas: np.ndarray) -> None:
+    def __init__(
+        self,
+        images: np.ndarray,
+        c: AutoencoderConfig,
+        lmbdas: np.ndarray,
+        sharpness: float = 0.0,
+    ) -> None:
         super().__init__()
+        self.sharpness = sharpness
         self.model = Autoencoder(c)
         self.register_buffer("lmbdas", torch.from_numpy(lmbdas).float())
         self.register_buffer("typical", torch.zeros(QUALITIES))
@@ -41,12 +53,34 @@ class LatentObjective(nn.Module):
             self.model.decoder.layer("linear").bias.copy_(mean)
         self.prior = FactorizedPrior(spread / torch.exp(self.model.log_step.detach()) + 0.3)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, dict[str, float]]:
-        """Images float (N, C, H4, W4) -> loss, and the middle quality's bpp and PSNR."""
+    def start_from(
+        self,
+        images: np.ndarray,
+        encoder: Mapping[str, np.ndarray],
+        layers: Mapping[str, LayerArrays],
+        gains: np.ndarray,
+    ) -> None:
+        """Begin with a stored model's weights, and with a prior that suits its latents."""
+        self.model.load(encoder, layers, gains)
+        with torch.no_grad():
+            y = self.model.encoder(self.prepare(images[:PRIOR_IMAGES]))
+            v = y[None] * torch.exp(-self.model.log_step)[:, None]
+        self.prior = FactorizedPrior.fitted(v)
+
+    def prepare(self, images: np.ndarray) -> Tensor:
+        """uint8 (N, H, W, C) -> what ``forward`` takes."""
+        return pad_images(images, self.model.config)
+
+    def forward(self, x: Tensor, progress: float) -> tuple[Tensor, dict[str, float]]:
+        """Images float (N, C, H4, W4) -> loss, and the middle quality's bpp and PSNR.
+
+        ``progress`` is the share of training that is done, 0 to 1.
+        """
         model, c = self.model, self.model.config
         level = torch.arange(QUALITIES, device=x.device).repeat_interleave(len(x) // QUALITIES)
         v, y_hat = model.quantize(model.encoder(x), level)
         x_hat = model.decoder(y_hat)[:, :, : c.height, : c.width]
+        v = soft_round(v, self.sharpness * min(1.0, progress / SHARPENING))
         noisy = (v + torch.rand_like(v) - 0.5).view(QUALITIES, -1, c.latents)
         rate = self.prior.rate_est_bits(noisy).sum(2).mean(1) / (c.height * c.width)
         error = (x_hat - x[:, :, : c.height, : c.width]).square().flatten(1).mean(1)

@@ -1,6 +1,6 @@
-"""Layer L's decoder in plain NumPy int64: the same bits as ``ExactDecoder``, slowly.
+"""The decoding networks in plain NumPy int64: the same bits as the torch ones, slowly.
 
-This is clause 9 of formats/aez.md read aloud; it is what decoding *means*. No torch.
+These are clauses 9 and 11 of formats/aez.md read aloud; they are what decoding *means*. No torch.
 """
 
 from __future__ import annotations
@@ -50,6 +50,52 @@ def decode_latents(
         np.uint8
     )
     return cropped
+
+
+def predict_plane(
+    tensors: Mapping[str, np.ndarray],
+    k: int,
+    planes: np.ndarray,
+    bound: int,
+) -> Ints:
+    """Planes (N, P, R, S), the first k known -> raw parameters (N, R, S, 3K) of plane k.
+
+    ``tensors`` are those of a pixel model's part (clause 11).
+    """
+
+    def layer(kind: str, index: int, weight: np.ndarray, x: Ints) -> Ints:
+        bias, shift = (
+            tensors[f"{kind}.{name}"][index].astype(np.int64) for name in ("bias", "shift")
+        )
+        rows: Ints = weight.astype(np.int64).reshape(len(weight), -1)
+        y: Ints = (x @ rows.T + bias) >> shift
+        return y
+
+    code = _bound_code(bound)
+    start = (tensors["see_codes"][k].astype(np.int64) @ code) >> 6
+    h = (tensors["places"][k].astype(np.int64) + start[:, None, None]).transpose(1, 2, 0)[None]
+    if k:
+        first = k * (k - 1) // 2
+        kernels = tensors["see.weight"][first : first + k].transpose(1, 0, 2, 3)
+        known = planes[:, :k].astype(np.int64).transpose(0, 2, 3, 1)
+        h = layer("see", k - 1, kernels, _neighbourhoods(known)) + h
+    else:
+        h = np.broadcast_to(h, (len(planes), *h.shape[1:]))
+    h = _act(layer("mix", k, tensors["mix.weight"][k], _neighbourhoods(_act(h))))
+    h = _act(layer("dense", k, tensors["dense.weight"][k], h))
+    out = (tensors["out_codes"][k].astype(np.int64) @ code) >> 6
+    raw: Ints = layer("out", k, tensors["out.weight"][k], h) + out
+    return raw
+
+
+def _bound_code(bound: int) -> Ints:
+    """(9,) the code of an error bound, in 1/64 (clause 11.3)."""
+    coded = (0, 1, 2, 4, 8, 16, 32, 64, 127)
+    code = np.zeros(9, np.int64)
+    low = max(i for i in range(8) if coded[i] <= bound)
+    upper = ((bound - coded[low]) << 6) // (coded[low + 1] - coded[low])
+    code[low], code[low + 1] = 64 - upper, upper
+    return code
 
 
 def _act(x: Ints) -> Ints:

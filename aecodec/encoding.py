@@ -1,0 +1,294 @@
+"""The guard at work: which images of a chunk are coded how, so that none misses its target.
+
+Each ``encode_...`` takes images uint8 (n, H, W, C), n >= 1, and gives a whole chunk. Integers alone
+cross from the networks to the chunk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from aecodec import metrics, refinement
+from aecodec.container import (
+    MODE_LATENTS_ZSTD,
+    MODE_PIXELS_ANS,
+    MODE_STORED,
+    MODE_ZSTD,
+    Chunk,
+    SubPayload,
+)
+from aecodec.entropy import zstd
+from aecodec.quantizer import gains_at, quantize
+from aecodec.targets import BOUND_MAX, QUALITY_MAX, QUALITY_UNIT
+
+if TYPE_CHECKING:
+    from aecodec.nets.latent_layer import LatentLayer
+    from aecodec.nets.pixel_layer import PixelLayer
+
+Images = npt.NDArray[np.uint8]
+Symbols = npt.NDArray[np.int16]
+Indices = npt.NDArray[np.intp]
+
+GUARD_STEPS = (2.0, 4.0)  # finer qualities tried for images that are worse, then the finest
+CLEARLY_SMALLER = 0.8  # layer R this much below a fast zstd needs no comparison with a slow one
+
+
+class ChunkPlan:
+    """The images of one chunk and how each is coded; those left over are stored in the end.
+
+    ``x_hat`` is what decoding gives, ``fallback`` what is stored of an image that is left over.
+    """
+
+    def __init__(self, images: Images) -> None:
+        self.images, self.fallback = images, images
+        self.x_hat = images.copy()
+        self._choice = np.full(len(images), -1)  # index into _coded; -1: left over
+        self._coded: list[SubPayload] = []
+
+    def left(self) -> Indices:
+        """The images not coded yet."""
+        return np.flatnonzero(self._choice < 0)
+
+    def accept(self, indices: Indices, x_hat: Images, sub: SubPayload) -> None:
+        self._choice[indices] = len(self._coded)
+        self.x_hat[indices] = x_hat
+        self._coded.append(sub)
+
+    def coded_nbytes(self) -> int:
+        return sum(len(sub.data) for sub in self._coded)
+
+    def chunk(self) -> Chunk:
+        """Store what is left over, and assemble the chunk."""
+        left = self.left()
+        if len(left):
+            self.accept(left, self.fallback[left], code_pixels(self.fallback[left]))
+        # sub-payloads in order of first use, and each image's index (aez.md 5)
+        used, first = np.unique(self._choice, return_index=True)
+        order = used[np.argsort(first)]
+        rank = np.zeros(len(self._coded), np.uint8)
+        rank[order] = np.arange(len(order))
+        return Chunk(
+            len(self.images),
+            tuple(self._coded[i] for i in order),
+            rank[self._choice].tobytes(),
+            int(metrics.max_error(self.images, self.x_hat).max()),
+            int(metrics.squared_error(self.images, self.x_hat).sum()),
+            hashlib.sha256(self.x_hat.data).digest(),
+        )
+
+
+def code_pixels(images: Images) -> SubPayload:
+    """Pixels under zstd, or as they are where that is no larger."""
+    raw = images.tobytes()
+    packed = zstd.compress_bytes(raw)
+    if len(packed) < len(raw):
+        return SubPayload(MODE_ZSTD, 0, packed)
+    return SubPayload(MODE_STORED, 0, raw)
+
+
+def encode_without_model(images: Images, bound: int) -> Chunk:
+    """Under zstd, gray levels rounded to the bound's."""
+    plan = ChunkPlan(images)
+    plan.fallback = refinement.to_levels(refinement.to_symbols(images, bound), bound)
+    return plan.chunk()
+
+
+# ---------------------------------------------------------------- layer R
+
+
+def encode_with_bound(images: Images, bound: int, layer: PixelLayer) -> Chunk:
+    """Every pixel within ``bound`` of its value; by layer R, by zstd where that is smaller."""
+    return _encode_pixels(images, np.full(len(images), bound), layer)
+
+
+def _encode_pixels(images: Images, bounds: npt.NDArray[np.intp], layer: PixelLayer) -> Chunk:
+    """Each image within its own bound."""
+    plan = ChunkPlan(images)
+    plan.fallback = images.copy()
+    priced: list[tuple[Indices, refinement.PixelPlan]] = []
+    bits = np.zeros(len(images))
+    for bound in np.unique(bounds):
+        mine = np.flatnonzero(bounds == bound)
+        pixels = refinement.PixelPlan(layer, images[mine], int(bound))
+        plan.fallback[mine], bits[mine] = pixels.x_hat, pixels.bits
+        priced.append((mine, pixels))
+    by_layer = _smaller_by_layer(plan.fallback, bits)
+    for mine, pixels in priced:
+        chosen = np.flatnonzero(by_layer[mine])
+        if len(chosen):
+            sub = SubPayload(MODE_PIXELS_ANS, pixels.bound, pixels.encode(chosen))
+            plan.accept(mine[chosen], pixels.x_hat[chosen], sub)
+    return plan.chunk()
+
+
+def _smaller_by_layer(x_hat: Images, bits: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Which images layer R should code, the others going to zstd together."""
+    everyone = np.ones(len(bits), bool)
+    if bits.sum() / 8 < CLEARLY_SMALLER * zstd.fast_nbytes(x_hat.tobytes()):
+        return everyone
+    no_layer = len(code_pixels(x_hat).data)
+    options = [(_layer_nbytes(bits), everyone), (no_layer, ~everyone)]
+    cheap = bits < 8 * no_layer / len(bits)
+    if cheap.any() and not cheap.all():
+        apart = _layer_nbytes(bits[cheap]) + len(code_pixels(x_hat[~cheap]).data)
+        options.append((apart, cheap))
+    return min(options, key=lambda option: option[0])[1]
+
+
+def _layer_nbytes(bits: npt.NDArray[np.float64]) -> int:
+    return math.ceil(float(bits.sum()) / 8) + refinement.STATES_NBYTES
+
+
+# ---------------------------------------------------------------- layer L
+
+
+def encode_with_quality(
+    images: Images,
+    stored: int,
+    layer: LatentLayer,
+    mse_limit: float,
+    pixels: Callable[[], PixelLayer] | None,
+) -> Chunk:
+    """By latents at a stored quality; images worse than ``mse_limit`` by something finer.
+
+    That is a finer quality, layer R at a matching bound, or zstd, whichever is smaller. ``pixels``
+    builds layer R when it is needed.
+    """
+    plan = _LatentPlan(images, layer, mse_limit)
+    payload, good, x_hat = plan.at_quality(np.arange(len(images)), stored)
+    if len(good):
+        plan.accept(good, x_hat, SubPayload(MODE_LATENTS_ZSTD, stored, payload))
+    if zstd.fast_nbytes(images.tobytes()) <= plan.coded_nbytes():
+        return ChunkPlan(images).chunk()  # blank or repeated images
+    for finer in _finer_qualities(stored):
+        plan.rescue(finer, pixels)
+    if pixels is not None:
+        plan.rescue_by_pixels(pixels)
+    return plan.chunk()
+
+
+def _finer_qualities(stored: int) -> list[int]:
+    finest = QUALITY_MAX * QUALITY_UNIT
+    ladder = [stored + round(step * QUALITY_UNIT) for step in GUARD_STEPS]
+    return [q for q in (*ladder, finest) if stored < q <= finest]
+
+
+class _LatentPlan(ChunkPlan):
+    """A chunk by latents; an image is good when its squared error per sample is in the limit."""
+
+    def __init__(self, images: Images, layer: LatentLayer, mse_limit: float) -> None:
+        super().__init__(images)
+        self._layer, self._mse_limit = layer, mse_limit
+        self._y = layer.analyse(images)
+
+    def at_quality(self, indices: Indices, stored: int) -> tuple[bytes, Indices, Images]:
+        """Payload, indices and decoded pixels of those that come back well enough."""
+        layer = self._layer
+        symbols, fits = quantize(self._y[indices], layer.log_step, stored)
+        indices = indices[fits]
+        x_hat = layer.synthesize(symbols, gains_at(layer.gains, stored))
+        good = self._good(indices, x_hat)
+        payload = zstd.pack_symbols(symbols[good]) if good.any() else b""
+        return payload, indices[good], x_hat[good]
+
+    def _good(self, indices: Indices, x_hat: Images) -> npt.NDArray[np.bool_]:
+        samples = math.prod(self.images.shape[1:])
+        errors = metrics.squared_error(self.images[indices], x_hat) / samples
+        good: npt.NDArray[np.bool_] = errors <= self._mse_limit  # of the quality asked for
+        return good
+
+    def rescue(self, stored: int, pixels: Callable[[], PixelLayer] | None) -> None:
+        """Code at a finer quality what is left and fits, where that is the smallest."""
+        left = self.left()
+        if not len(left):
+            return
+        payload, good, x_hat = self.at_quality(left, stored)
+        if not len(good):
+            return
+        rival = len(code_pixels(self.images[good]).data)
+        if pixels is not None:
+            bound = refinement.bound_for(self._mse_limit)
+            bits = refinement.PixelPlan(pixels(), self.images[good], bound).bits
+            rival = min(rival, _layer_nbytes(bits))
+        if len(payload) < rival:
+            self.accept(good, x_hat, SubPayload(MODE_LATENTS_ZSTD, stored, payload))
+
+    def rescue_by_pixels(self, pixels: Callable[[], PixelLayer]) -> None:
+        """Code what is left by layer R, where zstd is not smaller still."""
+        limit = self._mse_limit
+        surely_good = min(BOUND_MAX, math.isqrt(int(limit)))
+        for bound in dict.fromkeys((refinement.bound_for(limit), surely_good)):
+            left = self.left()
+            if not len(left):
+                return
+            priced = refinement.PixelPlan(pixels(), self.images[left], bound)
+            chosen = self._good(left, priced.x_hat)
+            chosen[chosen] = _smaller_by_layer(self.images[left[chosen]], priced.bits[chosen])
+            if chosen.any():
+                sub = SubPayload(MODE_PIXELS_ANS, bound, priced.encode(np.flatnonzero(chosen)))
+                self.accept(left[chosen], priced.x_hat[chosen], sub)
+
+
+# ---------------------------------------------------------------- a PSNR
+
+
+def squared_error_limit(psnr: float, shape: Sequence[int]) -> float:
+    """The sum of squared errors of images of ``shape`` (N, H, W, C) at a PSNR in dB."""
+    return math.prod(shape) * 65025 * 10 ** (-psnr / 10)
+
+
+def encode_with_psnr(images: Images, psnr: float, layer: PixelLayer) -> Chunk:
+    """By layer R at the coarsest bounds that reach a PSNR over the whole chunk.
+
+    One bound for the first images and the next finer one for the rest.
+    """
+    return _encode_pixels(images, psnr_bounds(images, psnr), layer)
+
+
+def psnr_bounds(images: Images, psnr: float) -> npt.NDArray[np.intp]:
+    """Bounds (N,) of the images, at most two neighbouring ones, that reach a PSNR."""
+    limit = squared_error_limit(psnr, images.shape)
+
+    def errors(bound: int) -> npt.NDArray[np.int64]:
+        return metrics.squared_error(
+            images, refinement.to_levels(refinement.to_symbols(images, bound), bound)
+        )
+
+    low, high = 0, BOUND_MAX  # low is good enough
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if errors(middle).sum() <= limit else (low, middle - 1)
+    bounds = np.full(len(images), low, np.intp)
+    if low < BOUND_MAX:
+        fine = errors(low)
+        more = np.cumsum(errors(low + 1) - fine)
+        fit = np.flatnonzero(fine.sum() + more <= limit)
+        bounds[: fit[-1] + 1 if len(fit) else 0] += 1
+    return bounds
+
+
+def quality_for_psnr(images: Images, psnr: float, layer: LatentLayer) -> int | None:
+    """The lowest stored quality at which latents reach a PSNR; None when none does."""
+    y = layer.analyse(images)
+    limit = squared_error_limit(psnr, images.shape)
+
+    def enough(stored: int) -> bool:
+        symbols, fits = quantize(y, layer.log_step, stored)
+        if not fits.all():
+            return False
+        x_hat = layer.synthesize(symbols, gains_at(layer.gains, stored))
+        return bool(metrics.squared_error(images, x_hat).sum() <= limit)
+
+    low, high = QUALITY_UNIT, QUALITY_MAX * QUALITY_UNIT
+    if not enough(high):
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle + 1, high)
+    return low

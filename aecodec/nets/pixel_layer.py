@@ -1,0 +1,60 @@
+"""Layer R put to work: a loaded model's exact pixel model, NumPy in and out."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from aecodec.models import Model
+from aecodec.nets.pixel_model import (
+    ExactPixelModel,
+    PixelConfig,
+    split_planes,
+    tensor_shapes,
+)
+from aecodec.nets.reading import read_config, read_part, take_tensors
+
+BATCH_IMAGES = 256  # images in the networks at once: their activations stay near the caches
+
+
+class PixelLayer:
+    """The pixel model of one part on one device.
+
+    Raises ModelCorruptError, with the layer's name, for a part that lacks a tensor, has one of
+    another shape or type, or cannot be proven to decode exactly.
+    """
+
+    def __init__(self, model: Model, part_name: str, device: str = "cpu") -> None:
+        self.device = torch.device(device)
+        part = read_part(model, part_name)
+        c = read_config(part, PixelConfig, model.shape)
+        self.config = c
+        self._net = ExactPixelModel(c, take_tensors(part, tensor_shapes(c))).to(self.device)
+
+    def split(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Images (N, H, W, C) -> planes in coding order (N, P, R, S), zeros where no pixel is."""
+        return split_planes(torch.from_numpy(images), self.config).contiguous().numpy()
+
+    def join(self, planes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Planes (N, P, R, S) -> images (N, H, W, C)."""
+        c = self.config
+        images = np.empty((len(planes), c.height, c.width, c.channels), np.uint8)
+        for k in range(c.planes):
+            row, column, channel = c.plane(k)
+            rows, columns = c.plane_shape(k)
+            images[:, row::4, column::4, channel] = planes[:, k, :rows, :columns]
+        return images
+
+    def predict(self, k: int, planes: npt.NDArray[np.uint8], bound: int) -> npt.NDArray[np.int32]:
+        """Planes (N, P, R, S), the first k known -> raw parameters of plane k's pixels.
+
+        Returns int32 (N, rows, columns, 3K), only those that lie in the image.
+        """
+        rows, columns = self.config.plane_shape(k)
+        out = np.empty((len(planes), rows, columns, 3 * self.config.mixtures), np.int32)
+        for start in range(0, len(planes), BATCH_IMAGES):
+            batch = torch.from_numpy(planes[start : start + BATCH_IMAGES, :k]).to(self.device)
+            raw = self._net(k, batch, bound)[:, :rows, :columns]
+            out[start : start + len(batch)] = raw.cpu().numpy()
+        return out

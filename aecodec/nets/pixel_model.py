@@ -1,0 +1,309 @@
+"""Layer R: an integer-exact model of pixels given pixels (clause 11 of aez.md).
+
+The image is split into 16 planes by its rows and columns modulo 4, coded coarse to fine; a colour
+image has 16 planes for each channel. Every plane's pixels are predicted in one pass from the
+planes before it:
+
+    planes known -> 3x3 conv -> 3x3 conv -> dense -> dense -> mixture of logistics for each pixel
+
+The error bound E enters as a short code, so that one set of weights serves every bound.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aecodec.errors import ModelCorruptError
+from aecodec.nets.integer import (
+    ACT_BITS,
+    ACT_MAX,
+    ExactLayer,
+    LayerArrays,
+    TwinLayer,
+    activation,
+    clamp_activation,
+    exact_matmul,
+    prove_layer,
+)
+
+Tensors = dict[str, np.ndarray]
+Layers = dict[tuple[int, str], LayerArrays]
+
+BOUNDS = 128  # E is 0..127
+CODE_LENGTH = 9
+CODE_BITS = 6
+CODED_BOUNDS = (0, 1, 2, 4, 8, 16, 32, 64, 127)  # the code is 1 at these, and shared in between
+PARAMETER_BITS = 9  # what a unit of the last layer's output is worth: 2**9
+# Phases of a 4x4 cell (row * 4 + column), coarse to fine: each halves the distance between knowns.
+PHASES = (0, 10, 2, 8, 5, 15, 7, 13, 1, 11, 3, 9, 4, 14, 6, 12)
+
+
+@dataclass(frozen=True)
+class PixelConfig:
+    """Shapes of layer R. height, width, channels are the image's."""
+
+    height: int
+    width: int
+    channels: int
+    features: int
+    mixtures: int = 5
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Height and width of a plane: the padded image over 4."""
+        return -(-self.height // 4), -(-self.width // 4)
+
+    @property
+    def planes(self) -> int:
+        return len(PHASES) * self.channels
+
+    def decoding(self) -> dict[str, int]:
+        """What decoding reads, and so what the fingerprint covers."""
+        return asdict(self)
+
+    def plane(self, k: int) -> tuple[int, int, int]:
+        """Plane k's first row, first column and channel in the image."""
+        phase = PHASES[k // self.channels]
+        return phase // 4, phase % 4, k % self.channels
+
+    def plane_shape(self, k: int) -> tuple[int, int]:
+        """Rows and columns of plane k that lie in the image; either may be 0."""
+        row, column, _ = self.plane(k)
+        return max(0, (self.height - row + 3) // 4), max(0, (self.width - column + 3) // 4)
+
+
+def bound_code() -> npt.NDArray[np.int64]:
+    """(128, 9) the code of each error bound, in 1/64: shared between its two coded neighbours."""
+    code = np.zeros((BOUNDS, CODE_LENGTH), np.int64)
+    for i, (low, high) in enumerate(pairwise(CODED_BOUNDS)):
+        bounds = np.arange(low, high + 1)
+        upper = ((bounds - low) << CODE_BITS) // (high - low)
+        code[bounds] = 0
+        code[bounds, i], code[bounds, i + 1] = (1 << CODE_BITS) - upper, upper
+    return code
+
+
+def layer_shapes(c: PixelConfig, k: int) -> dict[str, tuple[int, ...]]:
+    """Weight shapes of head k's layers; the first head sees nothing."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "see": (c.features, k, 3, 3),
+        "mix": (c.features, c.features, 3, 3),
+        "dense": (c.features, c.features),
+        "out": (3 * c.mixtures, c.features),
+    }
+    return shapes if k else {kind: shapes[kind] for kind in shapes if kind != "see"}
+
+
+def tensor_shapes(c: PixelConfig) -> dict[str, tuple[tuple[int, ...], type]]:
+    """Shape and dtype of every tensor of the part: the heads' layers stacked, heads first.
+
+    Kernels of ``see`` have one input plane each: that from plane j to head k is at
+    k (k - 1) / 2 + j.
+    """
+    heads, pairs = c.planes, c.planes * (c.planes - 1) // 2
+    shapes: dict[str, tuple[tuple[int, ...], type]] = {
+        "places": ((heads, c.features, *c.grid), np.int16),
+        "see_codes": ((heads, c.features, CODE_LENGTH), np.int16),
+        "out_codes": ((heads, 3 * c.mixtures, CODE_LENGTH), np.int16),
+        "see.weight": ((pairs, c.features, 3, 3), np.int8),
+    }
+    for kind, shape in layer_shapes(c, 1).items():
+        count = heads - 1 if kind == "see" else heads
+        shapes.setdefault(f"{kind}.weight", ((count, *shape), np.int8))
+        shapes[f"{kind}.bias"] = ((count, shape[0]), np.int32)
+        shapes[f"{kind}.shift"] = ((count, shape[0]), np.uint8)
+    return shapes
+
+
+def stack_layers(c: PixelConfig, layers: Mapping[tuple[int, str], LayerArrays]) -> Tensors:
+    """The layers of all heads, by head and kind, as the part's tensors."""
+    tensors: Tensors = {}
+    for kind in layer_shapes(c, 1):
+        mine = [layers[k, kind] for k in range(c.planes) if (k, kind) in layers]
+        if kind == "see":
+            kernels = [layer.weight.transpose(1, 0, 2, 3) for layer in mine]
+            tensors["see.weight"] = np.concatenate(kernels)
+        else:
+            tensors[f"{kind}.weight"] = np.stack([layer.weight for layer in mine])
+        tensors[f"{kind}.bias"] = np.stack([layer.bias for layer in mine])
+        tensors[f"{kind}.shift"] = np.stack([layer.shift for layer in mine])
+    return tensors
+
+
+def unstack_layers(c: PixelConfig, tensors: Mapping[str, np.ndarray]) -> Layers:
+    """The inverse of :func:`stack_layers`."""
+    layers: Layers = {}
+    for k in range(c.planes):
+        for kind in layer_shapes(c, k):
+            at = k - 1 if kind == "see" else k
+            weight = tensors[f"{kind}.weight"]
+            if kind == "see":
+                first = k * (k - 1) // 2
+                weight = weight[first : first + k].transpose(1, 0, 2, 3)
+            else:
+                weight = weight[at]
+            bias, shift = tensors[f"{kind}.bias"][at], tensors[f"{kind}.shift"][at]
+            layers[k, kind] = LayerArrays(weight, bias, shift)
+    return layers
+
+
+def split_planes(images: Tensor, c: PixelConfig) -> Tensor:
+    """uint8 images (N, H, W, C) -> their planes in coding order, uint8 (N, P, R, S), zero-padded."""
+    rows, columns = c.grid
+    bottom, right = 4 * rows - c.height, 4 * columns - c.width
+    x = F.pad(images.permute(0, 3, 1, 2), (0, right, 0, bottom))
+    x = x.reshape(len(x), c.channels, rows, 4, columns, 4).permute(0, 3, 5, 1, 2, 4)
+    phases = x.reshape(len(x), 16, c.channels, rows, columns)
+    return phases[:, list(PHASES)].reshape(len(x), c.planes, rows, columns)
+
+
+# ---------------------------------------------------------------- the training twin
+
+
+class PixelTwin(nn.Module):
+    """Float twin of :class:`ExactPixelModel`; pixels and features in units of 64."""
+
+    code: Tensor
+
+    def __init__(self, c: PixelConfig) -> None:
+        super().__init__()
+        self.config = c
+        code = torch.from_numpy(bound_code()).float() / (1 << CODE_BITS)
+        self.register_buffer("code", code, persistent=False)
+        self.see_codes = nn.Parameter(torch.zeros(c.planes, c.features, CODE_LENGTH))
+        self.out_codes = nn.Parameter(torch.zeros(c.planes, 3 * c.mixtures, CODE_LENGTH))
+        self.places = nn.Parameter(torch.randn(c.planes, c.features, *c.grid) * 0.3)
+        self.layers = nn.ModuleDict()
+        for k in range(c.planes):
+            for kind, shape in layer_shapes(c, k).items():
+                weight = torch.randn(shape) * math.sqrt(2 / math.prod(shape[1:]))
+                bias = torch.zeros(shape[0])
+                out_bits = ACT_BITS
+                if kind == "out":
+                    weight, out_bits = weight * 0.1, PARAMETER_BITS
+                    bias[: c.mixtures] = torch.linspace(0, 255, c.mixtures) / 64
+                    bias[c.mixtures : 2 * c.mixtures] = 0.5
+                self.layers[f"{k}_{kind}"] = TwinLayer(weight, bias, out_bits=out_bits)
+
+    def layer(self, k: int, kind: str) -> TwinLayer:
+        """One layer of head k, with the type that ModuleDict forgets."""
+        return cast(TwinLayer, self.layers[f"{k}_{kind}"])
+
+    def predict(self, k: int, planes: Tensor, bounds: Tensor) -> Tensor:
+        """Planes (N, P, R, S) in units of 64 gray levels, bounds (N,) -> (N, R, S, 3K).
+
+        Raw parameters as :mod:`aecodec.entropy.mixture` reads them, but float and differentiable.
+        """
+        code = self.code[bounds]
+        h = (code @ self.see_codes[k].t())[:, :, None, None] + self.places[k]
+        with torch.autocast(
+            "cpu", torch.bfloat16, enabled=self.training and planes.device.type == "cpu"
+        ):
+            if k:
+                h = h + self.layer(k, "see")(planes[:, :k]).float()
+            h = activation(h.contiguous(memory_format=torch.channels_last))
+            h = activation(self.layer(k, "mix")(h).float())
+            h = h.permute(0, 2, 3, 1)  # channels-last, as it lies in memory
+            h = activation(self.layer(k, "dense")(h).float())
+        out = self.layer(k, "out")(h) + (code @ self.out_codes[k].t())[:, None, None]
+        return self.layer(k, "out").floor_through(out) * (1 << PARAMETER_BITS)
+
+    @torch.no_grad()
+    def arrays(self) -> Tensors:
+        """The integer tensors that the exact model is stored as."""
+        c = self.config
+        layers = {
+            (k, kind): self.layer(k, kind).arrays()
+            for k in range(c.planes)
+            for kind in layer_shapes(c, k)
+        }
+        tensors = stack_layers(c, layers)
+        for name, values, bits in (
+            ("places", self.places, ACT_BITS),
+            ("see_codes", self.see_codes, ACT_BITS),
+            ("out_codes", self.out_codes, PARAMETER_BITS),
+        ):
+            whole = torch.round(values.double() * (1 << bits)).clamp(-32767, 32767)
+            tensors[name] = whole.cpu().numpy().astype(np.int16)
+        return tensors
+
+
+# ---------------------------------------------------------------- the exact model
+
+
+class ExactPixelModel(nn.Module):
+    """Integer pixel model on a torch device: planes known to the next plane's parameters."""
+
+    places: Tensor
+    see_codes: Tensor
+    out_codes: Tensor
+
+    def __init__(self, c: PixelConfig, tensors: Mapping[str, np.ndarray]) -> None:
+        super().__init__()
+        self.config = c
+        layers = unstack_layers(c, tensors)
+        prove_pixel_model(layers, tensors)
+        self.layers = nn.ModuleDict()
+        for (k, kind), layer in layers.items():
+            exact = ExactLayer(layer, torch.float32)
+            if exact.weight.dim() == 4:
+                exact.weight = exact.weight.contiguous(memory_format=torch.channels_last)
+            self.layers[f"{k}_{kind}"] = exact
+        self.register_buffer("places", torch.from_numpy(tensors["places"].astype(np.float32)))
+        for name in ("see_codes", "out_codes"):
+            each = code_terms(tensors[name])
+            self.register_buffer(name, torch.from_numpy(each.astype(np.float32)))  # (128, P, O)
+
+    def forward(self, k: int, planes: Tensor, bound: int) -> Tensor:
+        """uint8 planes (N, >= k, R, S), the first k decoded -> int32 parameters (N, R, S, 3K)."""
+        with exact_matmul():
+            start = self.places[k] + self.see_codes[bound, k][:, None, None]
+            if k:
+                x = planes[:, :k].float().contiguous(memory_format=torch.channels_last)
+                h = self.layers[f"{k}_see"](x).add_(start)
+            else:
+                h = start.expand(len(planes), -1, -1, -1)
+                h = h.contiguous(memory_format=torch.channels_last)
+            h = clamp_activation(h)
+            h = clamp_activation(self.layers[f"{k}_mix"](h))
+            h = h.permute(0, 2, 3, 1).flatten(0, 2)  # channels-last: pixels by features
+            h = clamp_activation(self.layers[f"{k}_dense"](h))
+            out = self.layers[f"{k}_out"](h).add_(self.out_codes[bound, k])
+            raw: Tensor = out.to(torch.int32).view(len(planes), *self.config.grid, -1)
+            return raw
+
+
+def code_terms(codes: npt.NDArray[np.int16]) -> npt.NDArray[np.int64]:
+    """What each error bound adds: codes (P, O, 9) -> (128, P, O)."""
+    terms: npt.NDArray[np.int64] = (
+        np.einsum("ea,poa->epo", bound_code(), codes.astype(np.int64)) >> CODE_BITS
+    )
+    return terms
+
+
+def prove_pixel_model(layers: Layers, tensors: Mapping[str, np.ndarray]) -> None:
+    """Prove the exact range of every layer and sum; ModelCorruptError naming the one that fails."""
+    added = {
+        "see": largest_magnitude(tensors["see_codes"]) + largest_magnitude(tensors["places"]),
+        "out": largest_magnitude(tensors["out_codes"]),
+    }
+    for (k, kind), layer in layers.items():
+        largest = prove_layer(f"layer {kind} {k}", layer, ACT_MAX, 24) + added.get(kind, 0)
+        if largest >= 1 << 24:
+            raise ModelCorruptError(
+                f"layer {kind} {k}: its sum can reach {largest}, the exact range ends at {1 << 24}"
+            )
+
+
+def largest_magnitude(tensor: np.ndarray) -> int:
+    return int(np.abs(tensor.astype(np.int64)).max(initial=0))

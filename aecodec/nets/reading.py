@@ -1,0 +1,66 @@
+"""Parts of a loaded model, checked against what their network expects before it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import numpy as np
+
+from aecodec.errors import ModelCorruptError
+from aecodec.models import Model, Part
+
+MAX_WIDTH = 4096  # of any layer: what a config may ask for before weights are looked at
+
+Config = TypeVar("Config")
+LAYER_TYPES = {"bias": np.int32, "shift": np.uint8}
+
+
+def read_part(model: Model, name: str) -> Part:
+    """The named part; ModelCorruptError if the model has none."""
+    part = model.parts.get(name)
+    if part is None:
+        raise ModelCorruptError(f"model {model.name!r} has no part {name}")
+    return part
+
+
+def read_config(part: Part, cls: type[Config], shape: tuple[int, int, int], **own: int) -> Config:
+    """The config that decoding reads, as its dataclass; ``own`` are fields it does not hold."""
+    names = {f.name for f in fields(cls)} - set(own)  # type: ignore[arg-type]
+    values: dict[str, Any] = {**part.config}
+    if set(values) != names:
+        raise ModelCorruptError(f"{part.name}: config has {sorted(values)}, not {sorted(names)}")
+    for name, value in values.items():
+        if type(value) is not int or not 0 <= value <= MAX_WIDTH:
+            raise ModelCorruptError(f"{part.name}: {name} is {value!r}, not 0..{MAX_WIDTH}")
+    if (values["height"], values["width"], values["channels"]) != shape or 0 in shape:
+        raise ModelCorruptError(f"{part.name}: shape differs from the model's {shape}")
+    return cls(**values, **own)
+
+
+def take_tensors(
+    part: Part, wanted: Mapping[str, tuple[tuple[int, ...], type]]
+) -> dict[str, np.ndarray]:
+    """The part's tensors, which must be exactly those wanted: name to (shape, dtype)."""
+    if unknown := sorted(set(part.tensors) - set(wanted)):
+        raise ModelCorruptError(f"{part.name}: unknown tensors {unknown}")
+    for name, (shape, kind) in wanted.items():
+        tensor = part.tensors.get(name)
+        if tensor is None:
+            raise ModelCorruptError(f"{part.name}: tensor {name} is missing")
+        if tensor.shape != shape or tensor.dtype != kind:
+            raise ModelCorruptError(
+                f"{part.name}: tensor {name} is {tensor.dtype} {tensor.shape}, "
+                f"expected {np.dtype(kind)} {shape}"
+            )
+    return dict(part.tensors)
+
+
+def layer_tensors(
+    name: str, shape: tuple[int, ...], weight_type: type
+) -> dict[str, tuple[tuple[int, ...], type]]:
+    """What :func:`take_tensors` wants for one layer."""
+    kinds = {"weight": (shape, weight_type)}
+    kinds |= {kind: (shape[:1], dtype) for kind, dtype in LAYER_TYPES.items()}
+    return {f"{name}.{kind}": wanted for kind, wanted in kinds.items()}

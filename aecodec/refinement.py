@@ -1,0 +1,114 @@
+"""Layer R at work: images under an error bound <-> ANS payloads (aez.md 11 and 12).
+
+Where the networks' parameters and the entropy coder meet: plane by plane, integers only.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+from collections.abc import Sequence
+from itertools import pairwise
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from aecodec.entropy import ans
+from aecodec.targets import BOUND_MAX
+
+if TYPE_CHECKING:
+    from aecodec.nets.pixel_layer import PixelLayer
+
+Images = npt.NDArray[np.uint8]
+
+STATES_NBYTES = ans.STATES_NBYTES
+
+
+def coder() -> ModuleType:
+    """:mod:`aecodec.entropy.compiled` where numba is installed, else :mod:`aecodec.entropy.ans`."""
+    if importlib.util.find_spec("numba") and not os.environ.get("AECODEC_NO_NUMBA"):
+        from aecodec.entropy import compiled
+
+        return compiled
+    return ans
+
+
+def to_symbols(x: Images, bound: int) -> Images:
+    """Gray levels to symbols: (x + E) // (2E + 1)."""
+    step = 2 * bound + 1
+    return ((x.astype(np.uint16) + bound) // step).astype(np.uint8)
+
+
+def to_levels(symbols: Images, bound: int) -> Images:
+    """Symbols to gray levels: min(255, symbol * (2E + 1)), at most E from where they came."""
+    return np.minimum(255, symbols.astype(np.uint16) * (2 * bound + 1)).astype(np.uint8)
+
+
+class PixelPlan:
+    """Images under a bound, priced before they are coded, so that the dear ones can be left out.
+
+    ``bound`` is E, ``x_hat`` what decoding gives, ``bits`` (N,) what each image costs.
+    """
+
+    def __init__(self, layer: PixelLayer, images: Images, bound: int) -> None:
+        self.bound = bound
+        planes = layer.split(images)
+        symbols = to_symbols(planes, bound)
+        known = to_levels(symbols, bound)
+        self.x_hat = layer.join(known)
+        self.bits = np.zeros(len(images))
+        self._intervals = []  # of each plane, int32 (2, N, pixels)
+        for k in range(layer.config.planes):
+            rows, columns = layer.config.plane_shape(k)
+            raw = layer.predict(k, known, bound)
+            coded = coder().intervals(
+                raw.reshape(-1, raw.shape[-1]),
+                np.ascontiguousarray(symbols[:, k, :rows, :columns]).ravel(),
+                bound,
+            )
+            plane = coded.reshape(2, len(images), rows * columns)
+            self._intervals.append(plane)
+            self.bits += ans.cost_bits(plane).sum(axis=1)
+
+    def encode(self, chosen: npt.NDArray[np.intp]) -> bytes:
+        """The payload of the chosen images, in their order."""
+        planes = [plane[:, chosen].reshape(2, -1) for plane in self._intervals]
+        payload: bytes = coder().encode(planes)
+        return payload
+
+
+def decode_payloads(
+    layer: PixelLayer,
+    payloads: Sequence[bytes],
+    counts: Sequence[int],
+    bound: int,
+    where: Sequence[str],
+) -> list[Images]:
+    """Payloads and the images in each -> images uint8 (count, H, W, C) of each, side by side."""
+    c = layer.config
+    decoder = coder().Decoder(payloads, where)
+    ends = np.cumsum([0, *counts])
+    planes = np.zeros((int(ends[-1]), c.planes, *c.grid), np.uint8)
+    parts = [slice(a, b) for a, b in pairwise(ends)]
+    for k in range(c.planes):
+        rows, columns = c.plane_shape(k)
+        raw = layer.predict(k, planes, bound).reshape(len(planes), rows * columns, -1)
+        decoded = decoder.decode([raw[part].reshape(-1, raw.shape[-1]) for part in parts], bound)
+        for part, symbols in zip(parts, decoded, strict=True):
+            shape = (part.stop - part.start, rows, columns)
+            planes[part, k, :rows, :columns] = to_levels(symbols, bound).reshape(shape)
+    decoder.finish()
+    images = layer.join(planes)
+    return [images[part] for part in parts]
+
+
+def bound_for(mse: float) -> int:
+    """The largest E whose squared error stays under ``mse`` when errors are spread evenly.
+
+    Evenly spread over -E..E they average E(E + 1) / 3.
+    """
+    bound = int((math.sqrt(1 + 12 * max(mse, 0)) - 1) / 2)
+    return max(0, min(BOUND_MAX, bound))

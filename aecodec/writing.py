@@ -1,0 +1,188 @@
+"""An image set into a file, chunk by chunk; memory is bounded by the chunk."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from aecodec import container, models
+from aecodec.archive import META, MODL, NAME, mode_label
+from aecodec.choosing import NO_MODEL, ModelLike, choose_codec
+from aecodec.codec import Codec, default_chunk_images
+from aecodec.images import ImageSource
+from aecodec.metrics import bits_per_pixel, psnr_db
+from aecodec.targets import MAX_ERROR, PSNR, QUALITY, Target
+
+Images = npt.NDArray[np.uint8]
+Progress = Callable[[int, int], None]  # images done, images in all
+
+_TARGET_KINDS = {
+    QUALITY: container.TARGET_QUALITY,
+    MAX_ERROR: container.TARGET_MAX_ERROR,
+    PSNR: container.TARGET_PSNR,
+}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a compression did; ``nbytes`` is the whole file."""
+
+    images: int
+    raw_nbytes: int
+    nbytes: int
+    bpp: float | None
+    psnr_db: float | None
+    max_error: int
+    model: str
+    images_by_mode: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a file is to be written; ``codec`` saves loading ``model`` again."""
+
+    target: Target
+    model: ModelLike = None
+    pixel_part: str | None = None
+    chunk_images: int | None = None
+    embed_model: bool = False
+    codec: Codec | None = None
+
+
+def no_progress(done: int, total: int) -> None:
+    """No progress shown."""
+
+
+def write(source: ImageSource, file: BinaryIO, options: Options, progress: Progress) -> Summary:
+    """Write the set as an ``.aez``; see :func:`aecodec.encode` for errors."""
+    target = options.target
+    batches = source.batches(options.chunk_images or default_chunk_images(source.shape))
+    first = next(batches, np.empty((0, *source.shape), np.uint8))
+    codec = options.codec or choose_codec(options.model, first, target, options.pixel_part)
+    if codec.model is not None:
+        codec.model.require_shape(source.shape)
+    by_pixels = codec.goes_by_pixels(target, first)
+    chunk_images = options.chunk_images or default_chunk_images(source.shape, by_pixels=by_pixels)
+    second = next(batches, None)
+    chunks = (
+        codec.encode_chunk(piece, target, by_pixels=by_pixels)
+        for piece in _pieces(
+            chain([first], [] if second is None else [second], batches), chunk_images
+        )
+    )
+    opening = next(chunks, None)
+    lone = opening if opening and second is None and len(first) <= chunk_images else None
+    parts = _needed_parts(codec, target, lone, by_pixels=by_pixels)
+    writer = container.Writer(
+        file,
+        _header(source, codec, target, chunk_images, parts),
+        _sections(source, codec.model, parts, embed_model=options.embed_model),
+    )
+    done = error_sum = error_max = 0
+    by_mode: dict[str, int] = {}
+    for chunk in chain([opening] if opening else [], chunks):
+        writer.write_chunk(chunk)
+        done += chunk.image_count
+        error_sum += chunk.sum_squared_error
+        error_max = max(error_max, chunk.max_error)
+        _count_modes(chunk, by_mode)
+        progress(done, source.image_count or done)
+    nbytes = writer.close()
+    raw_nbytes = done * int(np.prod(source.shape))
+    return Summary(
+        done,
+        raw_nbytes,
+        nbytes,
+        bits_per_pixel(nbytes, (done, *source.shape)) if done else None,
+        psnr_db(error_sum, raw_nbytes) if done else None,
+        error_max,
+        codec.model.name if codec.model else NO_MODEL,
+        by_mode,
+    )
+
+
+def _pieces(batches: Iterable[Images], chunk_images: int) -> Iterator[Images]:
+    """The set in chunks of ``chunk_images``; batches come larger when layer R was not yet chosen."""
+    kept: Images | None = None
+    for batch in batches:
+        pieces = batch if kept is None or not len(kept) else np.concatenate([kept, batch])
+        whole = len(pieces) - len(pieces) % chunk_images
+        for start in range(0, whole, chunk_images):
+            yield pieces[start : start + chunk_images]
+        kept = pieces[whole:]
+    if kept is not None and len(kept):
+        yield kept
+
+
+def _needed_parts(
+    codec: Codec, target: Target, lone: container.Chunk | None, *, by_pixels: bool
+) -> list[str]:
+    """Parts the file names: those its only chunk uses, or those that any chunk may use."""
+    if codec.model is None:
+        return []
+    pixel_model = codec.pixel_model_name() if codec.can_refine() else None
+    homes = {
+        container.MODE_LATENTS_ZSTD: models.LATENT_DECODER,
+        container.MODE_PIXELS_ANS: pixel_model,
+    }
+    if lone is not None:
+        used = {homes.get(sub.mode) for sub in lone.sub_payloads}
+    elif by_pixels:
+        used = {pixel_model}
+    else:
+        used = {models.LATENT_DECODER, pixel_model}
+    return sorted(name for name in used if name)
+
+
+def _header(
+    source: ImageSource, codec: Codec, target: Target, chunk_images: int, parts: list[str]
+) -> container.Header:
+    flags = container.FLAG_ZSTD
+    if models.LATENT_DECODER in parts:
+        flags |= container.FLAG_LATENTS
+    if any(name in models.PIXEL_MODELS for name in parts):
+        flags |= container.FLAG_REFINEMENT | container.FLAG_ANS
+    without_target = codec.model is None and target.kind == QUALITY
+    return container.Header(
+        height=source.shape[0],
+        width=source.shape[1],
+        channels=source.shape[2],
+        target_kind=container.TARGET_NONE if without_target else _TARGET_KINDS[target.kind],
+        target_value=0 if without_target else target.stored,
+        chunk_images=chunk_images,
+        required_flags=flags,
+    )
+
+
+def _sections(
+    source: ImageSource, model: models.Model | None, parts: list[str], *, embed_model: bool
+) -> list[container.Section]:
+    metadata = {"has_channel_axis": source.has_channel_axis, "source": source.kind}
+    sections = [container.Section(META, required=False, payload=models.canonical_json(metadata))]
+    if source.names is not None:
+        names = json.dumps(list(source.names), ensure_ascii=True).encode()
+        sections.append(container.Section(NAME, required=False, payload=zlib.compress(names, 9)))
+    if model is None or not parts:
+        return sections
+    decoding = model.decoding(parts)
+    references = [container.PartRef(*pair) for pair in decoding.fingerprints().items()]
+    payload = container.pack_parts(references, model.name)
+    sections.insert(0, container.Section(container.PART, required=True, payload=payload))
+    if embed_model:
+        packed = zlib.compress(models.pack_model(decoding), 9)
+        sections.append(container.Section(MODL, required=False, payload=packed))
+    return sections
+
+
+def _count_modes(chunk: container.Chunk, by_mode: dict[str, int]) -> None:
+    counts = np.bincount(np.frombuffer(chunk.assignment, np.uint8), minlength=1)
+    for sub, count in zip(chunk.sub_payloads, counts, strict=True):
+        label = mode_label(sub.mode, sub.parameter)
+        by_mode[label] = by_mode.get(label, 0) + int(count)

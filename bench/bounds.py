@@ -1,0 +1,136 @@
+"""Size of layer R at each error bound, for each pixel model of a model; where its time goes."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from common import (
+    VerificationError,
+    add_result_options,
+    facts,
+    format_markdown,
+    format_table,
+    load_images,
+    pooled_psnr_db,
+    require_shape,
+    rounded,
+    write_result,
+)
+
+import aecodec
+from aecodec import metrics, refinement
+from aecodec.codec import VARIANTS, Codec
+from aecodec.entropy import ans
+from aecodec.images import Images
+
+BOUNDS = (0, 1, 2, 4, 8, 16, 32, 48)
+HEAD = ("pixel model", "E", "bytes", "bpp", "PSNR dB", "max err", "images by mode")
+TIMED_IMAGES = 2048  # for the share of networks and coder
+NUMPY_IMAGES = 512  # the same without numba, which takes a while
+
+
+def measure_bound(images: Images, codec: Codec, bound: int) -> dict[str, Any]:
+    """One file; its error is taken from what decoding gives."""
+    blob = aecodec.encode(images, codec=codec, max_error=bound)
+    x_hat = aecodec.decode(blob, codec=codec)
+    require_shape("aecodec", images, x_hat)
+    worst = int(metrics.max_error(images, x_hat).max())
+    if worst > bound:
+        raise VerificationError(f"a pixel is off by {worst}, the bound is {bound}")
+    psnr = pooled_psnr_db(images, x_hat)
+    with aecodec.open(blob) as archive:
+        modes = archive.info["images_by_mode"]
+    return {
+        "max_error_asked": bound,
+        "nbytes": len(blob),
+        "bpp": metrics.bits_per_pixel(len(blob), images.shape),
+        "psnr_db": psnr if math.isfinite(psnr) else None,
+        "max_error": worst,
+        "images_by_mode": modes,
+    }
+
+
+def time_shares(images: Images, codec: Codec, coder: Any) -> dict[str, float]:  # noqa: ANN401
+    """Microseconds an image of the networks and of the coder both ways, lossless, on one thread."""
+    layer = codec.pixel_layer()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    planes = layer.split(images)
+    spent = {"network": 0.0, "encoding": 0.0, "decoding": 0.0}
+    coded, raws = [], []
+    for k in range(layer.config.planes):
+        rows, columns = layer.config.plane_shape(k)
+        start = time.perf_counter()
+        raw = layer.predict(k, planes, 0)
+        spent["network"] += time.perf_counter() - start
+        raws.append(raw.reshape(-1, raw.shape[-1]))
+        symbols = np.ascontiguousarray(planes[:, k, :rows, :columns]).ravel()
+        start = time.perf_counter()
+        coded.append(coder.intervals(raws[-1], symbols, 0))
+        spent["encoding"] += time.perf_counter() - start
+    start = time.perf_counter()
+    payload = coder.encode(coded)
+    spent["encoding"] += time.perf_counter() - start
+    decoder = coder.Decoder([payload], ["payload"])
+    start = time.perf_counter()
+    for raw in raws:
+        decoder.decode([raw], 0)
+    spent["decoding"] = time.perf_counter() - start
+    torch.set_num_threads(threads)
+    return {name: seconds / len(images) * 1e6 for name, seconds in spent.items()}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("input", metavar="IN")
+    parser.add_argument("--model", default="mnist", help="name or file (%(default)s)")
+    parser.add_argument("--bounds", type=int, nargs="+", default=list(BOUNDS), metavar="E")
+    parser.add_argument("--markdown", action="store_true", help="print the table for a README")
+    add_result_options(parser, "bounds")
+    a = parser.parse_args(argv)
+    images = load_images(a.input)
+    model = aecodec.load_model(a.model)
+    rows: list[tuple[str, ...]] = []
+    results: list[dict[str, Any]] = []
+    for variant, part in VARIANTS.items():
+        if part not in model.parts:
+            continue
+        codec = Codec(model, pixel_part=part)
+        files = [measure_bound(images, codec, bound) for bound in a.bounds]
+        coder = refinement.coder()
+        shares = {
+            coder.__name__.rpartition(".")[2]: time_shares(images[:TIMED_IMAGES], codec, coder)
+        }
+        shares["ans"] = time_shares(images[:NUMPY_IMAGES], codec, ans)
+        nbytes = model.parts[part].nbytes
+        results.append(
+            {"variant": variant, "part_nbytes": nbytes, "files": files, "us_per_image": shares}
+        )
+        for file in files:
+            psnr = "lossless" if file["psnr_db"] is None else f"{file['psnr_db']:.2f}"
+            modes = ", ".join(f"{n:,} {mode}" for mode, n in file["images_by_mode"].items())
+            size = (f"{file['nbytes']:,}", f"{file['bpp']:.4f}", psnr, str(file["max_error"]))
+            rows.append((f"{variant}", str(file["max_error_asked"]), *size, modes))
+    print((format_markdown if a.markdown else format_table)(HEAD, rows))
+    for result in results:
+        for coder_name, shares in result["us_per_image"].items():
+            each = ", ".join(f"{name} {rounded(us)}" for name, us in shares.items())
+            print(f"{result['variant']}, {coder_name}: microseconds an image on one thread: {each}")
+        print(f"{result['variant']}: {result['part_nbytes']:,} bytes of weights, not counted")
+    name = Path(a.input).name
+    write_result(
+        a.name,
+        {**facts(name, images), "model": Path(a.model).stem, "variants": results},
+        a.results,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,408 @@
+"""Layer R: exact networks, the bound on every pixel, and what it may cost."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import COLOUR, GRAY, noise_images, pixel_part, smooth_images
+from hypothesis import given
+from hypothesis import strategies as st
+
+import aecodec
+from aecodec import refinement
+from aecodec.codec import Codec
+from aecodec.container import MODE_LATENTS_ZSTD, MODE_PIXELS_ANS, MODE_STORED, MODE_ZSTD
+from aecodec.entropy import ans
+from aecodec.errors import AezCorruptError, ModelCorruptError, ModelMissingError
+from aecodec.models import PIXEL_FAST, PIXEL_SMALL, Model
+from aecodec.nets.pixel_layer import PixelLayer
+from aecodec.nets.pixel_model import (
+    PHASES,
+    ExactPixelModel,
+    PixelConfig,
+    PixelTwin,
+    bound_code,
+    stack_layers,
+    unstack_layers,
+)
+from aecodec.nets.reference import predict_plane
+from aecodec.targets import MAX_ERROR, PSNR, QUALITY, Target
+
+SHAPES = {"gray": (8, 8, 1), "colour": (13, 10, 3), "row": (1, 9, 1), "digit": (28, 28, 1)}
+
+
+def layer_for(shape: tuple[int, int, int], features: int = 4, mixtures: int = 3) -> PixelLayer:
+    part = pixel_part(PixelConfig(*shape, features, mixtures), seed=3)
+    return PixelLayer(Model("it", shape, {part.name: part}), part.name)
+
+
+def images_of(shape: tuple[int, int, int], count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, *shape), np.uint8)
+
+
+def strange_images() -> dict[str, np.ndarray]:
+    """Sets (n, 8, 8, 1) that no model was trained for."""
+    board = np.indices((8, 8)).sum(0) % 2 * 255
+    points = np.zeros((64, 64), np.uint8)
+    points[np.arange(64), np.arange(64)] = 255
+    return {
+        "noise": noise_images(GRAY, 40),
+        "black": np.zeros((20, 8, 8, 1), np.uint8),
+        "white": np.full((20, 8, 8, 1), 255, np.uint8),
+        "gray": np.arange(256, dtype=np.uint8).repeat(64).reshape(256, 8, 8, 1),
+        "points": points.reshape(64, 8, 8, 1),
+        "checkerboards": np.stack([board, 255 - board]).astype(np.uint8).reshape(2, 8, 8, 1),
+        "smooth": smooth_images(GRAY, 50),
+        "inverted": 255 - smooth_images(GRAY, 50),
+        "one": smooth_images(GRAY, 1),
+    }
+
+
+# ---------------------------------------------------------------- the network
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_network_agrees_with_numpy(shape):
+    layer = layer_for(shape)
+    c = layer.config
+    part = pixel_part(c, seed=3)
+    planes = layer.split(images_of(shape, 3))
+    for k in range(c.planes):
+        rows, columns = c.plane_shape(k)
+        for bound in (0, 1, 5, 40, 127):
+            expected = predict_plane(part.tensors, k, planes, bound)[:, :rows, :columns]
+            np.testing.assert_array_equal(layer.predict(k, planes, bound), expected)
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_planes_are_the_image(shape):
+    layer = layer_for(shape)
+    images = images_of(shape, 4)
+    np.testing.assert_array_equal(layer.join(layer.split(images)), images)
+    assert sum(np.prod(layer.config.plane_shape(k)) for k in range(layer.config.planes)) == (
+        np.prod(shape)
+    )
+
+
+def test_phases_cover_the_cell():
+    assert sorted(PHASES) == list(range(16))
+
+
+def test_plane_sees_only_the_planes_before_it():
+    layer = layer_for((8, 8, 1))
+    planes = layer.split(images_of((8, 8, 1), 2))
+    other = planes.copy()
+    other[:, 5:] ^= 0xFF
+    np.testing.assert_array_equal(layer.predict(5, planes, 2), layer.predict(5, other, 2))
+    assert (layer.predict(6, planes, 2) != layer.predict(6, other, 2)).any()
+
+
+def test_bound_code():
+    code = bound_code()
+    assert (code.sum(axis=1) == 64).all()
+    assert code[0].tolist() == [64, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert code[3].tolist() == [0, 0, 32, 32, 0, 0, 0, 0, 0]
+    assert code[127].tolist() == [0, 0, 0, 0, 0, 0, 0, 0, 64]
+    assert code[80].tolist() == [0, 0, 0, 0, 0, 0, 0, 48, 16]
+
+
+def test_stacked_layers_come_apart_again():
+    c = PixelConfig(8, 8, 1, 4, 3)
+    tensors = pixel_part(c).tensors
+    again = stack_layers(c, unstack_layers(c, tensors))
+    assert set(again) < set(tensors)
+    for name, tensor in again.items():
+        np.testing.assert_array_equal(tensor, tensors[name])
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (9, 10, 3)])
+def test_twin_is_the_stored_network(shape):
+    torch.manual_seed(0)
+    c = PixelConfig(*shape, 6)
+    twin = PixelTwin(c).eval()
+    with torch.no_grad():
+        twin.see_codes.normal_(0, 0.2)
+        twin.out_codes.normal_(0, 0.5)
+    net = ExactPixelModel(c, twin.arrays())
+    planes = torch.from_numpy(layer_for(shape).split(images_of(shape, 5)))
+    for k in range(c.planes):
+        with torch.no_grad():
+            real = twin.predict(k, planes.float() / 64, torch.full((5,), 9))
+        assert (real - net(k, planes, 9)).abs().max() <= 8  # eighths of a gray level
+
+
+@pytest.mark.parametrize(
+    ("tensor", "value", "match"),
+    [
+        ("mix.bias", 1 << 24, "layer mix 2: sums can reach"),
+        ("see.shift", 32, "layer see 3: shift up to 32"),
+        ("out.shift", 32, "layer out 2: shift up to 32"),
+    ],
+)
+def test_unprovable_model_is_refused(tensor, value, match):
+    part = pixel_part(PixelConfig(8, 8, 1, 4, 3))
+    tensors = {name: array.copy() for name, array in part.tensors.items()}
+    tensors[tensor][2] = value
+    model = Model("bad", (8, 8, 1), {part.name: replace(part, tensors=tensors)})
+    with pytest.raises(ModelCorruptError, match=match):
+        PixelLayer(model, part.name)
+
+
+@pytest.mark.parametrize(("name", "change"), [("places", None), ("see.weight", np.int16)])
+def test_part_with_other_tensors_is_refused(name, change):
+    part = pixel_part(PixelConfig(8, 8, 1, 4, 3))
+    tensors = dict(part.tensors)
+    if change is None:
+        del tensors[name]
+    else:
+        tensors[name] = tensors[name].astype(change)
+    model = Model("bad", (8, 8, 1), {part.name: replace(part, tensors=tensors)})
+    with pytest.raises(ModelCorruptError, match=rf"pixel_fast: tensor {name} is "):
+        PixelLayer(model, part.name)
+
+
+# ---------------------------------------------------------------- the bound
+
+
+@given(st.integers(0, 127), st.integers(0, 255))
+def test_levels_stay_in_the_bound(bound, gray):
+    x = np.array([gray], np.uint8)
+    symbols = refinement.to_symbols(x, bound)
+    assert abs(int(refinement.to_levels(symbols, bound)[0]) - gray) <= bound
+    again = refinement.to_symbols(refinement.to_levels(symbols, bound), bound)
+    assert again == symbols or bound > 0
+
+
+@pytest.mark.parametrize("bound", [0, 1, 8, 32, 127])
+@pytest.mark.parametrize("kind", strange_images())
+def test_every_pixel_stays_in_the_bound(refined, kind, bound):
+    images = strange_images()[kind]
+    codec = Codec(refined)
+    blob = aecodec.encode(images, codec=codec, max_error=bound)
+    with aecodec.open(blob, codec=codec) as archive:
+        decoded, info = archive[:], archive.info
+    worst = int(np.abs(decoded.astype(int) - images).max())
+    assert worst <= bound
+    assert worst == info["max_error"]
+    assert info["target"] == {"max_error": bound}
+    assert len(blob) <= images.nbytes * 1.01 + 1024
+    assert aecodec.verify(blob, full=True, model=refined) == len(images)
+
+
+@pytest.mark.parametrize("bound", [0, 3, 60])
+def test_colour_of_odd_sides(refined_colour, bound):
+    images = smooth_images(COLOUR, 30)
+    codec = Codec(refined_colour)
+    chunk = codec.encode_chunk(images, Target(MAX_ERROR, bound))
+    decoded = codec.decode_chunk(chunk, images.shape[1:], "it")
+    assert np.abs(decoded.astype(int) - images).max() == chunk.max_error <= bound
+
+
+@pytest.mark.parametrize("bound", [0, 2])
+def test_a_set_of_rows(bound):
+    part = pixel_part(PixelConfig(1, 9, 1, 4, 3))
+    codec = Codec(Model("rows", (1, 9, 1), {part.name: part}))
+    images = np.arange(90, dtype=np.uint8).reshape(10, 1, 9)
+    blob = aecodec.encode(images, codec=codec, max_error=bound)
+    decoded = aecodec.decode(blob, codec=codec)
+    assert np.abs(decoded.astype(int) - images).max() <= bound
+
+
+def test_lossless_is_a_bound_of_nothing(refined):
+    images = smooth_images(GRAY, 30)
+    codec = Codec(refined)
+    exact = aecodec.encode(images, codec=codec, lossless=True)
+    assert exact == aecodec.encode(images, codec=codec, max_error=0)
+    np.testing.assert_array_equal(aecodec.decode(exact, codec=codec), images)
+
+
+def test_foreign_images_in_a_set_go_another_way(refined):
+    """Each image in the smaller of its two ways, and all of them in their places."""
+    images = np.concatenate([smooth_images(GRAY, 30), np.zeros((30, 8, 8, 1), np.uint8)])
+    images = np.concatenate([images, noise_images(GRAY, 30)])
+    codec = Codec(refined)
+    chunk = codec.encode_chunk(images, Target(MAX_ERROR, 0))
+    assert {sub.mode for sub in chunk.sub_payloads} <= {MODE_PIXELS_ANS, MODE_ZSTD, MODE_STORED}
+    np.testing.assert_array_equal(codec.decode_chunk(chunk, (8, 8, 1), "it"), images)
+
+
+def test_without_a_model_the_bound_holds_too():
+    images = smooth_images(GRAY, 40)
+    small = aecodec.encode(images, model="none", max_error=10)
+    assert np.abs(aecodec.decode(small).astype(int) - images).max() <= 10
+    assert len(small) < len(aecodec.encode(images, model="none"))
+
+
+# ---------------------------------------------------------------- a PSNR
+
+
+@pytest.mark.parametrize("psnr", [15, 25, 33.3, 45, 60])
+def test_psnr_is_reached(refined, psnr):
+    images = smooth_images(GRAY, 100)
+    codec = Codec(refined)
+    blob = aecodec.encode(images, codec=codec, psnr=psnr)
+    with aecodec.open(blob, codec=codec) as archive:
+        info = archive.info
+        mse = ((archive[:].astype(float) - images) ** 2).mean()
+    assert info["target"] == {"psnr": pytest.approx(psnr, abs=1 / 256)}
+    assert mse == 0 or 10 * np.log10(65025 / mse) >= psnr
+
+
+def test_psnr_by_two_neighbouring_bounds(refined):
+    images = smooth_images(GRAY, 200)
+    chunk = Codec(refined).encode_chunk(images, Target(PSNR, 38), by_pixels=True)
+    bounds = sorted(sub.parameter for sub in chunk.sub_payloads if sub.mode == MODE_PIXELS_ANS)
+    assert len(bounds) == 2
+    assert bounds[1] == bounds[0] + 1
+    psnr = 10 * np.log10(65025 * images.size / chunk.sum_squared_error)
+    assert 38 <= psnr < 38.1
+
+
+def test_low_psnr_goes_by_latents(refined):
+    images = smooth_images(GRAY, 300)
+    codec = Codec(refined)
+    assert not codec.goes_by_pixels(Target(PSNR, 20), images)
+    assert codec.goes_by_pixels(Target(PSNR, 60), images)
+
+
+# ---------------------------------------------------------------- the guard
+
+
+def test_guard_takes_layer_r_where_it_is_smallest(refined):
+    """What latents rebuild badly goes to layer R, within the quality's limit."""
+    images = np.concatenate([smooth_images(GRAY, 60), noise_images(GRAY, 20)])
+    codec = Codec(refined)
+    chunk = codec.encode_chunk(images, Target(QUALITY, 2))
+    modes = {sub.mode for sub in chunk.sub_payloads}
+    assert MODE_LATENTS_ZSTD in modes
+    assert MODE_PIXELS_ANS in modes
+    decoded = codec.decode_chunk(chunk, (8, 8, 1), "it")
+    errors = ((decoded.astype(float) - images) ** 2).mean(axis=(1, 2, 3))
+    assert errors.max() <= codec.mse_limit(512)
+
+
+@given(st.floats(0, 30000))
+def test_bound_for_an_error(mse):
+    bound = refinement.bound_for(mse)
+    assert 0 <= bound <= 127
+    assert bound * (bound + 1) / 3 <= mse + 1e-6
+
+
+# ---------------------------------------------------------------- files
+
+
+def test_file_names_only_what_it_uses(refined):
+    codec = Codec(refined)
+    smooth = smooth_images(GRAY, 50)
+    parts = {}
+    for name, asked in {"q": {"quality": 5}, "e": {"max_error": 2}}.items():
+        with aecodec.open(aecodec.encode(smooth, codec=codec, **asked)) as archive:
+            parts[name] = list(archive.info["parts"])
+    assert parts == {"q": ["latent_decoder"], "e": [PIXEL_FAST]}
+
+
+def test_many_chunks_decode_as_one_by_one(refined):
+    codec = Codec(refined)
+    images = np.concatenate([smooth_images(GRAY, 100), noise_images(GRAY, 10)])
+    blob = aecodec.encode(images, codec=codec, max_error=2, chunk_images=16)
+    with aecodec.open(blob, codec=codec) as archive:
+        whole = archive[:]
+        np.testing.assert_array_equal(np.concatenate(list(archive.batches())), whole)
+        for i in (0, 17, 50, 109):
+            np.testing.assert_array_equal(archive[i], whole[i])
+
+
+def test_both_variants_in_one_model(refined):
+    small = replace(refined.parts[PIXEL_FAST], name=PIXEL_SMALL)
+    both = replace(refined, parts={**refined.parts, PIXEL_SMALL: small})
+    images = smooth_images(GRAY, 40)
+    blobs = {
+        v: aecodec.encode(images, model=both, lossless=True, variant=v) for v in ("fast", "small")
+    }
+    assert blobs["fast"] != blobs["small"]
+    assert aecodec.encode(images, model=both, lossless=True) == blobs["fast"]
+    for variant, blob in blobs.items():
+        np.testing.assert_array_equal(aecodec.decode(blob, model=both), images)
+        with aecodec.open(blob, codec=Codec(both)) as archive:
+            assert list(archive.info["parts"]) == [f"pixel_{variant}"]
+            np.testing.assert_array_equal(archive[:], images)
+
+
+def test_embedded_pixel_model_is_enough(refined, no_models):
+    images = smooth_images(GRAY, 30)
+    blob = aecodec.encode(images, model=refined, lossless=True, embed_model=True)
+    np.testing.assert_array_equal(aecodec.decode(blob), images)
+
+
+def test_model_without_layer_r(tiny):
+    with pytest.raises(ModelMissingError, match="model 'tiny' has no part pixel_fast"):
+        aecodec.encode(smooth_images(GRAY, 3), model=tiny, lossless=True)
+
+
+def test_no_such_variant(refined):
+    with pytest.raises(ValueError, match="variant: expected one of fast, small, got 'huge'"):
+        aecodec.encode(smooth_images(GRAY, 3), model=refined, lossless=True, variant="huge")
+
+
+def test_damaged_payloads_end_in_an_error(refined):
+    codec = Codec(refined)
+    images = smooth_images(GRAY, 12)
+    chunk = codec.encode_chunk(images, Target(MAX_ERROR, 1))
+    (sub,) = chunk.sub_payloads
+    assert sub.mode == MODE_PIXELS_ANS
+    for at in range(0, len(sub.data), 7):
+        data = bytearray(sub.data)
+        data[at] ^= 0x40
+        damaged = replace(chunk, sub_payloads=(replace(sub, data=bytes(data)),))
+        with pytest.raises(AezCorruptError, match="here: "):
+            codec.decode_chunk(damaged, (8, 8, 1), "here")
+
+
+# ---------------------------------------------------------------- the same bits
+
+
+def test_same_bytes_without_numba(refined, monkeypatch):
+    images = smooth_images(GRAY, 60)
+    blob = aecodec.encode(images, model=refined, max_error=1)
+    monkeypatch.setattr(refinement, "coder", lambda: ans)
+    assert aecodec.encode(images, model=refined, max_error=1) == blob
+    decoded = aecodec.decode(blob, model=refined)
+    assert np.abs(decoded.astype(int) - images).max() <= 1
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("batch", [1, 7, 1000])
+def test_payloads_are_what_they_always_were(threads, batch, monkeypatch):
+    """Everywhere, for any number of images at once: what is coded depends on every last bit."""
+    monkeypatch.setattr("aecodec.nets.pixel_layer.BATCH_IMAGES", batch)
+    layer = layer_for((8, 8, 1))
+    images = (np.indices((40, 8, 8)).sum(0) * 5 % 251).astype(np.uint8)[..., None]
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        digests = []
+        for bound in (0, 8, 32):
+            plan = refinement.PixelPlan(layer, images, bound)
+            payload = plan.encode(np.arange(40))
+            digests.append(hashlib.sha256(payload).hexdigest()[:16])
+            decoded = refinement.decode_payloads(layer, [payload], [40], bound, ["it"])
+            np.testing.assert_array_equal(decoded[0], plan.x_hat)
+    finally:
+        torch.set_num_threads(before)
+    assert digests == ["d8f842a6bcb72b01", "b2e3eda4628d9ee7", "0e173794bf6063e9"]
+
+
+@pytest.mark.gpu
+def test_cuda_gives_the_same_parameters():
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device on this machine")
+    part = pixel_part(PixelConfig(28, 28, 1, 24), seed=3)
+    model = Model("it", (28, 28, 1), {part.name: part})
+    here, there = PixelLayer(model, part.name), PixelLayer(model, part.name, "cuda")
+    planes = here.split(images_of((28, 28, 1), 50))
+    for k in range(16):
+        np.testing.assert_array_equal(here.predict(k, planes, 3), there.predict(k, planes, 3))
