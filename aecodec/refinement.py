@@ -89,7 +89,7 @@ def decode_payloads(
 ) -> list[Images]:
     """Payloads and the images in each -> images uint8 (count, H, W, C) of each, side by side."""
     c = layer.config
-    decoder = coder().Decoder(payloads, where)
+    decoder = coder().Decoder(payloads, where, layer.threads)
     ends = np.cumsum([0, *counts])
     planes = np.zeros((int(ends[-1]), c.planes, *c.grid), np.uint8)
     parts = [slice(a, b) for a, b in pairwise(ends)]

@@ -66,9 +66,13 @@ def cost_bits(plane: Intervals) -> npt.NDArray[np.float64]:
 
 
 class Decoder:
-    """Streams decoded side by side, plane after plane; ``where`` names each for errors."""
+    """Streams decoded side by side, plane after plane; ``where`` names each for errors.
 
-    def __init__(self, payloads: Sequence[bytes], where: Sequence[str]) -> None:
+    ``threads`` is for the compiled twin alone: here one thread takes all streams at once.
+    """
+
+    def __init__(self, payloads: Sequence[bytes], where: Sequence[str], threads: int = 1) -> None:
+        del threads
         self.where = where
         self.words = [read_words(*each) for each in zip(payloads, where, strict=True)]
         self.states = np.stack([read_states(*each) for each in zip(payloads, where, strict=True)])

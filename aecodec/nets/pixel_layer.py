@@ -32,6 +32,11 @@ class PixelLayer:
         self.config = c
         self._net = ExactPixelModel(c, take_tensors(part, tensor_shapes(c))).to(self.device)
 
+    @property
+    def threads(self) -> int:
+        """How many threads may work at once: as many as torch takes."""
+        return torch.get_num_threads()
+
     def split(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Images (N, H, W, C) -> planes in coding order (N, P, R, S), zeros where no pixel is."""
         return split_planes(torch.from_numpy(images), self.config).contiguous().numpy()
