@@ -39,6 +39,7 @@ MODE_NAMES = {
     container.MODE_ZSTD: "zstd",
     container.MODE_LATENTS_ZSTD: "latents",
     container.MODE_PIXELS_ANS: "pixels",
+    container.MODE_PIXELS_DEQUANTIZED: "dequantized",
 }
 MAX_DECODED_NBYTES = 16 << 30
 MAX_MODEL_NBYTES = 256 << 20
@@ -358,7 +359,8 @@ def mode_label(mode: int, parameter: int) -> str:
     name = MODE_NAMES.get(mode, f"mode {mode}")
     if mode == container.MODE_LATENTS_ZSTD:
         return f"{name} q{parameter / QUALITY_UNIT:g}"
-    return f"{name} e{parameter}" if mode == container.MODE_PIXELS_ANS else name
+    by_bound = (container.MODE_PIXELS_ANS, container.MODE_PIXELS_DEQUANTIZED)
+    return f"{name} e{parameter}" if mode in by_bound else name
 
 
 def _inflate(data: bytes, limit: int, where: str) -> bytes:

@@ -191,11 +191,13 @@ def _add_train(sub: Any, inputs: str) -> None:  # noqa: ANN401
     sub.add_argument("input", metavar="IN", help=inputs)
     sub.add_argument("-o", "--output", metavar="MODEL", required=True, help="a .safetensors file")
     sub.add_argument("--name", help="what files call the model (default: MODEL's name)")
-    sub.add_argument("--layers", default="l,r", help="l (latents), r (pixel model), l,r (default)")
+    sub.add_argument(
+        "--layers", default="l,r,d", help="l (latents), r (pixel model), d (dequantizer); all"
+    )
     sub.add_argument("--variant", choices=["fast", "small"], default="fast", help="of r (fast)")
     sub.add_argument("--base", metavar="MODEL", help="go on from this model")
-    sub.add_argument("--steps", type=int, help="optimizer steps of each layer (32000 l, 6000 r)")
-    sub.add_argument("--batch", type=int, help="images a step (144 l, a multiple of nine; 128 r)")
+    sub.add_argument("--steps", type=int, help="optimizer steps of each layer (32000, 6000, 5000)")
+    sub.add_argument("--batch", type=int, help="images a step (144 l, a multiple of nine; 128)")
     sub.add_argument("--exact", metavar="NPY", help="indices of the images that r ends on")
     sub.add_argument("--flip", type=float, help="share of images mirrored in training (0)")
     sub.add_argument("--weight-decay", type=float, metavar="W", help="0.1 for l, 0.3 for r")

@@ -14,14 +14,14 @@ import numpy.typing as npt
 from aecodec import encoding
 from aecodec.container import Chunk
 from aecodec.errors import AezCorruptError, ModelMissingError
-from aecodec.models import LATENT_DECODER, PIXEL_MODELS, Model
+from aecodec.models import DEQUANTIZER, LATENT_DECODER, PIXEL_MODELS, Model
 from aecodec.quantizer import interpolate
 from aecodec.targets import MAX_ERROR, PSNR, QUALITY, Target
 
 if TYPE_CHECKING:
     from aecodec.decoding import OpenChunk
     from aecodec.nets.latent_layer import LatentLayer
-    from aecodec.nets.pixel_layer import PixelLayer
+    from aecodec.nets.pixel_layer import Dequantizer, PixelLayer
 
 Images = npt.NDArray[np.uint8]
 
@@ -78,6 +78,21 @@ class Codec:
         layer: PixelLayer = self._layers[name]
         return layer
 
+    def dequantizer(self) -> Dequantizer:
+        """Layer R's dequantizer; ModelMissingError when there is none."""
+        if self.model is None or DEQUANTIZER not in self.model.parts:
+            raise ModelMissingError(f"the model has no part {DEQUANTIZER}, which the file needs")
+        if DEQUANTIZER not in self._layers:
+            from aecodec.nets.pixel_layer import Dequantizer
+
+            self._layers[DEQUANTIZER] = Dequantizer(self.model, self.device)
+        layer: Dequantizer = self._layers[DEQUANTIZER]
+        return layer
+
+    def can_dequantize(self) -> bool:
+        """Whether the model has a dequantizer."""
+        return self.model is not None and DEQUANTIZER in self.model.parts
+
     def pixel_model_name(self) -> str | None:
         """The pixel model's part that this codec uses; None when its model has none."""
         if self.pixel_part is not None:
@@ -98,6 +113,8 @@ class Codec:
                 self.latent_layer()
             elif part in PIXEL_MODELS:
                 self.with_pixel_part(part).pixel_layer()
+            elif part == DEQUANTIZER:
+                self.dequantizer()
 
     # ------------------------------------------------------------ encoding
 
@@ -120,13 +137,17 @@ class Codec:
             stored = encoding.quality_for_psnr(images, target.value, self.latent_layer())
             if stored is not None:
                 return self._encode_with_quality(images, stored)
-        return encoding.encode_with_psnr(images, target.value, self.pixel_layer())
+        return self._encode_pixels_with_psnr(images, target.value)
 
     def _encode_with_quality(self, images: Images, stored: int) -> Chunk:
         self.latent_layer().require_encoder()
         pixels = self.pixel_layer if self.can_refine() else None
         limit = self.mse_limit(stored)
         return encoding.encode_with_quality(images, stored, self.latent_layer(), limit, pixels)
+
+    def _encode_pixels_with_psnr(self, images: Images, psnr: float) -> Chunk:
+        dequantizer = self.dequantizer() if self.can_dequantize() else None
+        return encoding.encode_with_psnr(images, psnr, self.pixel_layer(), dequantizer)
 
     def mse_limit(self, stored_quality: int) -> float:
         """The guard's floor at a stored quality: squared error per sample, gray levels squared."""
@@ -145,7 +166,7 @@ class Codec:
         if stored is None:
             return True
         few = sample[:: max(1, len(sample) // (4 * PIXEL_CHUNK_IMAGES))]
-        pixels = encoding.encode_with_psnr(few, target.value, self.pixel_layer())
+        pixels = self._encode_pixels_with_psnr(few, target.value)
         latents = self._encode_with_quality(sample, stored)
         return _payload_nbytes(pixels) * len(sample) < _payload_nbytes(latents) * len(few)
 

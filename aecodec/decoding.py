@@ -14,6 +14,7 @@ from aecodec import refinement
 from aecodec.container import (
     MODE_LATENTS_ZSTD,
     MODE_PIXELS_ANS,
+    MODE_PIXELS_DEQUANTIZED,
     MODE_ZSTD,
     Chunk,
     SubPayload,
@@ -21,12 +22,13 @@ from aecodec.container import (
 from aecodec.entropy import zstd
 from aecodec.errors import AezCorruptError
 from aecodec.nets.latent_layer import LatentLayer
-from aecodec.nets.pixel_layer import PixelLayer
+from aecodec.nets.pixel_layer import Dequantizer, PixelLayer
 from aecodec.quantizer import gains_at
 
 Images = npt.NDArray[np.uint8]
 Symbols = npt.NDArray[np.int16]
 
+PIXEL_MODES = (MODE_PIXELS_ANS, MODE_PIXELS_DEQUANTIZED)
 TOGETHER_IMAGES = 4096  # of layer R, decoded side by side
 
 
@@ -35,6 +37,7 @@ class Layers(Protocol):
 
     def latent_layer(self) -> LatentLayer: ...
     def pixel_layer(self) -> PixelLayer: ...
+    def dequantizer(self) -> Dequantizer: ...
 
 
 class OpenChunk:
@@ -64,7 +67,7 @@ class OpenChunk:
     def _decode(self, index: int, positions: npt.NDArray[np.int64]) -> Images:
         sub = self.chunk.sub_payloads[index]
         if index not in self.unpacked:
-            if sub.mode == MODE_PIXELS_ANS:
+            if sub.mode in PIXEL_MODES:
                 unpack_pixels([self])
             else:
                 self.unpacked[index] = self._unpack(sub, int(self.counts[index]))
@@ -89,18 +92,20 @@ class OpenChunk:
 
 def unpack_pixels(chunks: Sequence[OpenChunk]) -> None:
     """Decode what layer R coded in chunks of one file, those of equal bounds side by side."""
-    by_bound: dict[int, list[tuple[OpenChunk, int]]] = defaultdict(list)
+    alike: dict[tuple[int, int], list[tuple[OpenChunk, int]]] = defaultdict(list)
     for chunk in chunks:
         for index, sub in enumerate(chunk.chunk.sub_payloads):
-            if sub.mode == MODE_PIXELS_ANS and index not in chunk.unpacked:
-                by_bound[sub.parameter].append((chunk, index))
-    for bound, places in by_bound.items():
+            if sub.mode in PIXEL_MODES and index not in chunk.unpacked:
+                alike[sub.mode, sub.parameter].append((chunk, index))
+    for (mode, bound), places in alike.items():
+        layers = chunks[0].layers
         decoded = refinement.decode_payloads(
-            chunks[0].layers.pixel_layer(),
+            layers.pixel_layer(),
             [chunk.chunk.sub_payloads[index].data for chunk, index in places],
             [int(chunk.counts[index]) for chunk, index in places],
             bound,
             [chunk.where for chunk, _ in places],
+            layers.dequantizer() if mode == MODE_PIXELS_DEQUANTIZED else None,
         )
         for (chunk, index), images in zip(places, decoded, strict=True):
             chunk.unpacked[index] = images

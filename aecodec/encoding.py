@@ -17,7 +17,6 @@ import numpy.typing as npt
 from aecodec import metrics, refinement
 from aecodec.container import (
     MODE_LATENTS_ZSTD,
-    MODE_PIXELS_ANS,
     MODE_STORED,
     MODE_ZSTD,
     Chunk,
@@ -29,7 +28,7 @@ from aecodec.targets import BOUND_MAX, QUALITY_MAX, QUALITY_UNIT
 
 if TYPE_CHECKING:
     from aecodec.nets.latent_layer import LatentLayer
-    from aecodec.nets.pixel_layer import PixelLayer
+    from aecodec.nets.pixel_layer import Dequantizer, PixelLayer
 
 Images = npt.NDArray[np.uint8]
 Symbols = npt.NDArray[np.int16]
@@ -94,9 +93,13 @@ def code_pixels(images: Images) -> SubPayload:
 
 def encode_without_model(images: Images, bound: int) -> Chunk:
     """Under zstd, gray levels rounded to the bound's."""
+    return _rounded_plan(images, bound).chunk()
+
+
+def _rounded_plan(images: Images, bound: int) -> ChunkPlan:
     plan = ChunkPlan(images)
-    plan.fallback = refinement.to_levels(refinement.to_symbols(images, bound), bound)
-    return plan.chunk()
+    plan.fallback = rounded_to(images, np.full(len(images), bound))
+    return plan
 
 
 # ---------------------------------------------------------------- layer R
@@ -104,25 +107,31 @@ def encode_without_model(images: Images, bound: int) -> Chunk:
 
 def encode_with_bound(images: Images, bound: int, layer: PixelLayer) -> Chunk:
     """Every pixel within ``bound`` of its value; by layer R, by zstd where that is smaller."""
-    return _encode_pixels(images, np.full(len(images), bound), layer)
+    plan = _rounded_plan(images, bound)
+    return _encode_pixels(plan, np.full(len(images), bound), layer)
 
 
-def _encode_pixels(images: Images, bounds: npt.NDArray[np.intp], layer: PixelLayer) -> Chunk:
-    """Each image within its own bound."""
-    plan = ChunkPlan(images)
-    plan.fallback = images.copy()
+def _encode_pixels(
+    plan: ChunkPlan,
+    bounds: npt.NDArray[np.intp],
+    layer: PixelLayer,
+    dequantizer: Dequantizer | None = None,
+) -> Chunk:
+    """Each image within its own bound, before the dequantizer moves it."""
+    images = plan.images
     priced: list[tuple[Indices, refinement.PixelPlan]] = []
     bits = np.zeros(len(images))
     for bound in np.unique(bounds):
         mine = np.flatnonzero(bounds == bound)
-        pixels = refinement.PixelPlan(layer, images[mine], int(bound))
-        plan.fallback[mine], bits[mine] = pixels.x_hat, pixels.bits
+        mover = dequantizer if bound else None
+        pixels = refinement.PixelPlan(layer, images[mine], int(bound), mover)
+        bits[mine] = pixels.bits
         priced.append((mine, pixels))
     by_layer = _smaller_by_layer(plan.fallback, bits)
     for mine, pixels in priced:
         chosen = np.flatnonzero(by_layer[mine])
         if len(chosen):
-            sub = SubPayload(MODE_PIXELS_ANS, pixels.bound, pixels.encode(chosen))
+            sub = SubPayload(pixels.mode, pixels.bound, pixels.encode(chosen))
             plan.accept(mine[chosen], pixels.x_hat[chosen], sub)
     return plan.chunk()
 
@@ -231,7 +240,7 @@ class _LatentPlan(ChunkPlan):
             chosen = self._good(left, priced.x_hat)
             chosen[chosen] = _smaller_by_layer(self.images[left[chosen]], priced.bits[chosen])
             if chosen.any():
-                sub = SubPayload(MODE_PIXELS_ANS, bound, priced.encode(np.flatnonzero(chosen)))
+                sub = SubPayload(priced.mode, bound, priced.encode(np.flatnonzero(chosen)))
                 self.accept(left[chosen], priced.x_hat[chosen], sub)
 
 
@@ -243,22 +252,54 @@ def squared_error_limit(psnr: float, shape: Sequence[int]) -> float:
     return math.prod(shape) * 65025 * 10 ** (-psnr / 10)
 
 
-def encode_with_psnr(images: Images, psnr: float, layer: PixelLayer) -> Chunk:
+def encode_with_psnr(
+    images: Images, psnr: float, layer: PixelLayer, dequantizer: Dequantizer | None
+) -> Chunk:
     """By layer R at the coarsest bounds that reach a PSNR over the whole chunk.
 
-    One bound for the first images and the next finer one for the rest.
+    One bound for the first images and the next finer one for the rest. Images that zstd packs
+    better are rounded to the levels of a bound that reaches the PSNR without the dequantizer.
     """
-    return _encode_pixels(images, psnr_bounds(images, psnr), layer)
+    plan = ChunkPlan(images)
+    rounded = psnr_bounds(images, psnr)
+    plan.fallback = rounded_to(images, rounded)
+    if dequantizer is None:
+        return _encode_pixels(plan, rounded, layer)
+
+    def decoded(bound: int) -> Images:
+        known = refinement.to_levels(refinement.to_symbols(layer.split(images), bound), bound)
+        return layer.join(dequantizer.move(known, bound) if bound else known)
+
+    return _encode_pixels(plan, _bounds_for_psnr(images, psnr, decoded), layer, dequantizer)
+
+
+def rounded_to(images: Images, bounds: npt.NDArray[np.intp]) -> Images:
+    """Each image's gray levels rounded to those of its bound."""
+    rounded = images.copy()
+    for bound in np.unique(bounds):
+        mine = bounds == bound
+        symbols = refinement.to_symbols(images[mine], int(bound))
+        rounded[mine] = refinement.to_levels(symbols, int(bound))
+    return rounded
 
 
 def psnr_bounds(images: Images, psnr: float) -> npt.NDArray[np.intp]:
-    """Bounds (N,) of the images, at most two neighbouring ones, that reach a PSNR."""
+    """Bounds (N,) of the images, at most two neighbouring ones, that reach a PSNR by rounding."""
+    return _bounds_for_psnr(
+        images,
+        psnr,
+        lambda bound: refinement.to_levels(refinement.to_symbols(images, bound), bound),
+    )
+
+
+def _bounds_for_psnr(
+    images: Images, psnr: float, decoded: Callable[[int], Images]
+) -> npt.NDArray[np.intp]:
+    """Bounds (N,), at most two neighbouring ones; ``decoded`` gives what comes back at a bound."""
     limit = squared_error_limit(psnr, images.shape)
 
     def errors(bound: int) -> npt.NDArray[np.int64]:
-        return metrics.squared_error(
-            images, refinement.to_levels(refinement.to_symbols(images, bound), bound)
-        )
+        return metrics.squared_error(images, decoded(bound))
 
     low, high = 0, BOUND_MAX  # low is good enough
     while low < high:

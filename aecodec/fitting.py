@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from aecodec.files import atomic_path
 from aecodec.images import ImageSetError, open_images
-from aecodec.models import LATENT_DECODER, Model, load_model, pack_model
+from aecodec.models import DEQUANTIZER, LATENT_DECODER, Model, load_model, pack_model
 
 SIDE_MIN, SIDE_MAX = 8, 64
 QUALITIES = 9
-LAYERS = ("l", "r")
+LAYERS = ("l", "r", "d")  # in the order of training
 Images = npt.NDArray[np.uint8]
 Report = Callable[[int, dict[str, float]], None]
 
@@ -40,7 +40,7 @@ def fit_model(a: argparse.Namespace) -> int:
     name = a.name or (base.name if base else output.stem)
     told: dict[str, dict[str, Any]] = {}
     for layer in layers:
-        fit = _fit_latents if layer == "l" else _fit_pixels
+        fit = {"l": _fit_latents, "r": _fit_pixels, "d": _fit_dequantizer}[layer]
         base, about = fit(
             a, images, data, Model(name, images.shape[1:], {}) if base is None else base
         )
@@ -60,8 +60,8 @@ def fit_model(a: argparse.Namespace) -> int:
 def _layers(text: str) -> list[str]:
     layers = text.split(",")
     if not set(layers) <= set(LAYERS) or len(set(layers)) < len(layers):
-        raise ValueError(f"--layers: expected l, r or l,r, got {text!r}")
-    return sorted(layers)
+        raise ValueError(f"--layers: expected some of l,r,d, got {text!r}")
+    return sorted(layers, key=LAYERS.index)
 
 
 # ---------------------------------------------------------------- layers
@@ -120,6 +120,7 @@ def _fit_pixels(
                 name,
                 provenance=data,
                 exact=_load_indices(a.exact, len(images)) if a.exact else None,
+                base=load_model(a.base) if a.base else None,
                 device=a.device,
                 checkpoint=checkpoint,
                 resume=a.resume,
@@ -131,6 +132,38 @@ def _fit_pixels(
     return (
         replace(base, parts=parts, training={**base.training, name: about}),
         _facts(about, config.steps, text, validation_bpp=bpp),
+    )
+
+
+def _fit_dequantizer(
+    a: argparse.Namespace, images: Images, data: dict[str, Any], base: Model
+) -> tuple[Model, dict[str, Any]]:
+    """``base`` with the dequantizer trained, and what to tell about it."""
+    from aecodec.pixel_training import DEQUANTIZER_STEPS, PixelTrainConfig, train_dequantizer
+
+    config = _configure(PixelTrainConfig(steps=DEQUANTIZER_STEPS), a)
+    about = base.training.get(DEQUANTIZER, {})
+    parts = dict(base.parts)
+    if not (a.resume_layers and _is_done(about, config.steps, data) and DEQUANTIZER in parts):
+        with _training(a, "d", config.steps, f".{DEQUANTIZER}.ckpt") as (checkpoint, report):
+            parts[DEQUANTIZER], about = train_dequantizer(
+                images,
+                config,
+                provenance=data,
+                exact=_load_indices(a.exact, len(images)) if a.exact else None,
+                device=a.device,
+                checkpoint=checkpoint,
+                resume=a.resume,
+                report=report,
+            )
+            _drop_finished(checkpoint, about, config.steps)
+    gain = about["validation_gain_db"]
+    text = "validation gain in dB at max error " + ", ".join(
+        f"{k}: {v:.2f}" for k, v in gain.items()
+    )
+    return (
+        replace(base, parts=parts, training={**base.training, DEQUANTIZER: about}),
+        _facts(about, config.steps, text, validation_gain_db=gain),
     )
 
 

@@ -32,6 +32,7 @@ FORMAT = "aecodec-model-1"
 LATENT_DECODER = "latent_decoder"
 PIXEL_FAST, PIXEL_SMALL = "pixel_fast", "pixel_small"
 PIXEL_MODELS = (PIXEL_FAST, PIXEL_SMALL)
+DEQUANTIZER = "dequantizer"
 ENCODER = "encoder"
 MAX_MODEL_NBYTES = 256 << 20
 PATH_VARIABLE = "AECODEC_MODEL_PATH"

@@ -1,7 +1,8 @@
-"""Layer R from images: train a pixel model for all error bounds, export it as a part."""
+"""Layer R from images: train a pixel model or a dequantizer for all error bounds, as a part."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,18 +10,24 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from aecodec._version import __version__
-from aecodec.models import PIXEL_FAST, PIXEL_SMALL, Model, Part
-from aecodec.nets.pixel_layer import PixelLayer
+from aecodec.errors import ModelMismatchError
+from aecodec.models import DEQUANTIZER, PIXEL_FAST, PIXEL_SMALL, Model, Part
+from aecodec.nets.dequantizer import DequantizerConfig
+from aecodec.nets.pixel_layer import Dequantizer, PixelLayer, read_pixel_model
 from aecodec.nets.pixel_model import PixelConfig
-from aecodec.nets.pixel_objective import PixelObjective
-from aecodec.refinement import PixelPlan
+from aecodec.nets.pixel_objective import DequantizerObjective, PixelObjective
+from aecodec.nets.planes import split_planes
+from aecodec.refinement import PixelPlan, to_levels, to_symbols
 from aecodec.training import Report, TrainConfig, Trainer, split_images
 
 FEATURES = {PIXEL_FAST: 24, PIXEL_SMALL: 48}  # speed, and size on disk, hang on these
 MIXTURES = 5
-EVALUATION_BOUNDS = (0, 4, 8, 16, 32)
+DEQUANTIZER_FEATURES = 64
+DEQUANTIZER_STEPS = 5_000
+EVALUATION_BOUNDS = (0, 4, 8, 16, 32, 48)
 EVALUATION_IMAGES = 1000
 
 
@@ -39,6 +46,7 @@ def train_pixel_model(
     *,
     provenance: Mapping[str, Any],
     exact: np.ndarray | None = None,
+    base: Model | None = None,
     mixtures: int = MIXTURES,
     device: str = "cpu",
     checkpoint: Path | None = None,
@@ -48,35 +56,108 @@ def train_pixel_model(
     """Train ``part_name`` on uint8 images (N, H, W, C): the part, also when interrupted, and how.
 
     ``exact`` holds indices of the images that training ends on and that validation is limited to,
-    where the others are not exact to the last bit.
+    where the others are not exact to the last bit. Training goes on from the weights of ``base``
+    where that has the part.
     """
     height, width, channels = images.shape[1:]
     c = PixelConfig(height, width, channels, FEATURES[part_name], mixtures)
-    numbers = np.arange(len(images))[:, None, None, None]
-    training, held_out = (ids.ravel() for ids in split_images(numbers, config))
-    final = None
-    if exact is not None:
-        final = images[np.intersect1d(training, exact)]
-        held_out = np.intersect1d(held_out, exact)
+    training, final, held_out = _split(images, config, exact)
     torch.manual_seed(config.seed)
     objective = PixelObjective(c)
     run = f"{provenance.get('data_sha256')} {part_name} {asdict(c)}"
+    earlier = None
+    if base is not None and part_name in base.parts:
+        stored, tensors = read_pixel_model(base, part_name)
+        if stored != c:
+            raise ModelMismatchError(
+                f"model {base.name!r}: its {part_name} is {stored}, expected {c}"
+            )
+        objective.model.load(tensors)
+        earlier = base.training.get(part_name)
+        run += base.parts[part_name].fingerprint().hex()
+    trainer = _run(
+        objective, config, run, training, final, device, checkpoint, report, resume=resume
+    )
+    part = Part(part_name, c.decoding(), objective.model.cpu().eval().arrays())
+    about = {
+        **_about(trainer, exact, provenance),
+        **({"earlier": earlier} if earlier else {}),
+        "validation_bpp": validation_bpp(part, held_out[:EVALUATION_IMAGES]),
+    }
+    return part, about
+
+
+def train_dequantizer(
+    images: np.ndarray,
+    config: PixelTrainConfig,
+    *,
+    provenance: Mapping[str, Any],
+    exact: np.ndarray | None = None,
+    features: int = DEQUANTIZER_FEATURES,
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    report: Report = lambda step, numbers: None,
+) -> tuple[Part, dict[str, Any]]:
+    """Train the dequantizer on uint8 images (N, H, W, C): as :func:`train_pixel_model`."""
+    height, width, channels = images.shape[1:]
+    c = DequantizerConfig(height, width, channels, features)
+    training, final, held_out = _split(images, config, exact)
+    torch.manual_seed(config.seed)
+    objective = DequantizerObjective(c)
+    run = f"{provenance.get('data_sha256')} {DEQUANTIZER} {asdict(c)}"
+    trainer = _run(
+        objective, config, run, training, final, device, checkpoint, report, resume=resume
+    )
+    part = Part(DEQUANTIZER, c.decoding(), objective.model.cpu().eval().arrays())
+    gain = validation_gain_db(part, held_out[:EVALUATION_IMAGES])
+    return part, {**_about(trainer, exact, provenance), "validation_gain_db": gain}
+
+
+def _split(
+    images: np.ndarray, config: TrainConfig, exact: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Images to train on, those to end on (None: the same), and those to validate with."""
+    numbers = np.arange(len(images))[:, None, None, None]
+    training, held_out = (ids.ravel() for ids in split_images(numbers, config))
+    if exact is None:
+        return images[training], None, images[held_out]
+    final = images[np.intersect1d(training, exact)]
+    return images[training], final, images[np.intersect1d(held_out, exact)]
+
+
+def _run(
+    objective: nn.Module,
+    config: TrainConfig,
+    run: str,
+    training: np.ndarray,
+    final: np.ndarray | None,
+    device: str,
+    checkpoint: Path | None,
+    report: Report,
+    *,
+    resume: bool,
+) -> Trainer:
+    """Train, and leave the averaged weights in the objective."""
     trainer = Trainer(objective, config, torch.device(device), run)
     if resume and checkpoint and checkpoint.exists():
         trainer.restore(checkpoint)
-    trainer.run(images[training], checkpoint, report, final)
+    trainer.run(training, checkpoint, report, final)
     objective.load_state_dict(trainer.averaged)
-    part = Part(part_name, c.decoding(), objective.model.cpu().eval().arrays())
-    about = {
+    return trainer
+
+
+def _about(
+    trainer: Trainer, exact: np.ndarray | None, provenance: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
         "package": __version__,
         "torch": torch.__version__,
         "steps_done": trainer.step,
-        "recipe": asdict(config),
+        "recipe": asdict(trainer.config),
         "exact_images": None if exact is None else len(exact),
         **provenance,
-        "validation_bpp": validation_bpp(part, images[held_out][:EVALUATION_IMAGES]),
     }
-    return part, about
 
 
 def validation_bpp(part: Part, images: np.ndarray) -> dict[str, float]:
@@ -86,3 +167,20 @@ def validation_bpp(part: Part, images: np.ndarray) -> dict[str, float]:
     pixels = max(1, len(images)) * shape[0] * shape[1]
     totals = {E: float(PixelPlan(layer, images, E).bits.sum()) for E in EVALUATION_BOUNDS}
     return {str(E): round(total / pixels, 4) for E, total in totals.items()}
+
+
+def validation_gain_db(part: Part, images: np.ndarray) -> dict[str, float]:
+    """What the dequantizer adds to the PSNR at several error bounds, in dB."""
+    c = DequantizerConfig(**part.config)
+    dequantizer = Dequantizer(Model("validation", images.shape[1:], {part.name: part}))
+    planes = split_planes(torch.from_numpy(images), c).numpy()
+    inside = split_planes(torch.ones_like(torch.from_numpy(images[:1])), c).numpy()
+    gains = {}
+    for bound in EVALUATION_BOUNDS[1:]:
+        known = to_levels(to_symbols(planes, bound), bound)
+        before, after = (
+            float((((decoded.astype(int) - planes) * inside) ** 2).sum())
+            for decoded in (known, dequantizer.move(known, bound))
+        )
+        gains[str(bound)] = round(10 * math.log10(max(before, 1) / max(after, 1)), 3)
+    return gains

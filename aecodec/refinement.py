@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from aecodec.container import MODE_PIXELS_ANS, MODE_PIXELS_DEQUANTIZED
 from aecodec.entropy import ans
 from aecodec.targets import BOUND_MAX
 
 if TYPE_CHECKING:
-    from aecodec.nets.pixel_layer import PixelLayer
+    from aecodec.nets.pixel_layer import Dequantizer, PixelLayer
 
 Images = npt.NDArray[np.uint8]
 
@@ -50,15 +51,19 @@ def to_levels(symbols: Images, bound: int) -> Images:
 class PixelPlan:
     """Images under a bound, priced before they are coded, so that the dear ones can be left out.
 
-    ``bound`` is E, ``x_hat`` what decoding gives, ``bits`` (N,) what each image costs.
+    ``bound`` is E, ``mode`` the container's, ``x_hat`` what decoding gives, ``bits`` (N,) what each
+    image costs. With a ``dequantizer`` pixels are up to 2E away from where they were.
     """
 
-    def __init__(self, layer: PixelLayer, images: Images, bound: int) -> None:
+    def __init__(
+        self, layer: PixelLayer, images: Images, bound: int, dequantizer: Dequantizer | None = None
+    ) -> None:
         self.bound = bound
+        self.mode = MODE_PIXELS_DEQUANTIZED if dequantizer else MODE_PIXELS_ANS
         planes = layer.split(images)
         symbols = to_symbols(planes, bound)
         known = to_levels(symbols, bound)
-        self.x_hat = layer.join(known)
+        self.x_hat = layer.join(dequantizer.move(known, bound) if dequantizer else known)
         self.bits = np.zeros(len(images))
         self._intervals = []  # of each plane, int32 (2, N, pixels)
         for k in range(layer.config.planes):
@@ -86,6 +91,7 @@ def decode_payloads(
     counts: Sequence[int],
     bound: int,
     where: Sequence[str],
+    dequantizer: Dequantizer | None = None,
 ) -> list[Images]:
     """Payloads and the images in each -> images uint8 (count, H, W, C) of each, side by side."""
     c = layer.config
@@ -101,7 +107,7 @@ def decode_payloads(
             shape = (part.stop - part.start, rows, columns)
             planes[part, k, :rows, :columns] = to_levels(symbols, bound).reshape(shape)
     decoder.finish()
-    images = layer.join(planes)
+    images = layer.join(dequantizer.move(planes, bound) if dequantizer else planes)
     return [images[part] for part in parts]
 
 

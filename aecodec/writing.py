@@ -128,16 +128,17 @@ def _needed_parts(
     if codec.model is None:
         return []
     pixel_model = codec.pixel_model_name() if codec.can_refine() else None
-    homes = {
-        container.MODE_LATENTS_ZSTD: models.LATENT_DECODER,
-        container.MODE_PIXELS_ANS: pixel_model,
+    homes: dict[int, list[str | None]] = {
+        container.MODE_LATENTS_ZSTD: [models.LATENT_DECODER],
+        container.MODE_PIXELS_ANS: [pixel_model],
+        container.MODE_PIXELS_DEQUANTIZED: [pixel_model, models.DEQUANTIZER],
     }
     if lone is not None:
-        used = {homes.get(sub.mode) for sub in lone.sub_payloads}
-    elif by_pixels:
-        used = {pixel_model}
+        used = {name for sub in lone.sub_payloads for name in homes.get(sub.mode, ())}
     else:
-        used = {models.LATENT_DECODER, pixel_model}
+        used = {pixel_model} if by_pixels else {models.LATENT_DECODER, pixel_model}
+        if target.kind == PSNR and codec.can_dequantize():
+            used.add(models.DEQUANTIZER)
     return sorted(name for name in used if name)
 
 

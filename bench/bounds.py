@@ -1,4 +1,8 @@
-"""Size of layer R at each error bound, for each pixel model of a model; where its time goes."""
+"""Size of layer R at each error bound, for each pixel model of a model; where its time goes.
+
+Also what the dequantizer adds to the PSNR at each bound, and whether bounds hold on the same images
+inverted, which no model was trained on.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +33,7 @@ from aecodec import metrics, refinement
 from aecodec.codec import VARIANTS, Codec
 from aecodec.entropy import ans
 from aecodec.images import Images
+from aecodec.models import DEQUANTIZER
 
 BOUNDS = (0, 1, 2, 4, 8, 16, 32, 48)
 HEAD = ("pixel model", "E", "bytes", "bpp", "PSNR dB", "max err", "images by mode")
@@ -55,6 +60,22 @@ def measure_bound(images: Images, codec: Codec, bound: int) -> dict[str, Any]:
         "max_error": worst,
         "images_by_mode": modes,
     }
+
+
+def dequantizer_gains(images: Images, codec: Codec, bounds: Sequence[int]) -> dict[str, Any]:
+    """PSNR of pixels in cells of each bound, as they are decoded and after the dequantizer."""
+    layer, dequantizer = codec.pixel_layer(), codec.dequantizer()
+    planes = layer.split(images)
+    gains = {}
+    for bound in bounds:
+        if bound:
+            known = refinement.to_levels(refinement.to_symbols(planes, bound), bound)
+            before, after = (
+                pooled_psnr_db(images, layer.join(x))
+                for x in (known, dequantizer.move(known, bound))
+            )
+            gains[str(bound)] = {"psnr_db": before, "dequantized_psnr_db": after}
+    return gains
 
 
 def time_shares(images: Images, codec: Codec, coder: Any) -> dict[str, float]:  # noqa: ANN401
@@ -118,7 +139,17 @@ def main(argv: Sequence[str] | None = None) -> None:
             modes = ", ".join(f"{n:,} {mode}" for mode, n in file["images_by_mode"].items())
             size = (f"{file['nbytes']:,}", f"{file['bpp']:.4f}", psnr, str(file["max_error"]))
             rows.append((f"{variant}", str(file["max_error_asked"]), *size, modes))
+    inverted = [measure_bound(255 - images, Codec(model), bound) for bound in a.bounds]
+    for file in inverted:
+        size = (f"{file['nbytes']:,}", f"{file['bpp']:.4f}", "", str(file["max_error"]))
+        rows.append(("fast, inverted", str(file["max_error_asked"]), *size, ""))
     print((format_markdown if a.markdown else format_table)(HEAD, rows))
+    gains = dequantizer_gains(images, Codec(model), a.bounds) if DEQUANTIZER in model.parts else {}
+    for bound, psnr in gains.items():
+        before, after = psnr["psnr_db"], psnr["dequantized_psnr_db"]
+        print(
+            f"cells of E = {bound}: {before:.2f} dB, dequantized {after:.2f}, {after - before:+.2f}"
+        )
     for result in results:
         for coder_name, shares in result["us_per_image"].items():
             each = ", ".join(f"{name} {rounded(us)}" for name, us in shares.items())
@@ -127,7 +158,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     name = Path(a.input).name
     write_result(
         a.name,
-        {**facts(name, images), "model": Path(a.model).stem, "variants": results},
+        {
+            **facts(name, images),
+            "model": Path(a.model).stem,
+            "variants": results,
+            "inverted": inverted,
+            "dequantizer": gains,
+        },
         a.results,
     )
 

@@ -1,4 +1,4 @@
-"""Train a bundled model: layer L in two runs, then both pixel models; each run resumes by itself."""
+"""Train a bundled model: layer by layer, in several runs; each run resumes by itself."""
 
 from __future__ import annotations
 
@@ -11,23 +11,30 @@ from aecodec.cli import main as aecodec
 
 # Clothes look as good mirrored, digits do not; and clothes are learned by heart more easily.
 LATENT_OPTIONS = {"mnist": [], "fashion": ["--flip", "0.15"]}
-SECOND_DECAY = {"mnist": "0", "fashion": "0.05"}
-SECOND_STEPS, SECOND_LR_SCALE = "18000", "0.4"
-PIXEL_STEPS = {"fast": "2500", "small": "3000"}
+LATER_DECAY = {"mnist": "0", "fashion": "0.05"}
+LATER_LATENTS = (("18000", "0.4"), ("15000", "0.3"))  # steps and --lr-scale of further runs
+PIXEL_STEPS = {"fast": ("2500",), "small": ("3000", "3000")}
+PIXEL_LATER = ["--lr-scale", "0.4", "--weight-decay", "0.1"]
 
 
 def runs(name: str, source: str, exact: str | None) -> list[list[str]]:
     """Arguments of ``aecodec train``, run by run, without input, output and base."""
     ending = ["--exact", exact] if exact else []
     latents = LATENT_OPTIONS[name]
-    second = ["--steps", SECOND_STEPS, "--lr-scale", SECOND_LR_SCALE]
+    decay = ["--weight-decay", LATER_DECAY[name]]
     return [
         ["--layers", "l", *latents],
-        ["--layers", "l", *second, "--weight-decay", SECOND_DECAY[name], *latents],
+        *(
+            ["--layers", "l", "--steps", steps, "--lr-scale", scale, *decay, *latents]
+            for steps, scale in LATER_LATENTS
+        ),
         *(
             ["--layers", "r", "--variant", variant, "--steps", steps, *ending]
-            for variant, steps in PIXEL_STEPS.items()
+            + (PIXEL_LATER if number else [])
+            for variant, runs_of_it in PIXEL_STEPS.items()
+            for number, steps in enumerate(runs_of_it)
         ),
+        ["--layers", "d", *ending],
     ]
 
 

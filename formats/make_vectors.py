@@ -21,7 +21,9 @@ from aecodec.models import PIXEL_FAST, Model, pack_model
 
 VECTORS = Path(__file__).parent / "vectors"
 MODEL = "pixels-8x8"
+DEQUANTIZER = "dequantizer-8x8"  # apart, so that both files stay tiny
 FEATURES, MIXTURES = 2, 1
+CONFIG = pixel_training.PixelTrainConfig(steps=400, batch_images=64, warmup=20, average=0.95)
 
 
 def slopes(count: int, seed: int) -> np.ndarray:
@@ -42,19 +44,28 @@ def noise(count: int) -> np.ndarray:
 
 
 def make_model() -> Model:
-    config = pixel_training.PixelTrainConfig(steps=400, batch_images=64, warmup=20, average=0.95)
     pixel_training.FEATURES[PIXEL_FAST] = FEATURES
     part, _ = pixel_training.train_pixel_model(
-        slopes(4000, seed=1)[..., None], config, PIXEL_FAST, provenance={}, mixtures=MIXTURES
+        slopes(4000, seed=1)[..., None], CONFIG, PIXEL_FAST, provenance={}, mixtures=MIXTURES
     )
     return Model(MODEL, (8, 8, 1), {part.name: part})
 
 
+def make_dequantizer() -> Model:
+    part, _ = pixel_training.train_dequantizer(
+        slopes(4000, seed=1)[..., None], CONFIG, provenance={}, features=FEATURES
+    )
+    return Model(DEQUANTIZER, (8, 8, 1), {part.name: part})
+
+
 def main() -> None:
     model = make_model()
-    packed = pack_model(replace(model, training={}))
+    dequantizer = make_dequantizer()
     (VECTORS / "models").mkdir(parents=True, exist_ok=True)
-    (VECTORS / "models" / f"{MODEL}.safetensors").write_bytes(packed)
+    for each in (model, dequantizer):
+        packed = pack_model(replace(each, training={}))
+        (VECTORS / "models" / f"{each.name}.safetensors").write_bytes(packed)
+    both = replace(model, parts={**model.parts, **dequantizer.parts})
     smooth = slopes(40, seed=0)
     mixed = np.concatenate([smooth, noise(10), slopes(80, seed=2)])
     files: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
@@ -65,18 +76,24 @@ def main() -> None:
         "pixels-chunks": (smooth, {"max_error": 3, "chunk_images": 16}),
         "pixels-one": (smooth[:1], {"max_error": 2}),
         "pixels-psnr": (smooth, {"psnr": 40}),
+        "pixels-dequantized": (slopes(40, seed=3), {"psnr": 28}),
     }
     manifest = {}
     (VECTORS / "good").mkdir(exist_ok=True)
     for name, (images, asked) in files.items():
         # layer R also where zstd is a little smaller, but in the file that is to be mixed
         encoding.CLEARLY_SMALLER = 0.8 if name == "pixels-mixed" else math.inf
-        blob = aecodec.encode(images, model=model, **asked)
+        needed = both if name == "pixels-dequantized" else model
+        blob = aecodec.encode(images, model=needed, **asked)
         (VECTORS / "good" / f"{name}.aez").write_bytes(blob)
-        with aecodec.open(blob, model=model) as archive:
+        with aecodec.open(blob, model=needed) as archive:
             decoded, info = archive[:], archive.info
         manifest[f"good/{name}.aez"] = {
-            "model": f"models/{MODEL}.safetensors",
+            "models": [
+                f"models/{each.name}.safetensors"
+                for each in (model, dequantizer)
+                if set(each.parts) <= set(needed.parts)
+            ],
             "shape": list(decoded.shape),
             "max_error": info["max_error"],
             "images_by_mode": info["images_by_mode"],

@@ -293,7 +293,7 @@ def test_bad_numbers(archive, capsys):
         (["--batch", "10"], "--batch: expected a multiple of nine, got 10"),
         (["--batch", "0"], "--batch: expected 1 or more, got 0"),
         (["--validation", "1"], "--validation: expected 0 to 1, got 1"),
-        (["--layers", "r,x"], "--layers: expected l, r or l,r, got 'r,x'"),
+        (["--layers", "r,x"], "--layers: expected some of l,r,d, got 'r,x'"),
         (["--validation", "nan"], "--validation: expected 0 to 1, got nan"),
     ],
 )
@@ -470,10 +470,10 @@ def test_train_then_compress(capsys):
     assert main([*TRAIN, "-o", "mine.safetensors", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["name"] == "mine"
-    assert list(facts["layers"]) == ["l", "r"]
+    assert list(facts["layers"]) == ["l", "r", "d"]
     for layer in facts["layers"].values():
         assert (layer["finished"], layer["steps_done"]) == (True, 3)
-    assert list(facts["parts_nbytes"]) == ["latent_decoder", "pixel_fast"]
+    assert list(facts["parts_nbytes"]) == ["latent_decoder", "pixel_fast", "dequantizer"]
     assert facts["shape"] == [8, 8, 1]
     assert not Path("mine.safetensors.ckpt").exists()
     model = ["--model", "mine.safetensors"]

@@ -171,7 +171,9 @@ def test_spec_lists_each_flag(name):
     assert f"| {bit} | {name} |" in SPEC
 
 
-@pytest.mark.parametrize("name", ["STORED", "ZSTD", "LATENTS_ZSTD", "PIXELS_ANS"])
+@pytest.mark.parametrize(
+    "name", ["STORED", "ZSTD", "LATENTS_ZSTD", "PIXELS_ANS", "PIXELS_DEQUANTIZED"]
+)
 def test_spec_lists_each_mode(name):
     assert f"| {getattr(container, f'MODE_{name}')} | {name} |" in SPEC
 

@@ -21,14 +21,13 @@ from aecodec.errors import AezCorruptError, ModelCorruptError, ModelMissingError
 from aecodec.models import PIXEL_FAST, PIXEL_SMALL, Model
 from aecodec.nets.pixel_layer import PixelLayer
 from aecodec.nets.pixel_model import (
-    PHASES,
     ExactPixelModel,
     PixelConfig,
     PixelTwin,
-    bound_code,
     stack_layers,
     unstack_layers,
 )
+from aecodec.nets.planes import PHASES, bound_code
 from aecodec.nets.reference import predict_plane
 from aecodec.targets import MAX_ERROR, PSNR, QUALITY, Target
 
@@ -133,6 +132,17 @@ def test_twin_is_the_stored_network(shape):
         with torch.no_grad():
             real = twin.predict(k, planes.float() / 64, torch.full((5,), 9))
         assert (real - net(k, planes, 9)).abs().max() <= 8  # eighths of a gray level
+
+
+def test_stored_network_is_taken_over():
+    c = PixelConfig(9, 10, 3, 4, 2)
+    tensors = pixel_part(c).tensors
+    twin = PixelTwin(c)
+    twin.load(tensors)
+    planes = torch.from_numpy(layer_for((9, 10, 3)).split(images_of((9, 10, 3), 3)))
+    again, stored = ExactPixelModel(c, twin.arrays()), ExactPixelModel(c, tensors)
+    for k in (0, 7, 47):
+        assert (again(k, planes, 5) - stored(k, planes, 5)).abs().max() <= 2
 
 
 @pytest.mark.parametrize(

@@ -352,6 +352,20 @@ def test_full_verification_finds_wrong_pixels(codec, tiny, monkeypatch):
         verify(blob, full=True, model=tiny)
 
 
+def test_verification_against_the_originals(codec, tiny):
+    blob = encode(IMAGES, codec=codec, chunk_images=16)
+    assert verify(blob, against=IMAGES, model=tiny) == 40
+    other = IMAGES.copy()
+    other[20, 0, 0] ^= 0xFF
+    with pytest.raises(AezCorruptError, match="chunk 1: against the original its max error and"):
+        verify(blob, against=other, model=tiny)
+    for wrong in (IMAGES[:39], np.concatenate([IMAGES, IMAGES[:1]]), IMAGES[:16]):
+        with pytest.raises(ValueError, match="40 images, the set to compare with has another"):
+            verify(blob, against=wrong, model=tiny)
+    with pytest.raises(ValueError, match=r"its images are \(8, 8, 1\), those to compare with"):
+        verify(blob, against=np.zeros((40, 9, 8), np.uint8), model=tiny)
+
+
 @pytest.mark.parametrize(
     ("archive", "kind", "out"),
     [

@@ -8,6 +8,7 @@ trusted or allocated.
 from aecodec.container.chunks import (
     MODE_LATENTS_ZSTD,
     MODE_PIXELS_ANS,
+    MODE_PIXELS_DEQUANTIZED,
     MODE_STORED,
     MODE_ZSTD,
     Chunk,
@@ -57,6 +58,7 @@ __all__ = [
     "MAGIC",
     "MODE_LATENTS_ZSTD",
     "MODE_PIXELS_ANS",
+    "MODE_PIXELS_DEQUANTIZED",
     "MODE_STORED",
     "MODE_ZSTD",
     "PART",

@@ -25,6 +25,7 @@ ACT_MAX = 255  # activations between layers are 0..255
 ACT_BITS = 6  # ... in units of 2**-6
 BIAS_LIMIT = 2.0**30  # stored as int32, rounding added
 MAX_TWIN_SHIFT = 21  # half of 2**21 is what the exact range keeps in reserve
+LAYER_TYPES = {"bias": np.int32, "shift": np.uint8}
 MANTISSA_BITS = {torch.float32: 24, torch.float64: 53}
 
 
@@ -38,6 +39,15 @@ class LayerArrays:
     weight: np.ndarray
     bias: np.ndarray
     shift: np.ndarray
+
+
+def layer_tensors(
+    name: str, shape: tuple[int, ...], weight_type: type
+) -> dict[str, tuple[tuple[int, ...], type]]:
+    """Shape and dtype of one layer's tensors, as stored under its name."""
+    kinds = {"weight": (shape, weight_type)}
+    kinds |= {kind: (shape[:1], dtype) for kind, dtype in LAYER_TYPES.items()}
+    return {f"{name}.{kind}": wanted for kind, wanted in kinds.items()}
 
 
 def prove_layer(name: str, layer: LayerArrays, input_max: int, mantissa_bits: int) -> int:
@@ -55,6 +65,15 @@ def prove_layer(name: str, layer: LayerArrays, input_max: int, mantissa_bits: in
             f"{name}: sums can reach {worst}, the exact range ends at {1 << mantissa_bits}"
         )
     return int((bound >> layer.shift).max()) + 1 if bound.size else 0
+
+
+def prove_sum(name: str, layer: LayerArrays, input_max: int, added: int) -> None:
+    """As :func:`prove_layer` in float32, for an output to which up to ``added`` is added."""
+    largest = prove_layer(name, layer, input_max, 24) + added
+    if largest >= 1 << 24:
+        raise ModelCorruptError(
+            f"{name}: its sum can reach {largest}, the exact range ends at {1 << 24}"
+        )
 
 
 class ExactLayer(nn.Module):

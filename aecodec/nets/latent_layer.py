@@ -16,10 +16,9 @@ from aecodec.nets.autoencoder import (
     layer_shapes,
     pad_images,
 )
-from aecodec.nets.integer import LayerArrays
+from aecodec.nets.integer import LayerArrays, layer_tensors
 from aecodec.nets.reading import (
     MAX_WIDTH,
-    layer_tensors,
     read_config,
     read_part,
     take_tensors,

@@ -1,4 +1,4 @@
-"""Layer R put to work: a loaded model's exact pixel model, NumPy in and out."""
+"""Layer R put to work: a loaded model's exact pixel model and dequantizer, NumPy in and out."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from aecodec.models import Model
-from aecodec.nets.pixel_model import (
-    ExactPixelModel,
-    PixelConfig,
-    split_planes,
-    tensor_shapes,
-)
+from aecodec.models import DEQUANTIZER, Model
+from aecodec.nets import dequantizer, pixel_model
+from aecodec.nets.dequantizer import DequantizerConfig, ExactDequantizer
+from aecodec.nets.pixel_model import ExactPixelModel, PixelConfig
+from aecodec.nets.planes import split_planes
 from aecodec.nets.reading import read_config, read_part, take_tensors
 
 BATCH_IMAGES = 256  # images in the networks at once: their activations stay near the caches
+
+
+def read_pixel_model(model: Model, part_name: str) -> tuple[PixelConfig, dict[str, np.ndarray]]:
+    """Config and tensors of a pixel model, checked; ModelCorruptError if one is off."""
+    part = read_part(model, part_name)
+    c = read_config(part, PixelConfig, model.shape)
+    return c, take_tensors(part, pixel_model.tensor_shapes(c))
 
 
 class PixelLayer:
@@ -27,10 +32,8 @@ class PixelLayer:
 
     def __init__(self, model: Model, part_name: str, device: str = "cpu") -> None:
         self.device = torch.device(device)
-        part = read_part(model, part_name)
-        c = read_config(part, PixelConfig, model.shape)
-        self.config = c
-        self._net = ExactPixelModel(c, take_tensors(part, tensor_shapes(c))).to(self.device)
+        self.config, tensors = read_pixel_model(model, part_name)
+        self._net = ExactPixelModel(self.config, tensors).to(self.device)
 
     @property
     def threads(self) -> int:
@@ -63,3 +66,22 @@ class PixelLayer:
             raw = self._net(k, batch, bound)[:, :rows, :columns]
             out[start : start + len(batch)] = raw.cpu().numpy()
         return out
+
+
+class Dequantizer:
+    """The dequantizer of a model on one device; errors as those of :class:`PixelLayer`."""
+
+    def __init__(self, model: Model, device: str = "cpu") -> None:
+        self.device = torch.device(device)
+        part = read_part(model, DEQUANTIZER)
+        c = read_config(part, DequantizerConfig, model.shape)
+        tensors = take_tensors(part, dequantizer.tensor_shapes(c))
+        self._net = ExactDequantizer(c, tensors).to(self.device)
+
+    def move(self, planes: npt.NDArray[np.uint8], bound: int) -> npt.NDArray[np.uint8]:
+        """Planes (N, P, R, S) as decoded under a bound E -> each pixel moved by at most E."""
+        moved = np.empty_like(planes)
+        for start in range(0, len(planes), BATCH_IMAGES):
+            batch = torch.from_numpy(planes[start : start + BATCH_IMAGES]).to(self.device)
+            moved[start : start + len(batch)] = self._net(batch, bound).cpu().numpy()
+        return moved

@@ -1,29 +1,22 @@
 """Layer R: an integer-exact model of pixels given pixels (clause 11 of aez.md).
 
-The image is split into 16 planes by its rows and columns modulo 4, coded coarse to fine; a colour
-image has 16 planes for each channel. Every plane's pixels are predicted in one pass from the
-planes before it:
+The image is split into planes (:mod:`aecodec.nets.planes`). Every plane's pixels are predicted in
+one pass from the planes before it:
 
     planes known -> 3x3 conv -> 3x3 conv -> dense -> dense -> mixture of logistics for each pixel
-
-The error bound E enters as a short code, so that one set of weights serves every bound.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aecodec.errors import ModelCorruptError
 from aecodec.nets.integer import (
     ACT_BITS,
     ACT_MAX,
@@ -33,64 +26,29 @@ from aecodec.nets.integer import (
     activation,
     clamp_activation,
     exact_matmul,
-    prove_layer,
+    prove_sum,
+)
+from aecodec.nets.planes import (
+    CODE_BITS,
+    CODE_LENGTH,
+    PlaneGrid,
+    bound_code,
+    code_terms,
+    largest_magnitude,
 )
 
 Tensors = dict[str, np.ndarray]
 Layers = dict[tuple[int, str], LayerArrays]
 
-BOUNDS = 128  # E is 0..127
-CODE_LENGTH = 9
-CODE_BITS = 6
-CODED_BOUNDS = (0, 1, 2, 4, 8, 16, 32, 64, 127)  # the code is 1 at these, and shared in between
 PARAMETER_BITS = 9  # what a unit of the last layer's output is worth: 2**9
-# Phases of a 4x4 cell (row * 4 + column), coarse to fine: each halves the distance between knowns.
-PHASES = (0, 10, 2, 8, 5, 15, 7, 13, 1, 11, 3, 9, 4, 14, 6, 12)
 
 
 @dataclass(frozen=True)
-class PixelConfig:
-    """Shapes of layer R. height, width, channels are the image's."""
+class PixelConfig(PlaneGrid):
+    """Shapes of layer R."""
 
-    height: int
-    width: int
-    channels: int
     features: int
     mixtures: int = 5
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Height and width of a plane: the padded image over 4."""
-        return -(-self.height // 4), -(-self.width // 4)
-
-    @property
-    def planes(self) -> int:
-        return len(PHASES) * self.channels
-
-    def decoding(self) -> dict[str, int]:
-        """What decoding reads, and so what the fingerprint covers."""
-        return asdict(self)
-
-    def plane(self, k: int) -> tuple[int, int, int]:
-        """Plane k's first row, first column and channel in the image."""
-        phase = PHASES[k // self.channels]
-        return phase // 4, phase % 4, k % self.channels
-
-    def plane_shape(self, k: int) -> tuple[int, int]:
-        """Rows and columns of plane k that lie in the image; either may be 0."""
-        row, column, _ = self.plane(k)
-        return max(0, (self.height - row + 3) // 4), max(0, (self.width - column + 3) // 4)
-
-
-def bound_code() -> npt.NDArray[np.int64]:
-    """(128, 9) the code of each error bound, in 1/64: shared between its two coded neighbours."""
-    code = np.zeros((BOUNDS, CODE_LENGTH), np.int64)
-    for i, (low, high) in enumerate(pairwise(CODED_BOUNDS)):
-        bounds = np.arange(low, high + 1)
-        upper = ((bounds - low) << CODE_BITS) // (high - low)
-        code[bounds] = 0
-        code[bounds, i], code[bounds, i + 1] = (1 << CODE_BITS) - upper, upper
-    return code
 
 
 def layer_shapes(c: PixelConfig, k: int) -> dict[str, tuple[int, ...]]:
@@ -157,16 +115,6 @@ def unstack_layers(c: PixelConfig, tensors: Mapping[str, np.ndarray]) -> Layers:
     return layers
 
 
-def split_planes(images: Tensor, c: PixelConfig) -> Tensor:
-    """uint8 images (N, H, W, C) -> their planes in coding order, uint8 (N, P, R, S), zero-padded."""
-    rows, columns = c.grid
-    bottom, right = 4 * rows - c.height, 4 * columns - c.width
-    x = F.pad(images.permute(0, 3, 1, 2), (0, right, 0, bottom))
-    x = x.reshape(len(x), c.channels, rows, 4, columns, 4).permute(0, 3, 5, 1, 2, 4)
-    phases = x.reshape(len(x), 16, c.channels, rows, columns)
-    return phases[:, list(PHASES)].reshape(len(x), c.planes, rows, columns)
-
-
 # ---------------------------------------------------------------- the training twin
 
 
@@ -219,6 +167,22 @@ class PixelTwin(nn.Module):
         return self.layer(k, "out").floor_through(out) * (1 << PARAMETER_BITS)
 
     @torch.no_grad()
+    def load(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Take over a stored model, up to what its rounding lost."""
+        for (k, kind), layer in unstack_layers(self.config, tensors).items():
+            self.layer(k, kind).load(layer)
+        for name, values, bits in self._added():
+            values.copy_(torch.from_numpy(tensors[name].astype(np.float32)) / (1 << bits))
+
+    def _added(self) -> tuple[tuple[str, Tensor, int], ...]:
+        """Name, values and fractional bits of what is added to the layers' sums."""
+        return (
+            ("places", self.places, ACT_BITS),
+            ("see_codes", self.see_codes, ACT_BITS),
+            ("out_codes", self.out_codes, PARAMETER_BITS),
+        )
+
+    @torch.no_grad()
     def arrays(self) -> Tensors:
         """The integer tensors that the exact model is stored as."""
         c = self.config
@@ -228,11 +192,7 @@ class PixelTwin(nn.Module):
             for kind in layer_shapes(c, k)
         }
         tensors = stack_layers(c, layers)
-        for name, values, bits in (
-            ("places", self.places, ACT_BITS),
-            ("see_codes", self.see_codes, ACT_BITS),
-            ("out_codes", self.out_codes, PARAMETER_BITS),
-        ):
+        for name, values, bits in self._added():
             whole = torch.round(values.double() * (1 << bits)).clamp(-32767, 32767)
             tensors[name] = whole.cpu().numpy().astype(np.int16)
         return tensors
@@ -283,14 +243,6 @@ class ExactPixelModel(nn.Module):
             return raw
 
 
-def code_terms(codes: npt.NDArray[np.int16]) -> npt.NDArray[np.int64]:
-    """What each error bound adds: codes (P, O, 9) -> (128, P, O)."""
-    terms: npt.NDArray[np.int64] = (
-        np.einsum("ea,poa->epo", bound_code(), codes.astype(np.int64)) >> CODE_BITS
-    )
-    return terms
-
-
 def prove_pixel_model(layers: Layers, tensors: Mapping[str, np.ndarray]) -> None:
     """Prove the exact range of every layer and sum; ModelCorruptError naming the one that fails."""
     added = {
@@ -298,12 +250,4 @@ def prove_pixel_model(layers: Layers, tensors: Mapping[str, np.ndarray]) -> None
         "out": largest_magnitude(tensors["out_codes"]),
     }
     for (k, kind), layer in layers.items():
-        largest = prove_layer(f"layer {kind} {k}", layer, ACT_MAX, 24) + added.get(kind, 0)
-        if largest >= 1 << 24:
-            raise ModelCorruptError(
-                f"layer {kind} {k}: its sum can reach {largest}, the exact range ends at {1 << 24}"
-            )
-
-
-def largest_magnitude(tensor: np.ndarray) -> int:
-    return int(np.abs(tensor.astype(np.int64)).max(initial=0))
+        prove_sum(f"layer {kind} {k}", layer, ACT_MAX, added.get(kind, 0))

@@ -1,4 +1,7 @@
-"""What layer R is trained for: bits of the pixels, over all error bounds at once."""
+"""What layer R is trained for: bits of the pixels, over all error bounds at once.
+
+And the dequantizer: squared error, over all bounds but 0.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aecodec.nets.pixel_model import (
-    BOUNDS,
-    CODED_BOUNDS,
-    PixelConfig,
-    PixelTwin,
-    split_planes,
-)
+from aecodec.nets.dequantizer import DequantizerConfig, DequantizerTwin
+from aecodec.nets.pixel_model import PixelConfig, PixelTwin
+from aecodec.nets.planes import BOUNDS, CODED_BOUNDS, PlaneGrid, split_planes
 
 EXACT_SHARE = 0.35  # of a batch is trained lossless; the other bounds are log-uniform over 1..127
 FLOOR = 2.0**-24  # the least probability of any symbol (aez.md 11)
@@ -43,16 +42,15 @@ def mixture_bits(raw: Tensor, symbols: Tensor, step: Tensor, levels: Tensor) -> 
     return -torch.log2(p * (1 - levels * FLOOR) + FLOOR)
 
 
-class PixelObjective(nn.Module):
-    """The pixel model's twin under its loss: bits, each bound divided by its own running value."""
+class _EveryBound(nn.Module):
+    """A loss at every error bound, divided by its own running value: a percent is a percent."""
 
     typical: Tensor
     bucket: Tensor
     inside: Tensor
 
-    def __init__(self, c: PixelConfig) -> None:
+    def __init__(self, c: PlaneGrid) -> None:
         super().__init__()
-        self.model = PixelTwin(c)
         self.register_buffer("typical", torch.zeros(len(CODED_BOUNDS)))
         nearest = np.abs(
             np.log2(1 + np.arange(BOUNDS))[:, None] - np.log2(1 + np.array(CODED_BOUNDS))
@@ -61,6 +59,24 @@ class PixelObjective(nn.Module):
         ones = torch.ones(1, c.height, c.width, c.channels, dtype=torch.uint8)
         self.register_buffer("inside", split_planes(ones, c).float(), persistent=False)
 
+    def balanced(self, losses: Tensor, bounds: Tensor) -> Tensor:
+        """Losses (N,) at bounds (N,) -> one number."""
+        bucket = self.bucket[bounds]
+        with torch.no_grad():
+            count = torch.bincount(bucket, minlength=len(CODED_BOUNDS))
+            seen = torch.bincount(bucket, losses, len(CODED_BOUNDS)) / count.clamp_min(1)
+            moved = torch.where(self.typical > 0, self.typical.lerp(seen, 0.02), seen)
+            self.typical.copy_(torch.where(count > 0, moved, self.typical))
+        return (losses / self.typical[bucket].clamp_min(1e-9)).mean()
+
+
+class PixelObjective(_EveryBound):
+    """The pixel model's twin under its loss: bits."""
+
+    def __init__(self, c: PixelConfig) -> None:
+        super().__init__(c)
+        self.model = PixelTwin(c)
+
     def prepare(self, images: np.ndarray) -> Tensor:
         """uint8 (N, H, W, C) -> what ``forward`` takes."""
         return split_planes(torch.from_numpy(images), self.model.config)
@@ -68,15 +84,8 @@ class PixelObjective(nn.Module):
     def forward(self, planes: Tensor, progress: float) -> tuple[Tensor, dict[str, float]]:
         """uint8 planes (N, P, R, S) -> loss, and bpp without loss and at a max error of 8."""
         del progress  # the same from beginning to end
-        bounds = draw_bounds(len(planes)).to(planes.device)
-        bits = self.image_bits(planes, bounds)
-        bucket = self.bucket[bounds]
-        with torch.no_grad():
-            count = torch.bincount(bucket, minlength=len(CODED_BOUNDS))
-            seen = torch.bincount(bucket, bits, len(CODED_BOUNDS)) / count.clamp_min(1)
-            moved = torch.where(self.typical > 0, self.typical.lerp(seen, 0.02), seen)
-            self.typical.copy_(torch.where(count > 0, moved, self.typical))
-        loss = (bits / self.typical[bucket]).mean()
+        bounds = draw_bounds(len(planes), EXACT_SHARE).to(planes.device)
+        loss = self.balanced(self.image_bits(planes, bounds), bounds)
         c = self.model.config
         shown = self.typical.tolist()
         pixels = c.height * c.width
@@ -95,7 +104,32 @@ class PixelObjective(nn.Module):
         return total
 
 
-def draw_bounds(count: int) -> Tensor:
-    """(count,) error bounds for training: some 0, the others log-uniform over 1..127."""
+class DequantizerObjective(_EveryBound):
+    """The dequantizer's twin under its loss: squared error after the move."""
+
+    def __init__(self, c: DequantizerConfig) -> None:
+        super().__init__(c)
+        self.model = DequantizerTwin(c)
+
+    def prepare(self, images: np.ndarray) -> Tensor:
+        """uint8 (N, H, W, C) -> what ``forward`` takes."""
+        return split_planes(torch.from_numpy(images), self.model.config)
+
+    def forward(self, planes: Tensor, progress: float) -> tuple[Tensor, dict[str, float]]:
+        """uint8 planes (N, P, R, S) -> loss, and the PSNR at max errors of 8 and 32."""
+        del progress
+        bounds = draw_bounds(len(planes), 0.0).to(planes.device)
+        wide = bounds[:, None, None, None]
+        step = 2 * wide + 1
+        known = ((planes + wide) // step * step).clamp(max=255) * self.inside
+        moved = (known + self.model(known / 64, bounds) * wide).clamp(0, 255)
+        errors = ((moved - planes).square() * self.inside).flatten(1).sum(1) / self.inside.sum()
+        loss = self.balanced(errors, bounds)
+        shown = [10 * math.log10(65025 / max(v, 1e-9)) for v in self.typical.tolist()]
+        return loss, {"psnr_at_8": shown[4], "psnr_at_32": shown[6]}
+
+
+def draw_bounds(count: int, exact_share: float) -> Tensor:
+    """(count,) error bounds for training: a share of 0, the others log-uniform over 1..127."""
     drawn = torch.exp(torch.rand(count) * math.log(BOUNDS)).floor().long().clamp(1, BOUNDS - 1)
-    return torch.where(torch.rand(count) < EXACT_SHARE, torch.zeros_like(drawn), drawn)
+    return torch.where(torch.rand(count) < exact_share, torch.zeros_like(drawn), drawn)

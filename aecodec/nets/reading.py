@@ -14,7 +14,6 @@ from aecodec.models import Model, Part
 MAX_WIDTH = 4096  # of any layer: what a config may ask for before weights are looked at
 
 Config = TypeVar("Config")
-LAYER_TYPES = {"bias": np.int32, "shift": np.uint8}
 
 
 def read_part(model: Model, name: str) -> Part:
@@ -55,12 +54,3 @@ def take_tensors(
                 f"expected {np.dtype(kind)} {shape}"
             )
     return dict(part.tensors)
-
-
-def layer_tensors(
-    name: str, shape: tuple[int, ...], weight_type: type
-) -> dict[str, tuple[tuple[int, ...], type]]:
-    """What :func:`take_tensors` wants for one layer."""
-    kinds = {"weight": (shape, weight_type)}
-    kinds |= {kind: (shape[:1], dtype) for kind, dtype in LAYER_TYPES.items()}
-    return {f"{name}.{kind}": wanted for kind, wanted in kinds.items()}

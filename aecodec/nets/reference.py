@@ -1,6 +1,6 @@
 """The decoding networks in plain NumPy int64: the same bits as the torch ones, slowly.
 
-These are clauses 9 and 11 of formats/aez.md read aloud; they are what decoding *means*. No torch.
+These are clauses 9, 11 and 13 of formats/aez.md read aloud; they are what decoding *means*. No torch.
 """
 
 from __future__ import annotations
@@ -86,6 +86,33 @@ def predict_plane(
     out = (tensors["out_codes"][k].astype(np.int64) @ code) >> 6
     raw: Ints = layer("out", k, tensors["out.weight"][k], h) + out
     return raw
+
+
+def dequantize(
+    tensors: Mapping[str, np.ndarray], planes: np.ndarray, bound: int
+) -> npt.NDArray[np.uint8]:
+    """Planes (N, P, R, S) as decoded under a bound -> the same, moved by at most the bound.
+
+    ``tensors`` are those of a ``dequantizer`` part (clause 13).
+    """
+
+    def layer(kind: str, x: Ints) -> Ints:
+        weight, bias, shift = (
+            tensors[f"{kind}.{name}"].astype(np.int64) for name in ("weight", "bias", "shift")
+        )
+        y: Ints = (x @ weight.reshape(len(weight), -1).T + bias) >> shift
+        return y
+
+    code = _bound_code(bound)
+    start = tensors["places"].astype(np.int64).transpose(1, 2, 0)
+    start = start + ((tensors["see_codes"].astype(np.int64) @ code) >> 6)
+    x = planes.astype(np.int64).transpose(0, 2, 3, 1)
+    h = _act(layer("mix", _neighbourhoods(_act(start + layer("see", _neighbourhoods(x))))))
+    moves = layer("out", _act(layer("dense", h)))
+    moves = moves + ((tensors["out_codes"].astype(np.int64) @ code) >> 6)
+    moved = np.clip(x + ((np.clip(moves, -256, 256) * bound + 128) >> 8), 0, 255)
+    planes_first: npt.NDArray[np.uint8] = moved.transpose(0, 3, 1, 2).astype(np.uint8)
+    return planes_first
 
 
 def _bound_code(bound: int) -> Ints:
