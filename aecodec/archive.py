@@ -38,6 +38,7 @@ MODE_NAMES = {
     container.MODE_STORED: "stored",
     container.MODE_ZSTD: "zstd",
     container.MODE_LATENTS_ZSTD: "latents",
+    container.MODE_LATENTS_ANS: "latents ans",
     container.MODE_PIXELS_ANS: "pixels",
     container.MODE_PIXELS_DEQUANTIZED: "dequantized",
 }
@@ -357,7 +358,7 @@ def _open_source(source: Source) -> tuple[BinaryIO, str, bool]:
 def mode_label(mode: int, parameter: int) -> str:
     """A mode as ``info`` calls it: "latents q5", "pixels e8" (max error 8), "zstd", "stored"."""
     name = MODE_NAMES.get(mode, f"mode {mode}")
-    if mode == container.MODE_LATENTS_ZSTD:
+    if mode in (container.MODE_LATENTS_ZSTD, container.MODE_LATENTS_ANS):
         return f"{name} q{parameter / QUALITY_UNIT:g}"
     by_bound = (container.MODE_PIXELS_ANS, container.MODE_PIXELS_DEQUANTIZED)
     return f"{name} e{parameter}" if mode in by_bound else name

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from aecodec import models
 from aecodec.codec import Codec
 from aecodec.errors import ModelMissingError
+from aecodec.latent_coding import ANS, ZSTD
 from aecodec.metrics import bits_per_pixel
 from aecodec.targets import PSNR, QUALITY, Target
 
@@ -20,7 +21,11 @@ SAMPLE_IMAGES = 256  # that a model is chosen by
 
 
 def choose_codec(
-    wanted: ModelLike, sample: Images, target: Target, pixel_part: str | None = None
+    wanted: ModelLike,
+    sample: Images,
+    target: Target,
+    pixel_part: str | None = None,
+    coder: str = ZSTD,
 ) -> Codec:
     """A codec with the model named, or with the best installed one that fits the sample.
 
@@ -28,13 +33,15 @@ def choose_codec(
     rate plus lmbda times distortion, lmbda as the model was trained with; else the fewest bytes.
     """
     if isinstance(wanted, models.Model):
-        return Codec(wanted, pixel_part=pixel_part)
+        return Codec(wanted, pixel_part=pixel_part, coder=coder)
     if wanted is not None:
         named = None if os.fspath(wanted) == NO_MODEL else models.load_model(wanted)
-        return Codec(named, pixel_part=pixel_part)
+        return Codec(named, pixel_part=pixel_part, coder=coder)
     shape = (sample.shape[1], sample.shape[2], sample.shape[3])
     codecs = [
-        Codec(m, pixel_part=pixel_part) for m in models.installed_models() if m.shape == shape
+        Codec(m, pixel_part=pixel_part, coder=coder)
+        for m in models.installed_models()
+        if m.shape == shape and (coder != ANS or models.LATENT_PRIOR in m.parts)
     ]
     if target.kind == QUALITY:
         fitting = [codec for codec in codecs if codec.model and codec.model.encoder]

@@ -140,9 +140,17 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--variant", choices=["fast", "small"], help="the pixel model of bounded errors (fast)"
     )
-    sub.add_argument("--coder", choices=["zstd"], default="zstd", help="what packs the latents")
     sub.add_argument(
-        "--chunk", type=int, metavar="N", help="images per chunk (16384; 256 with bounded errors)"
+        "--coder",
+        choices=["zstd", "ans"],
+        default="zstd",
+        help="what packs latents; ans is smaller",
+    )
+    sub.add_argument(
+        "--chunk",
+        type=int,
+        metavar="N",
+        help="images per chunk (16384; 2048 with ans; 256 by pixels)",
     )
     sub.add_argument("--embed-model", action="store_true", help="make the file self-contained")
     _common(sub, force=True)
@@ -192,12 +200,18 @@ def _add_train(sub: Any, inputs: str) -> None:  # noqa: ANN401
     sub.add_argument("-o", "--output", metavar="MODEL", required=True, help="a .safetensors file")
     sub.add_argument("--name", help="what files call the model (default: MODEL's name)")
     sub.add_argument(
-        "--layers", default="l,r,d", help="l (latents), r (pixel model), d (dequantizer); all"
+        "--layers",
+        default="l,p,r,d",
+        help="l (latents), p (their prior), r (pixel model), d (dequantizer); all",
     )
     sub.add_argument("--variant", choices=["fast", "small"], default="fast", help="of r (fast)")
     sub.add_argument("--base", metavar="MODEL", help="go on from this model")
-    sub.add_argument("--steps", type=int, help="optimizer steps of each layer (32000, 6000, 5000)")
-    sub.add_argument("--batch", type=int, help="images a step (144 l, a multiple of nine; 128)")
+    sub.add_argument(
+        "--steps", type=int, help="optimizer steps of each layer (32000, 6000, 6000, 5000)"
+    )
+    sub.add_argument(
+        "--batch", type=int, help="images a step (144 l, a multiple of nine; 288 p, 128)"
+    )
     sub.add_argument("--exact", metavar="NPY", help="indices of the images that r ends on")
     sub.add_argument("--flip", type=float, help="share of images mirrored in training (0)")
     sub.add_argument("--weight-decay", type=float, metavar="W", help="0.1 for l, 0.3 for r")
@@ -230,6 +244,7 @@ def _compress(a: argparse.Namespace) -> int:
             lossless=a.lossless,
             psnr=a.psnr,
             variant=a.variant,
+            coder=a.coder,
             chunk_images=a.chunk,
             embed_model=a.embed_model,
             force=a.force,

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from aecodec import encoding
+from aecodec import encoding, latent_coding
 from aecodec.container import Chunk
 from aecodec.errors import AezCorruptError, ModelMissingError
-from aecodec.models import DEQUANTIZER, LATENT_DECODER, PIXEL_MODELS, Model
+from aecodec.latent_coding import ANS, CODERS, ZSTD
+from aecodec.models import DEQUANTIZER, LATENT_DECODER, LATENT_PRIOR, PIXEL_MODELS, Model
 from aecodec.quantizer import interpolate
 from aecodec.targets import MAX_ERROR, PSNR, QUALITY, Target
 
@@ -22,19 +23,24 @@ if TYPE_CHECKING:
     from aecodec.decoding import OpenChunk
     from aecodec.nets.latent_layer import LatentLayer
     from aecodec.nets.pixel_layer import Dequantizer, PixelLayer
+    from aecodec.nets.prior_layer import PriorLayer
 
 Images = npt.NDArray[np.uint8]
 
 GUARD_FACTOR = 1.5  # an image may be this much worse than the training set's 99.9th percentile
 LATENT_CHUNK_IMAGES = 16_384  # zstd's tables want many symbols; decoding a chunk of them is cheap
+ANS_CHUNK_IMAGES = 2048  # of latents: what a chunk has besides its payload is lost among them
 PIXEL_CHUNK_IMAGES = 256
 CHUNK_NBYTES = 16 << 20  # memory is bounded by the chunk
 VARIANTS = {part.removeprefix("pixel_"): part for part in PIXEL_MODELS}
 
 
-def default_chunk_images(shape: tuple[int, int, int], *, by_pixels: bool = False) -> int:
-    """Images (H, W, C) per chunk: 16,384 for latents and 256 for layer R, 16 MiB at most."""
-    wanted = PIXEL_CHUNK_IMAGES if by_pixels else LATENT_CHUNK_IMAGES
+def default_chunk_images(
+    shape: tuple[int, int, int], *, by_pixels: bool = False, coder: str = ZSTD
+) -> int:
+    """Images (H, W, C) per chunk: 16,384 for latents (2,048 under ANS), 256 for layer R; <= 16 MiB."""
+    latents = ANS_CHUNK_IMAGES if coder == ANS else LATENT_CHUNK_IMAGES
+    wanted = PIXEL_CHUNK_IMAGES if by_pixels else latents
     return max(1, min(wanted, CHUNK_NBYTES // math.prod(shape)))
 
 
@@ -43,12 +49,13 @@ class Codec:
     """A model on a device, or no model: then chunks are stored under zstd.
 
     ``pixel_part`` names the pixel model to use; None takes the fast one, or the only one there.
-    Building the networks is left until they are needed.
+    ``coder`` is what packs latents: "zstd" or "ans". Building the networks is left until they are needed.
     """
 
     model: Model | None
     device: str = "cpu"
     pixel_part: str | None = None
+    coder: str = ZSTD
     _layers: dict[str, Any] = field(default_factory=dict, repr=False)  # built, by part
 
     def latent_layer(self) -> LatentLayer:
@@ -60,6 +67,22 @@ class Codec:
 
             self._layers[LATENT_DECODER] = LatentLayer(self.model, self.device)
         layer: LatentLayer = self._layers[LATENT_DECODER]
+        return layer
+
+    def latent_prior(self) -> PriorLayer:
+        """The prior of layer L's latents; ModelMissingError when there is none."""
+        if self.model is None or LATENT_PRIOR not in self.model.parts:
+            owner = f"model {self.model.name!r}" if self.model else "no model"
+            raise ModelMissingError(
+                f"{owner} has no part {LATENT_PRIOR}, which latents under ANS need: train one "
+                "with 'aecodec train --layers p', or use --coder zstd"
+            )
+        if LATENT_PRIOR not in self._layers:
+            from aecodec.nets.prior_layer import PriorLayer
+
+            gains = self.latent_layer().gains
+            self._layers[LATENT_PRIOR] = PriorLayer(self.model, gains, self.device)
+        layer: PriorLayer = self._layers[LATENT_PRIOR]
         return layer
 
     def pixel_layer(self) -> PixelLayer:
@@ -104,7 +127,7 @@ class Codec:
         """The same model and networks, with another pixel model chosen."""
         if name == self.pixel_part:
             return self
-        return Codec(self.model, self.device, name, self._layers)
+        return replace(self, pixel_part=name)
 
     def prove(self) -> None:
         """Build every network of the model now; ModelCorruptError names what cannot be proven."""
@@ -115,6 +138,12 @@ class Codec:
                 self.with_pixel_part(part).pixel_layer()
             elif part == DEQUANTIZER:
                 self.dequantizer()
+            elif part == LATENT_PRIOR:
+                self.latent_prior()
+
+    def __post_init__(self) -> None:
+        if self.coder not in CODERS:
+            raise ValueError(f"coder: expected one of {', '.join(CODERS)}, got {self.coder!r}")
 
     # ------------------------------------------------------------ encoding
 
@@ -143,7 +172,15 @@ class Codec:
         self.latent_layer().require_encoder()
         pixels = self.pixel_layer if self.can_refine() else None
         limit = self.mse_limit(stored)
-        return encoding.encode_with_quality(images, stored, self.latent_layer(), limit, pixels)
+        coder = self._latent_coder()
+        return encoding.encode_with_quality(
+            images, stored, self.latent_layer(), coder, limit, pixels
+        )
+
+    def _latent_coder(self) -> latent_coding.LatentCoder:
+        if self.coder == ANS:
+            return latent_coding.AnsCoder(self.latent_prior())
+        return latent_coding.ZstdCoder()
 
     def _encode_pixels_with_psnr(self, images: Images, psnr: float) -> Chunk:
         dequantizer = self.dequantizer() if self.can_dequantize() else None
@@ -180,13 +217,13 @@ class Codec:
         self, chunks: Sequence[Chunk], shape: tuple[int, int, int], where: Sequence[str]
     ) -> list[OpenChunk]:
         """Chunks of one file, whose payloads are unpacked when asked for, or side by side here."""
-        from aecodec.decoding import OpenChunk, unpack_pixels
+        from aecodec.decoding import OpenChunk, unpack_together
 
         opened = [
             OpenChunk(self, chunk, shape, name) for chunk, name in zip(chunks, where, strict=True)
         ]
         if len(opened) > 1:
-            unpack_pixels(opened)
+            unpack_together(opened)
         return opened
 
 

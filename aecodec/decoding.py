@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from aecodec import refinement
+from aecodec import latent_coding, refinement
 from aecodec.container import (
+    MODE_LATENTS_ANS,
     MODE_LATENTS_ZSTD,
     MODE_PIXELS_ANS,
     MODE_PIXELS_DEQUANTIZED,
@@ -23,19 +24,22 @@ from aecodec.entropy import zstd
 from aecodec.errors import AezCorruptError
 from aecodec.nets.latent_layer import LatentLayer
 from aecodec.nets.pixel_layer import Dequantizer, PixelLayer
+from aecodec.nets.prior_layer import PriorLayer
 from aecodec.quantizer import gains_at
 
 Images = npt.NDArray[np.uint8]
 Symbols = npt.NDArray[np.int16]
 
-PIXEL_MODES = (MODE_PIXELS_ANS, MODE_PIXELS_DEQUANTIZED)
-TOGETHER_IMAGES = 4096  # of layer R, decoded side by side
+LATENT_MODES = (MODE_LATENTS_ZSTD, MODE_LATENTS_ANS)
+ANS_MODES = (MODE_LATENTS_ANS, MODE_PIXELS_ANS, MODE_PIXELS_DEQUANTIZED)
+TOGETHER_IMAGES = 4096  # whose ANS payloads are decoded side by side
 
 
 class Layers(Protocol):
     """Where the networks come from; each raises ModelMissingError when it is not there."""
 
     def latent_layer(self) -> LatentLayer: ...
+    def latent_prior(self) -> PriorLayer: ...
     def pixel_layer(self) -> PixelLayer: ...
     def dequantizer(self) -> Dequantizer: ...
 
@@ -67,12 +71,12 @@ class OpenChunk:
     def _decode(self, index: int, positions: npt.NDArray[np.int64]) -> Images:
         sub = self.chunk.sub_payloads[index]
         if index not in self.unpacked:
-            if sub.mode in PIXEL_MODES:
-                unpack_pixels([self])
+            if sub.mode in ANS_MODES:
+                unpack_together([self])
             else:
                 self.unpacked[index] = self._unpack(sub, int(self.counts[index]))
         unpacked = self.unpacked[index][positions]
-        if sub.mode != MODE_LATENTS_ZSTD:
+        if sub.mode not in LATENT_MODES:
             return unpacked  # type: ignore[return-value]
         layer = self.layers.latent_layer()
         return layer.synthesize(unpacked, gains_at(layer.gains, sub.parameter))  # type: ignore[arg-type]
@@ -90,22 +94,26 @@ class OpenChunk:
         return np.frombuffer(raw, np.uint8).reshape(count, *self.shape)
 
 
-def unpack_pixels(chunks: Sequence[OpenChunk]) -> None:
-    """Decode what layer R coded in chunks of one file, those of equal bounds side by side."""
+def unpack_together(chunks: Sequence[OpenChunk]) -> None:
+    """Decode the ANS payloads in chunks of one file, alike ones side by side."""
     alike: dict[tuple[int, int], list[tuple[OpenChunk, int]]] = defaultdict(list)
     for chunk in chunks:
         for index, sub in enumerate(chunk.chunk.sub_payloads):
-            if sub.mode in PIXEL_MODES and index not in chunk.unpacked:
+            if sub.mode in ANS_MODES and index not in chunk.unpacked:
                 alike[sub.mode, sub.parameter].append((chunk, index))
-    for (mode, bound), places in alike.items():
+    for (mode, parameter), places in alike.items():
+        payloads = [chunk.chunk.sub_payloads[index].data for chunk, index in places]
+        counts = [int(chunk.counts[index]) for chunk, index in places]
+        where = [chunk.where for chunk, _ in places]
         layers = chunks[0].layers
-        decoded = refinement.decode_payloads(
-            layers.pixel_layer(),
-            [chunk.chunk.sub_payloads[index].data for chunk, index in places],
-            [int(chunk.counts[index]) for chunk, index in places],
-            bound,
-            [chunk.where for chunk, _ in places],
-            layers.dequantizer() if mode == MODE_PIXELS_DEQUANTIZED else None,
-        )
-        for (chunk, index), images in zip(places, decoded, strict=True):
-            chunk.unpacked[index] = images
+        decoded: Sequence[Any]  # images, or symbols
+        if mode == MODE_LATENTS_ANS:
+            prior = layers.latent_prior()
+            decoded = latent_coding.unpack_latents(prior, payloads, counts, parameter, where)
+        else:
+            mover = layers.dequantizer() if mode == MODE_PIXELS_DEQUANTIZED else None
+            decoded = refinement.decode_payloads(
+                layers.pixel_layer(), payloads, counts, parameter, where, mover
+            )
+        for place, (chunk, index) in enumerate(places):
+            chunk.unpacked[index] = decoded[place]

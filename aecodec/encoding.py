@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from aecodec import metrics, refinement
 from aecodec.container import (
-    MODE_LATENTS_ZSTD,
     MODE_STORED,
     MODE_ZSTD,
     Chunk,
@@ -27,6 +26,7 @@ from aecodec.quantizer import gains_at, quantize
 from aecodec.targets import BOUND_MAX, QUALITY_MAX, QUALITY_UNIT
 
 if TYPE_CHECKING:
+    from aecodec.latent_coding import LatentCoder
     from aecodec.nets.latent_layer import LatentLayer
     from aecodec.nets.pixel_layer import Dequantizer, PixelLayer
 
@@ -161,6 +161,7 @@ def encode_with_quality(
     images: Images,
     stored: int,
     layer: LatentLayer,
+    coder: LatentCoder,
     mse_limit: float,
     pixels: Callable[[], PixelLayer] | None,
 ) -> Chunk:
@@ -169,10 +170,10 @@ def encode_with_quality(
     That is a finer quality, layer R at a matching bound, or zstd, whichever is smaller. ``pixels``
     builds layer R when it is needed.
     """
-    plan = _LatentPlan(images, layer, mse_limit)
+    plan = _LatentPlan(images, layer, coder, mse_limit)
     payload, good, x_hat = plan.at_quality(np.arange(len(images)), stored)
     if len(good):
-        plan.accept(good, x_hat, SubPayload(MODE_LATENTS_ZSTD, stored, payload))
+        plan.accept(good, x_hat, SubPayload(coder.mode, stored, payload))
     if zstd.fast_nbytes(images.tobytes()) <= plan.coded_nbytes():
         return ChunkPlan(images).chunk()  # blank or repeated images
     for finer in _finer_qualities(stored):
@@ -191,19 +192,22 @@ def _finer_qualities(stored: int) -> list[int]:
 class _LatentPlan(ChunkPlan):
     """A chunk by latents; an image is good when its squared error per sample is in the limit."""
 
-    def __init__(self, images: Images, layer: LatentLayer, mse_limit: float) -> None:
+    def __init__(
+        self, images: Images, layer: LatentLayer, coder: LatentCoder, mse_limit: float
+    ) -> None:
         super().__init__(images)
-        self._layer, self._mse_limit = layer, mse_limit
+        self._layer, self._coder, self._mse_limit = layer, coder, mse_limit
         self._y = layer.analyse(images)
 
     def at_quality(self, indices: Indices, stored: int) -> tuple[bytes, Indices, Images]:
         """Payload, indices and decoded pixels of those that come back well enough."""
         layer = self._layer
         symbols, fits = quantize(self._y[indices], layer.log_step, stored)
-        indices = indices[fits]
+        codable = self._coder.fits(symbols)
+        symbols, indices = symbols[codable], indices[fits][codable]
         x_hat = layer.synthesize(symbols, gains_at(layer.gains, stored))
         good = self._good(indices, x_hat)
-        payload = zstd.pack_symbols(symbols[good]) if good.any() else b""
+        payload = self._coder.pack(symbols[good], stored) if good.any() else b""
         return payload, indices[good], x_hat[good]
 
     def _good(self, indices: Indices, x_hat: Images) -> npt.NDArray[np.bool_]:
@@ -226,7 +230,7 @@ class _LatentPlan(ChunkPlan):
             bits = refinement.PixelPlan(pixels(), self.images[good], bound).bits
             rival = min(rival, _layer_nbytes(bits))
         if len(payload) < rival:
-            self.accept(good, x_hat, SubPayload(MODE_LATENTS_ZSTD, stored, payload))
+            self.accept(good, x_hat, SubPayload(self._coder.mode, stored, payload))
 
     def rescue_by_pixels(self, pixels: Callable[[], PixelLayer]) -> None:
         """Code what is left by layer R, where zstd is not smaller still."""

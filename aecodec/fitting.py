@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from aecodec.files import atomic_path
 from aecodec.images import ImageSetError, open_images
-from aecodec.models import DEQUANTIZER, LATENT_DECODER, Model, load_model, pack_model
+from aecodec.models import DEQUANTIZER, LATENT_DECODER, LATENT_PRIOR, Model, load_model, pack_model
 
 SIDE_MIN, SIDE_MAX = 8, 64
 QUALITIES = 9
-LAYERS = ("l", "r", "d")  # in the order of training
+LAYERS = ("l", "p", "r", "d")  # in the order of training
 Images = npt.NDArray[np.uint8]
 Report = Callable[[int, dict[str, float]], None]
 
@@ -40,7 +40,7 @@ def fit_model(a: argparse.Namespace) -> int:
     name = a.name or (base.name if base else output.stem)
     told: dict[str, dict[str, Any]] = {}
     for layer in layers:
-        fit = {"l": _fit_latents, "r": _fit_pixels, "d": _fit_dequantizer}[layer]
+        fit = _FITS[layer]
         base, about = fit(
             a, images, data, Model(name, images.shape[1:], {}) if base is None else base
         )
@@ -60,7 +60,7 @@ def fit_model(a: argparse.Namespace) -> int:
 def _layers(text: str) -> list[str]:
     layers = text.split(",")
     if not set(layers) <= set(LAYERS) or len(set(layers)) < len(layers):
-        raise ValueError(f"--layers: expected some of l,r,d, got {text!r}")
+        raise ValueError(f"--layers: expected some of l,p,r,d, got {text!r}")
     return sorted(layers, key=LAYERS.index)
 
 
@@ -165,6 +165,43 @@ def _fit_dequantizer(
         replace(base, parts=parts, training={**base.training, DEQUANTIZER: about}),
         _facts(about, config.steps, text, validation_gain_db=gain),
     )
+
+
+def _fit_prior(
+    a: argparse.Namespace, images: Images, data: dict[str, Any], base: Model
+) -> tuple[Model, dict[str, Any]]:
+    """``base`` with the prior of its latents trained, and what to tell about it."""
+    from aecodec.prior_training import PriorTrainConfig, train_prior
+
+    if not base.encoder:
+        raise ValueError(
+            "--layers p: the latents' prior needs layer l, trained with it or in --base"
+        )
+    config = _configure(PriorTrainConfig(), a)
+    about = base.training.get(LATENT_PRIOR, {})
+    parts = dict(base.parts)
+    if not (a.resume_layers and _is_done(about, config.steps, data) and LATENT_PRIOR in parts):
+        with _training(a, "p", config.steps, f".{LATENT_PRIOR}.ckpt") as (checkpoint, report):
+            parts[LATENT_PRIOR], about = train_prior(
+                images,
+                config,
+                base,
+                provenance=data,
+                device=a.device,
+                checkpoint=checkpoint,
+                resume=a.resume,
+                report=report,
+            )
+            _drop_finished(checkpoint, about, config.steps)
+    bpp = about["validation_bpp"]
+    text = "validation bpp at quality " + ", ".join(f"{k}: {v:.3f}" for k, v in bpp.items())
+    return (
+        replace(base, parts=parts, training={**base.training, LATENT_PRIOR: about}),
+        _facts(about, config.steps, text, validation_bpp=bpp),
+    )
+
+
+_FITS = {"l": _fit_latents, "p": _fit_prior, "r": _fit_pixels, "d": _fit_dequantizer}
 
 
 def _configure(config: Any, a: argparse.Namespace) -> Any:  # noqa: ANN401

@@ -33,6 +33,7 @@ LATENT_DECODER = "latent_decoder"
 PIXEL_FAST, PIXEL_SMALL = "pixel_fast", "pixel_small"
 PIXEL_MODELS = (PIXEL_FAST, PIXEL_SMALL)
 DEQUANTIZER = "dequantizer"
+LATENT_PRIOR = "latent_prior"
 ENCODER = "encoder"
 MAX_MODEL_NBYTES = 256 << 20
 PATH_VARIABLE = "AECODEC_MODEL_PATH"

@@ -5,17 +5,15 @@ Where the networks' parameters and the entropy coder meet: plane by plane, integ
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import os
 from collections.abc import Sequence
 from itertools import pairwise
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from aecodec import entropy
 from aecodec.container import MODE_PIXELS_ANS, MODE_PIXELS_DEQUANTIZED
 from aecodec.entropy import ans
 from aecodec.targets import BOUND_MAX
@@ -26,15 +24,6 @@ if TYPE_CHECKING:
 Images = npt.NDArray[np.uint8]
 
 STATES_NBYTES = ans.STATES_NBYTES
-
-
-def coder() -> ModuleType:
-    """:mod:`aecodec.entropy.compiled` where numba is installed, else :mod:`aecodec.entropy.ans`."""
-    if importlib.util.find_spec("numba") and not os.environ.get("AECODEC_NO_NUMBA"):
-        from aecodec.entropy import compiled
-
-        return compiled
-    return ans
 
 
 def to_symbols(x: Images, bound: int) -> Images:
@@ -69,7 +58,7 @@ class PixelPlan:
         for k in range(layer.config.planes):
             rows, columns = layer.config.plane_shape(k)
             raw = layer.predict(k, known, bound)
-            coded = coder().intervals(
+            coded = entropy.coder().intervals(
                 raw.reshape(-1, raw.shape[-1]),
                 np.ascontiguousarray(symbols[:, k, :rows, :columns]).ravel(),
                 bound,
@@ -81,7 +70,7 @@ class PixelPlan:
     def encode(self, chosen: npt.NDArray[np.intp]) -> bytes:
         """The payload of the chosen images, in their order."""
         planes = [plane[:, chosen].reshape(2, -1) for plane in self._intervals]
-        payload: bytes = coder().encode(planes)
+        payload: bytes = entropy.coder().encode(planes)
         return payload
 
 
@@ -95,7 +84,7 @@ def decode_payloads(
 ) -> list[Images]:
     """Payloads and the images in each -> images uint8 (count, H, W, C) of each, side by side."""
     c = layer.config
-    decoder = coder().Decoder(payloads, where, layer.threads)
+    decoder = entropy.coder().Decoder(payloads, where, layer.threads)
     ends = np.cumsum([0, *counts])
     planes = np.zeros((int(ends[-1]), c.planes, *c.grid), np.uint8)
     parts = [slice(a, b) for a, b in pairwise(ends)]

@@ -18,6 +18,7 @@ from aecodec.codec import VARIANTS, Codec
 from aecodec.errors import AezCorruptError
 from aecodec.files import atomic_path
 from aecodec.images import open_images, open_sink
+from aecodec.latent_coding import ZSTD
 from aecodec.targets import one_target
 from aecodec.writing import Options, Progress, Summary, no_progress, write
 
@@ -36,6 +37,7 @@ def encode(
     lossless: bool = False,
     psnr: float | None = None,
     variant: str | None = None,
+    coder: str = ZSTD,
     chunk_images: int | None = None,
     embed_model: bool = False,
     codec: Codec | None = None,
@@ -47,13 +49,14 @@ def encode(
     allowed (5 when nothing is asked for); ``max_error`` bounds every pixel's error in gray levels,
     0 to 127; ``lossless`` is a bound of 0; ``psnr`` is in dB, over each chunk of images, by
     whatever is smallest. ``variant``, "fast" (default) or "small", is the pixel model that bounds
-    are kept by. A ``codec`` built before saves loading the model again, and brings its own variant.
+    are kept by; ``coder``, "zstd" (default) or "ans", which is smaller, what packs latents. A
+    ``codec`` built before saves loading the model again, and brings its own variant and coder.
 
     Raises ValueError for arrays of another kind, targets out of range or several of them, and
     ModelMissingError when no model fits.
     """
     target = one_target(quality, max_error, psnr, lossless=lossless)
-    options = Options(target, model, _pixel_part(variant), chunk_images, embed_model, codec)
+    options = Options(target, model, _pixel_part(variant), coder, chunk_images, embed_model, codec)
     out = io.BytesIO()
     with open_images(np.asarray(images)) as source:
         write(source, out, options, no_progress)
@@ -85,6 +88,7 @@ def compress(
     lossless: bool = False,
     psnr: float | None = None,
     variant: str | None = None,
+    coder: str = ZSTD,
     chunk_images: int | None = None,
     embed_model: bool = False,
     codec: Codec | None = None,
@@ -96,7 +100,7 @@ def compress(
     A path appears whole or not at all; FileExistsError if it exists and ``force`` is not given.
     """
     asked = one_target(quality, max_error, psnr, lossless=lossless)
-    options = Options(asked, model, _pixel_part(variant), chunk_images, embed_model, codec)
+    options = Options(asked, model, _pixel_part(variant), coder, chunk_images, embed_model, codec)
     with open_images(source) as opened:
         if not isinstance(target, str | os.PathLike):
             return write(opened, target, options, progress)

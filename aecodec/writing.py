@@ -17,6 +17,7 @@ from aecodec.archive import META, MODL, NAME, mode_label
 from aecodec.choosing import NO_MODEL, ModelLike, choose_codec
 from aecodec.codec import Codec, default_chunk_images
 from aecodec.images import ImageSource
+from aecodec.latent_coding import ANS, ZSTD
 from aecodec.metrics import bits_per_pixel, psnr_db
 from aecodec.targets import MAX_ERROR, PSNR, QUALITY, Target
 
@@ -51,6 +52,7 @@ class Options:
     target: Target
     model: ModelLike = None
     pixel_part: str | None = None
+    coder: str = ZSTD
     chunk_images: int | None = None
     embed_model: bool = False
     codec: Codec | None = None
@@ -65,11 +67,15 @@ def write(source: ImageSource, file: BinaryIO, options: Options, progress: Progr
     target = options.target
     batches = source.batches(options.chunk_images or default_chunk_images(source.shape))
     first = next(batches, np.empty((0, *source.shape), np.uint8))
-    codec = options.codec or choose_codec(options.model, first, target, options.pixel_part)
+    codec = options.codec or choose_codec(
+        options.model, first, target, options.pixel_part, options.coder
+    )
     if codec.model is not None:
         codec.model.require_shape(source.shape)
     by_pixels = codec.goes_by_pixels(target, first)
-    chunk_images = options.chunk_images or default_chunk_images(source.shape, by_pixels=by_pixels)
+    chunk_images = options.chunk_images or default_chunk_images(
+        source.shape, by_pixels=by_pixels, coder=codec.coder
+    )
     second = next(batches, None)
     chunks = (
         codec.encode_chunk(piece, target, by_pixels=by_pixels)
@@ -130,6 +136,7 @@ def _needed_parts(
     pixel_model = codec.pixel_model_name() if codec.can_refine() else None
     homes: dict[int, list[str | None]] = {
         container.MODE_LATENTS_ZSTD: [models.LATENT_DECODER],
+        container.MODE_LATENTS_ANS: [models.LATENT_DECODER, models.LATENT_PRIOR],
         container.MODE_PIXELS_ANS: [pixel_model],
         container.MODE_PIXELS_DEQUANTIZED: [pixel_model, models.DEQUANTIZER],
     }
@@ -139,6 +146,8 @@ def _needed_parts(
         used = {pixel_model} if by_pixels else {models.LATENT_DECODER, pixel_model}
         if target.kind == PSNR and codec.can_dequantize():
             used.add(models.DEQUANTIZER)
+        if not by_pixels and codec.coder == ANS:
+            used.add(models.LATENT_PRIOR)
     return sorted(name for name in used if name)
 
 
@@ -148,6 +157,8 @@ def _header(
     flags = container.FLAG_ZSTD
     if models.LATENT_DECODER in parts:
         flags |= container.FLAG_LATENTS
+    if models.LATENT_PRIOR in parts:
+        flags |= container.FLAG_ANS
     if any(name in models.PIXEL_MODELS for name in parts):
         flags |= container.FLAG_REFINEMENT | container.FLAG_ANS
     without_target = codec.model is None and target.kind == QUALITY

@@ -29,7 +29,7 @@ from common import (
 )
 
 import aecodec
-from aecodec import metrics, refinement
+from aecodec import entropy, metrics, refinement
 from aecodec.codec import VARIANTS, Codec
 from aecodec.entropy import ans
 from aecodec.images import Images
@@ -125,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             continue
         codec = Codec(model, pixel_part=part)
         files = [measure_bound(images, codec, bound) for bound in a.bounds]
-        coder = refinement.coder()
+        coder = entropy.coder()
         shares = {
             coder.__name__.rpartition(".")[2]: time_shares(images[:TIMED_IMAGES], codec, coder)
         }

@@ -27,7 +27,7 @@ from common import (
 )
 
 import aecodec
-from aecodec import demo, metrics, refinement
+from aecodec import demo, entropy, metrics
 from aecodec.codec import VARIANTS, Codec
 from aecodec.images import Images
 
@@ -166,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "model": Path(arguments.model).stem,
         "target": asked,
         "variant": arguments.variant if "max_error" in asked else None,
-        "coder": refinement.coder().__name__.rpartition(".")[2],
+        "coder": entropy.coder().__name__.rpartition(".")[2],
         "aecodec": ours,
         "png": png,
         "ratio": {way: ours[way][speed] / png[way][speed] for way in ("encode", "decode")},

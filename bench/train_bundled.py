@@ -13,6 +13,7 @@ from aecodec.cli import main as aecodec
 LATENT_OPTIONS = {"mnist": [], "fashion": ["--flip", "0.15"]}
 LATER_DECAY = {"mnist": "0", "fashion": "0.05"}
 LATER_LATENTS = (("18000", "0.4"), ("15000", "0.3"))  # steps and --lr-scale of further runs
+PRIOR_STEPS = "3500"
 PIXEL_STEPS = {"fast": ("2500",), "small": ("3000", "3000")}
 PIXEL_LATER = ["--lr-scale", "0.4", "--weight-decay", "0.1"]
 
@@ -28,6 +29,7 @@ def runs(name: str, source: str, exact: str | None) -> list[list[str]]:
             ["--layers", "l", "--steps", steps, "--lr-scale", scale, *decay, *latents]
             for steps, scale in LATER_LATENTS
         ),
+        ["--layers", "p", "--steps", PRIOR_STEPS],
         *(
             ["--layers", "r", "--variant", variant, "--steps", steps, *ending]
             + (PIXEL_LATER if number else [])

@@ -159,7 +159,7 @@ def test_help_offers_only_what_is_built(command, capsys):
     with pytest.raises(SystemExit, match=r"^0$"):
         main([*command.split(), "--help"])
     text = capsys.readouterr().out
-    for absent in ("repair", "bench", "--preview", "ans}"):
+    for absent in ("repair", "bench", "--preview", "--effort"):
         assert absent not in text
     assert "{ans" not in text
 
@@ -293,7 +293,7 @@ def test_bad_numbers(archive, capsys):
         (["--batch", "10"], "--batch: expected a multiple of nine, got 10"),
         (["--batch", "0"], "--batch: expected 1 or more, got 0"),
         (["--validation", "1"], "--validation: expected 0 to 1, got 1"),
-        (["--layers", "r,x"], "--layers: expected some of l,r,d, got 'r,x'"),
+        (["--layers", "r,x"], "--layers: expected some of l,p,r,d, got 'r,x'"),
         (["--validation", "nan"], "--validation: expected 0 to 1, got nan"),
     ],
 )
@@ -313,7 +313,7 @@ def test_unknown_options(capsys):
     usage_error(capsys, "--effort", "compress", "set.npy", "--effort", "9")
     usage_error(capsys, "not allowed with", "compress", "set.npy", "--lossless", "--psnr", "30")
     usage_error(capsys, "invalid choice: 'tiny'", "compress", "set.npy", "--variant", "tiny")
-    usage_error(capsys, "invalid choice: 'ans'", "compress", "set.npy", "--coder", "ans")
+    usage_error(capsys, "invalid choice: 'xz'", "compress", "set.npy", "--coder", "xz")
     usage_error(capsys, "not allowed with", "compress", "set.npy", "-q", "-v")
     usage_error(capsys, "invalid float value", "compress", "set.npy", "--quality", "good")
 
@@ -470,10 +470,15 @@ def test_train_then_compress(capsys):
     assert main([*TRAIN, "-o", "mine.safetensors", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["name"] == "mine"
-    assert list(facts["layers"]) == ["l", "r", "d"]
+    assert list(facts["layers"]) == ["l", "p", "r", "d"]
     for layer in facts["layers"].values():
         assert (layer["finished"], layer["steps_done"]) == (True, 3)
-    assert list(facts["parts_nbytes"]) == ["latent_decoder", "pixel_fast", "dequantizer"]
+    assert list(facts["parts_nbytes"]) == [
+        "latent_decoder",
+        "latent_prior",
+        "pixel_fast",
+        "dequantizer",
+    ]
     assert facts["shape"] == [8, 8, 1]
     assert not Path("mine.safetensors.ckpt").exists()
     model = ["--model", "mine.safetensors"]

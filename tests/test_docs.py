@@ -172,7 +172,7 @@ def test_spec_lists_each_flag(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["STORED", "ZSTD", "LATENTS_ZSTD", "PIXELS_ANS", "PIXELS_DEQUANTIZED"]
+    "name", ["STORED", "ZSTD", "LATENTS_ZSTD", "PIXELS_ANS", "PIXELS_DEQUANTIZED", "LATENTS_ANS"]
 )
 def test_spec_lists_each_mode(name):
     assert f"| {getattr(container, f'MODE_{name}')} | {name} |" in SPEC

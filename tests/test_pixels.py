@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import aecodec
-from aecodec import refinement
+from aecodec import entropy, refinement
 from aecodec.codec import Codec
 from aecodec.container import MODE_LATENTS_ZSTD, MODE_PIXELS_ANS, MODE_STORED, MODE_ZSTD
 from aecodec.entropy import ans
@@ -378,7 +378,7 @@ def test_damaged_payloads_end_in_an_error(refined):
 def test_same_bytes_without_numba(refined, monkeypatch):
     images = smooth_images(GRAY, 60)
     blob = aecodec.encode(images, model=refined, max_error=1)
-    monkeypatch.setattr(refinement, "coder", lambda: ans)
+    monkeypatch.setattr(entropy, "coder", lambda: ans)
     assert aecodec.encode(images, model=refined, max_error=1) == blob
     decoded = aecodec.decode(blob, model=refined)
     assert np.abs(decoded.astype(int) - images).max() <= 1

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import aecodec
-from aecodec import refinement
+from aecodec import entropy
 from aecodec.entropy import ans
 from aecodec.errors import AezError
 from aecodec.models import Model
@@ -38,7 +38,7 @@ def test_models_are_tiny(path):
 @pytest.mark.parametrize("name", MANIFEST)
 def test_good_file(name, compiled, monkeypatch):
     if not compiled:
-        monkeypatch.setattr(refinement, "coder", lambda: ans)
+        monkeypatch.setattr(entropy, "coder", lambda: ans)
     expected = MANIFEST[name]
     data = (VECTORS / name).read_bytes()
     assert hashlib.sha256(data).hexdigest() == expected["file_sha256"]

@@ -6,6 +6,7 @@ trusted or allocated.
 """
 
 from aecodec.container.chunks import (
+    MODE_LATENTS_ANS,
     MODE_LATENTS_ZSTD,
     MODE_PIXELS_ANS,
     MODE_PIXELS_DEQUANTIZED,
@@ -56,6 +57,7 @@ __all__ = [
     "INDX",
     "KNOWN_SECTIONS",
     "MAGIC",
+    "MODE_LATENTS_ANS",
     "MODE_LATENTS_ZSTD",
     "MODE_PIXELS_ANS",
     "MODE_PIXELS_DEQUANTIZED",

@@ -24,8 +24,13 @@ def read_part(model: Model, name: str) -> Part:
     return part
 
 
-def read_config(part: Part, cls: type[Config], shape: tuple[int, int, int], **own: int) -> Config:
-    """The config that decoding reads, as its dataclass; ``own`` are fields it does not hold."""
+def read_config(
+    part: Part, cls: type[Config], shape: tuple[int, int, int] | None, **own: int
+) -> Config:
+    """The config that decoding reads, as its dataclass; ``own`` are fields it does not hold.
+
+    ``shape`` is that of the model's images, None for a part that does not tell them.
+    """
     names = {f.name for f in fields(cls)} - set(own)  # type: ignore[arg-type]
     values: dict[str, Any] = {**part.config}
     if set(values) != names:
@@ -33,7 +38,7 @@ def read_config(part: Part, cls: type[Config], shape: tuple[int, int, int], **ow
     for name, value in values.items():
         if type(value) is not int or not 0 <= value <= MAX_WIDTH:
             raise ModelCorruptError(f"{part.name}: {name} is {value!r}, not 0..{MAX_WIDTH}")
-    if (values["height"], values["width"], values["channels"]) != shape or 0 in shape:
+    if shape and ((values["height"], values["width"], values["channels"]) != shape or 0 in shape):
         raise ModelCorruptError(f"{part.name}: shape differs from the model's {shape}")
     return cls(**values, **own)
 

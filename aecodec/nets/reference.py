@@ -1,6 +1,6 @@
 """The decoding networks in plain NumPy int64: the same bits as the torch ones, slowly.
 
-These are clauses 9, 11 and 13 of formats/aez.md read aloud; they are what decoding *means*. No torch.
+These are clauses 9, 11, 13 and 14 of formats/aez.md read aloud; they are what decoding *means*. No torch.
 """
 
 from __future__ import annotations
@@ -113,6 +113,50 @@ def dequantize(
     moved = np.clip(x + ((np.clip(moves, -256, 256) * bound + 128) >> 8), 0, 255)
     planes_first: npt.NDArray[np.uint8] = moved.transpose(0, 3, 1, 2).astype(np.uint8)
     return planes_first
+
+
+def predict_latents(
+    config: Mapping[str, int],
+    tensors: Mapping[str, np.ndarray],
+    g: int,
+    symbols: np.ndarray,
+    gains: np.ndarray,
+    quality: int,
+) -> Ints:
+    """Symbols (N, D) and gains (D,), latents as the decoder numbers them -> raw parameters of group
+    g, (N, n, 3K); ``quality`` is the stored one.
+
+    ``config`` and ``tensors`` are those of a ``latent_prior`` part (clause 14).
+    """
+
+    def layer(name: str, x: Ints) -> Ints:
+        weight, bias, shift = (
+            tensors[f"{name}{g}.{kind}"].astype(np.int64) for kind in ("weight", "bias", "shift")
+        )
+        y: Ints = (x @ weight.T + bias) >> shift
+        return y
+
+    def at_quality(table: np.ndarray) -> Ints:
+        row, fraction = quality // 256 - 1, quality % 256
+        low, high = table[row].astype(np.int64), table[min(row + 1, 8)].astype(np.int64)
+        mixed: Ints = (low * (256 - fraction) + high * fraction) >> 8
+        return mixed
+
+    n, mixtures = len(symbols), config["mixtures"]
+    order = tensors["order"].astype(np.int64)
+    before, members = order[: g * config["group"]], order[g * config["group"] :][: config["group"]]
+    gain, unit = gains.astype(np.int64), tensors["unit"].astype(np.int64)
+    h = np.broadcast_to(at_quality(tensors["see_rows"])[g], (n, config["features"]))
+    if g:
+        value = symbols[:, before].astype(np.int64) * gain[before]
+        value = (value + (1 << unit[before] >> 1)) >> unit[before]
+        h = h + layer("see", np.clip(value, -128, 127))
+    out = layer("out", _act(layer("mix", _act(h)))).reshape(n, len(members), 3 * mixtures)
+    first = g * config["group"]
+    out = out + at_quality(tensors["out_rows"])[first : first + len(members)]
+    means = (out[..., :mixtures] << unit[members][:, None]) // np.maximum(gain[members], 1)[:, None]
+    means = np.clip(means + 1024, -(1 << 20), 1 << 20)
+    return np.concatenate([means, out[..., mixtures:]], axis=-1)
 
 
 def _bound_code(bound: int) -> Ints:

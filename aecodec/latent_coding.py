@@ -1,0 +1,106 @@
+"""Latents into payloads and back: under zstd (aez.md 8), or ANS with the learned prior (aez.md 14)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from aecodec import entropy
+from aecodec.container import MODE_LATENTS_ANS, MODE_LATENTS_ZSTD
+from aecodec.entropy import zstd
+from aecodec.nets.latent_prior import SYMBOL_OFFSET
+from aecodec.quantizer import gains_at
+
+if TYPE_CHECKING:
+    from aecodec.nets.prior_layer import PriorLayer
+
+Symbols = npt.NDArray[np.int16]
+ZSTD, ANS = "zstd", "ans"
+CODERS = (ZSTD, ANS)
+
+
+class LatentCoder(Protocol):
+    """What packs the symbols of layer L; ``mode`` is the container's."""
+
+    mode: int
+
+    def fits(self, symbols: Symbols) -> npt.NDArray[np.bool_]:
+        """Which rows of symbols (N, D) can be coded."""
+
+    def pack(self, symbols: Symbols, quality: int) -> bytes:
+        """The payload of symbols (N, D) of a stored quality, N >= 1."""
+
+
+class ZstdCoder:
+    """The default: fast, simple, and a little larger."""
+
+    mode = MODE_LATENTS_ZSTD
+
+    def fits(self, symbols: Symbols) -> npt.NDArray[np.bool_]:
+        return np.ones(len(symbols), bool)
+
+    def pack(self, symbols: Symbols, quality: int) -> bytes:
+        del quality
+        return zstd.pack_symbols(symbols)
+
+
+class AnsCoder:
+    """Under the learned prior."""
+
+    mode = MODE_LATENTS_ANS
+
+    def __init__(self, prior: PriorLayer) -> None:
+        self._prior = prior
+
+    def fits(self, symbols: Symbols) -> npt.NDArray[np.bool_]:
+        low, high = symbols.min(axis=1), symbols.max(axis=1)
+        inside: npt.NDArray[np.bool_] = (low >= -SYMBOL_OFFSET) & (high < SYMBOL_OFFSET)
+        return inside
+
+    def pack(self, symbols: Symbols, quality: int) -> bytes:
+        prior, c = self._prior, self._prior.config
+        ordered = symbols[:, prior.order]
+        gains = _ordered_gains(prior, quality)
+        planes = []
+        for g in range(c.groups):
+            raw = prior.predict(g, ordered, gains, quality)
+            levels = (ordered[:, c.members(g)] + SYMBOL_OFFSET).astype(np.uint8)
+            planes.append(
+                entropy.coder().intervals(raw.reshape(-1, raw.shape[-1]), levels.ravel(), 0)
+            )
+        payload: bytes = entropy.coder().encode(planes)
+        return payload
+
+
+def unpack_latents(
+    prior: PriorLayer,
+    payloads: Sequence[bytes],
+    counts: Sequence[int],
+    quality: int,
+    where: Sequence[str],
+) -> list[Symbols]:
+    """ANS payloads of one quality and the images in each -> symbols int16 (count, D) of each."""
+    c = prior.config
+    decoder = entropy.coder().Decoder(payloads, where, prior.threads)
+    ends = np.cumsum([0, *counts])
+    parts = [slice(a, b) for a, b in pairwise(ends)]
+    gains = _ordered_gains(prior, quality)
+    ordered = np.zeros((int(ends[-1]), c.latents), np.int16)
+    for g in range(c.groups):
+        raw = prior.predict(g, ordered, gains, quality)
+        decoded = decoder.decode([raw[part].reshape(-1, raw.shape[-1]) for part in parts], 0)
+        for part, levels in zip(parts, decoded, strict=True):
+            symbols = levels.astype(np.int16) - SYMBOL_OFFSET
+            ordered[part, c.members(g)] = symbols.reshape(part.stop - part.start, -1)
+    decoder.finish()
+    symbols = np.empty_like(ordered)
+    symbols[:, prior.order] = ordered
+    return [symbols[part] for part in parts]
+
+
+def _ordered_gains(prior: PriorLayer, quality: int) -> npt.NDArray[np.int64]:
+    return gains_at(prior.gains, quality)[prior.order].astype(np.int64)

@@ -1,0 +1,214 @@
+"""The latent prior: integer-exact probabilities of latents given latents (clause 14 of aez.md).
+
+The latents are split into groups, the most telling first. Each group's symbols are predicted in one
+pass from those of the groups before it:
+
+    latents known -> dense -> dense -> dense -> mixture of logistics for each latent of the group
+
+What enters is the latent's value, symbol times gain, so that one set of weights serves every
+quality; means and scales come out in the same unit and are brought to that of the quality's symbols.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from aecodec.nets.integer import (
+    ACT_BITS,
+    ACT_MAX,
+    ExactLayer,
+    LayerArrays,
+    TwinLayer,
+    activation,
+    clamp_activation,
+    exact_matmul,
+    layer_tensors,
+    prove_sum,
+)
+from aecodec.nets.planes import largest_magnitude
+
+Tensors = dict[str, np.ndarray]
+
+ROWS = 9  # qualities with parameters of their own; in between they are shared
+INPUT_MAX = 128  # values enter as -128..127
+SYMBOL_OFFSET = 128  # symbols -128..127 are coded as 0..255
+PARAMETER_BITS = 9  # what a unit of the last layer's output is worth: 2**9
+MEAN_SHIFT = 3  # a mean is in eighths, of a value as of a symbol
+KINDS = ("see", "mix", "out")
+
+
+@dataclass(frozen=True)
+class PriorConfig:
+    """Shapes of the prior: D latents in groups of ``group``, the last one smaller where need be."""
+
+    latents: int
+    group: int
+    features: int
+    mixtures: int = 3
+
+    @property
+    def groups(self) -> int:
+        return -(-self.latents // self.group)
+
+    def members(self, g: int) -> slice:
+        """Where group g lies in the order of coding."""
+        return slice(g * self.group, min(self.latents, (g + 1) * self.group))
+
+    def decoding(self) -> dict[str, int]:
+        """What decoding reads, and so what the fingerprint covers."""
+        return asdict(self)
+
+
+def layer_shapes(c: PriorConfig) -> dict[str, tuple[int, ...]]:
+    """Weight shapes by name, group by group; the first group sees nothing."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for g in range(c.groups):
+        members = c.members(g)
+        if g:
+            shapes[f"see{g}"] = (c.features, members.start)
+        shapes[f"mix{g}"] = (c.features, c.features)
+        shapes[f"out{g}"] = (3 * c.mixtures * (members.stop - members.start), c.features)
+    return shapes
+
+
+def tensor_shapes(c: PriorConfig) -> dict[str, tuple[tuple[int, ...], type]]:
+    """Shape and dtype of every tensor of the part."""
+    shapes: dict[str, tuple[tuple[int, ...], type]] = {
+        "order": ((c.latents,), np.int16),
+        "unit": ((c.latents,), np.uint8),
+        "see_rows": ((ROWS, c.groups, c.features), np.int16),
+        "out_rows": ((ROWS, c.latents, 3 * c.mixtures), np.int16),
+    }
+    for name, shape in layer_shapes(c).items():
+        shapes |= layer_tensors(name, shape, np.int8)
+    return shapes
+
+
+def at_quality(rows: npt.NDArray[np.int64], stored_quality: int) -> npt.NDArray[np.int64]:
+    """Rows (9, ...) at a stored quality: shared between two neighbours, rounded down."""
+    row, fraction = divmod(stored_quality - 256, 256)
+    upper = rows[min(row + 1, len(rows) - 1)]
+    mixed: npt.NDArray[np.int64] = (rows[row] * (256 - fraction) + upper * fraction) >> 8
+    return mixed
+
+
+# ---------------------------------------------------------------- the training twin
+
+
+class PriorTwin(nn.Module):
+    """Float twin of :class:`ExactPrior`; latents in the order of coding, values in units of 64."""
+
+    def __init__(self, c: PriorConfig) -> None:
+        super().__init__()
+        self.config = c
+        self.see_rows = nn.Parameter(torch.zeros(ROWS, c.groups, c.features))
+        self.out_rows = nn.Parameter(torch.zeros(ROWS, c.latents, 3 * c.mixtures))
+        self.layers = nn.ModuleDict()
+        for name, shape in layer_shapes(c).items():
+            weight = torch.randn(shape) * math.sqrt(2 / shape[1])
+            bias, bits = torch.zeros(shape[0]), ACT_BITS
+            input_max = ACT_MAX
+            if name.startswith("see"):
+                input_max, weight = INPUT_MAX, 2 * weight
+            if name.startswith(("see", "mix0")):
+                bias.uniform_(-0.3, 0.6)
+            if name.startswith("out"):
+                weight, bits = 0.1 * weight, PARAMETER_BITS
+            self.layers[name] = TwinLayer(weight, bias, out_bits=bits, input_max=input_max)
+
+    def layer(self, name: str) -> TwinLayer:
+        """One layer, with the type that ModuleDict forgets."""
+        return cast(TwinLayer, self.layers[name])
+
+    def predict(self, values: Tensor, share: Tensor) -> Tensor:
+        """Values (N, D) in units of 64, share (N, 9) of each quality row -> outputs (N, D, 3K).
+
+        Outputs are in units of 2**-9 nat / 128 and of 1/8 of a value, as the exact ones.
+        """
+        c = self.config
+        outputs = []
+        for g in range(c.groups):
+            members = c.members(g)
+            h = share @ self.see_rows[:, g]
+            if g:
+                h = h + self.layer(f"see{g}")(values[:, : members.start])
+            h = activation(self.layer(f"mix{g}")(activation(h)))
+            out = self.layer(f"out{g}")(h).view(len(values), -1, 3 * c.mixtures)
+            outputs.append(out)
+        mixed = torch.cat(outputs, 1) + torch.einsum("nr,rdk->ndk", share, self.out_rows)
+        return self.layer("out0").floor_through(mixed) * (1 << PARAMETER_BITS)
+
+    @torch.no_grad()
+    def arrays(self, order: np.ndarray, unit: np.ndarray) -> Tensors:
+        """The integer tensors that the exact prior is stored as."""
+        tensors: Tensors = {"order": order.astype(np.int16), "unit": unit.astype(np.uint8)}
+        for name in layer_shapes(self.config):
+            arrays = self.layer(name).arrays()
+            for kind in ("weight", "bias", "shift"):
+                tensors[f"{name}.{kind}"] = getattr(arrays, kind)
+        for name, values, bits in (
+            ("see_rows", self.see_rows, ACT_BITS),
+            ("out_rows", self.out_rows, PARAMETER_BITS),
+        ):
+            whole = torch.round(values.double() * (1 << bits)).clamp(-32767, 32767)
+            tensors[name] = whole.cpu().numpy().astype(np.int16)
+        return tensors
+
+
+# ---------------------------------------------------------------- the exact prior
+
+
+class ExactPrior(nn.Module):
+    """Integer prior on a torch device: latents known to the next group's mixtures."""
+
+    def __init__(self, c: PriorConfig, tensors: Mapping[str, np.ndarray]) -> None:
+        super().__init__()
+        self.config = c
+        self.layers = nn.ModuleDict()
+        self.unit = tensors["unit"].astype(np.int64)[tensors["order"]]
+        self.see_rows = tensors["see_rows"].astype(np.int64)
+        self.out_rows = tensors["out_rows"].astype(np.int64)
+        added = {"see": largest_magnitude(self.see_rows), "out": largest_magnitude(self.out_rows)}
+        for name in layer_shapes(c):
+            layer = LayerArrays(*(tensors[f"{name}.{k}"] for k in ("weight", "bias", "shift")))
+            input_max = INPUT_MAX if name.startswith("see") else ACT_MAX
+            prove_sum(f"layer {name}", layer, input_max, added.get(name[:3], 0))
+            self.layers[name] = ExactLayer(layer, torch.float32)
+
+    def forward(
+        self, g: int, symbols: Tensor, gains: npt.NDArray[np.int64], quality: int
+    ) -> Tensor:
+        """Raw parameters of group g, int64 (N, n, 3K), as :mod:`aecodec.entropy.mixture` reads them.
+
+        symbols int16 (N, >= members.start) and gains (D,) in the order of coding.
+        """
+        c, members = self.config, self.config.members(g)
+        device = symbols.device
+        with exact_matmul():
+            start = torch.from_numpy(at_quality(self.see_rows, quality)[g]).float().to(device)
+            h = start.expand(len(symbols), -1).clone()
+            if g:
+                gain = torch.from_numpy(gains[: members.start]).to(device)
+                unit = torch.from_numpy(self.unit[: members.start]).to(device)
+                value = symbols[:, : members.start].long() * gain
+                value = (value + (1 << unit >> 1)) >> unit
+                value = value.clamp(-INPUT_MAX, INPUT_MAX - 1).float()
+                h = h.add_(self.layers[f"see{g}"](value))
+            h = clamp_activation(self.layers[f"mix{g}"](clamp_activation(h)))
+            out = self.layers[f"out{g}"](h).long().view(len(symbols), -1, 3 * c.mixtures)
+            out = out + torch.from_numpy(at_quality(self.out_rows, quality)[members]).to(device)
+            gain = torch.from_numpy(np.maximum(gains[members], 1)).to(device)[:, None]
+            unit = torch.from_numpy(self.unit[members]).to(device)[:, None]
+            means = out[..., : c.mixtures] << unit
+            means = torch.div(means, gain, rounding_mode="floor") + (SYMBOL_OFFSET << MEAN_SHIFT)
+            out[..., : c.mixtures] = means.clamp(-(1 << 20), 1 << 20)
+            raw: Tensor = out
+            return raw
