@@ -14,11 +14,18 @@ LATENT_OPTIONS = {"mnist": [], "fashion": ["--flip", "0.15"]}
 LATER_DECAY = {"mnist": "0", "fashion": "0.05"}
 LATER_LATENTS = (("18000", "0.4"), ("15000", "0.3"))  # steps and --lr-scale of further runs
 PRIOR_STEPS = "3500"
-PIXEL_STEPS = {"fast": ("2500",), "small": ("3000", "3000")}
-PIXEL_LATER = ["--lr-scale", "0.4", "--weight-decay", "0.1"]
+LATER = ["--lr-scale", "0.4", "--weight-decay"]
+SMALL = (["--steps", "3000"], ["--steps", "3000", *LATER, "0.1"])
+PIXEL_RUNS = {
+    "mnist": {
+        "fast": (["--steps", "2500"],),
+        "small": (*SMALL, ["--steps", "5000", *LATER, "0.05"]),
+    },
+    "fashion": {"fast": (["--steps", "2500"],), "small": SMALL},
+}
 
 
-def runs(name: str, source: str, exact: str | None) -> list[list[str]]:
+def runs(name: str, exact: str | None) -> list[list[str]]:
     """Arguments of ``aecodec train``, run by run, without input, output and base."""
     ending = ["--exact", exact] if exact else []
     latents = LATENT_OPTIONS[name]
@@ -31,10 +38,9 @@ def runs(name: str, source: str, exact: str | None) -> list[list[str]]:
         ),
         ["--layers", "p", "--steps", PRIOR_STEPS],
         *(
-            ["--layers", "r", "--variant", variant, "--steps", steps, *ending]
-            + (PIXEL_LATER if number else [])
-            for variant, runs_of_it in PIXEL_STEPS.items()
-            for number, steps in enumerate(runs_of_it)
+            ["--layers", "r", "--variant", variant, *options, *ending]
+            for variant, each in PIXEL_RUNS[name].items()
+            for options in each
         ),
         ["--layers", "d", *ending],
     ]
@@ -51,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu")
     a = parser.parse_args(argv)
     base: Path | None = None
-    for number, options in enumerate(runs(a.name, a.input, a.exact), 1):
+    for number, options in enumerate(runs(a.name, a.exact), 1):
         output = a.folder / f"{a.name}-{number}.safetensors"
         common = ["--name", a.name, "--device", a.device, "--resume", "-f"]
         start = ["--base", str(base)] if base else []

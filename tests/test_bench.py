@@ -20,8 +20,11 @@ sys.path.insert(0, str(BENCH))
 import baselines
 import bounds
 import common
+import latents_under_pixels
 import memory
 import pca_codec
+import peers
+import rate_distortion
 import throughput
 
 SIDE = 8
@@ -149,6 +152,66 @@ def test_bounds(blobs_path, refined, tmp_path, capsys):
     for shares in result["us_per_image"].values():
         assert set(shares) == {"network", "encoding", "decoding"}
     assert "microseconds an image" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("threads")
+def test_rate_distortion(blobs_path, refined, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(rate_distortion, "QUALITIES", (1, 9))
+    monkeypatch.setattr(rate_distortion, "CODERS", (("zstd", "fast"),))
+    monkeypatch.setattr(rate_distortion, "TUTORIAL_COMPONENTS", 16)
+    for name in ("JPEG_QUALITIES", "WEBP_QUALITIES", "AVIF_QUALITIES"):
+        monkeypatch.setattr(peers, name, (5, 90))
+    monkeypatch.setattr(peers, "JXL_DISTANCES", (1, 12))
+    path = tmp_path / "refined.safetensors"
+    path.write_bytes(pack_model(refined))
+    options = ["--train", str(blobs_path), "--model", str(path), "--results", str(tmp_path)]
+    rate_distortion.main([str(blobs_path), *options, "--targets", "20", "30"])
+    result = read_result(tmp_path, "rate-distortion")
+    assert [row["setting"] for row in result["asked"]] == [20, 30]
+    for row in result["asked"]:
+        assert row["psnr_db"] is None or row["psnr_db"] >= row["setting"]
+    assert len({row["psnr_db"] for row in result["tutorial"][:3]}) == 1
+    sizes = [row["nbytes"] for row in result["tutorial"]]
+    assert sizes[0] > sizes[1] > sizes[2]
+    scopes = {(row["coder"], row["scope"]) for row in result["peers"]}
+    assert {("JPEG", "image"), ("JPEG", "mosaic"), ("PCA 16, zstd -19", "set")} <= scopes
+    assert "bpp at a PSNR in dB" in capsys.readouterr().out
+
+
+def test_lower_hull():
+    points = [(20.0, 0.2), (24.0, 0.9), (25.0, 0.7), (30.0, 1.2), (28.0, 2.0)]
+    rows = [{"psnr_db": psnr, "bpp": bpp} for psnr, bpp in points]
+    assert rate_distortion.bpp_at(rows, 20) == 0.2
+    assert rate_distortion.bpp_at(rows, 22.5) == pytest.approx(0.45)
+    assert rate_distortion.bpp_at(rows, 27.5) == pytest.approx(0.95)
+    assert rate_distortion.bpp_at(rows, 31) is None
+    assert rate_distortion.bpp_at(rows, 3) == 0.2
+
+
+def test_mosaic_comes_apart_again():
+    images = blobs(7)
+    seen = []
+
+    def coded(picture, setting):
+        seen.append(picture.shape)
+        return 5, picture
+
+    nbytes, x_hat = peers._tiled(coded)(images, 1.0)
+    assert (nbytes, seen) == (5, [(3 * SIDE, 3 * SIDE)])
+    np.testing.assert_array_equal(x_hat, images)
+
+
+@pytest.mark.usefixtures("threads")
+def test_latents_under_pixels(blobs_path, tiny_path, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(latents_under_pixels, "FEATURES", {"pixel_fast": 4})
+    options = ["--model", str(tiny_path), "--steps", "2", "--results", str(tmp_path)]
+    latents_under_pixels.main([str(blobs_path), *options])
+    rows = read_result(tmp_path, "latents-under-pixels")["rows"]
+    assert [row["latents"] for row in rows] == [None, 2.0, 4.0]
+    for row in rows:
+        assert set(row["bpp"]) == {"0", "8", "32"}
+        assert min(row["bpp"].values()) > row.get("latents_bpp", 0)
+    assert "over quality 2" in capsys.readouterr().out
 
 
 # ---------------------------------------------------------------- baselines
