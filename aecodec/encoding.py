@@ -35,6 +35,7 @@ Symbols = npt.NDArray[np.int16]
 Indices = npt.NDArray[np.intp]
 
 GUARD_STEPS = (2.0, 4.0)  # finer qualities tried for images that are worse, then the finest
+RATE_WEIGHT = 0.09  # squared steps that a bit is worth under a PSNR; 0.115 is right for fine steps
 CLEARLY_SMALLER = 0.8  # layer R this much below a fast zstd needs no comparison with a slow one
 
 
@@ -107,32 +108,25 @@ def _rounded_plan(images: Images, bound: int) -> ChunkPlan:
 
 def encode_with_bound(images: Images, bound: int, layer: PixelLayer) -> Chunk:
     """Every pixel within ``bound`` of its value; by layer R, by zstd where that is smaller."""
-    plan = _rounded_plan(images, bound)
-    return _encode_pixels(plan, np.full(len(images), bound), layer)
+    plan, everyone = _rounded_plan(images, bound), np.arange(len(images))
+    pixels = refinement.PixelPlan(layer, images, bound)
+    return _encode_pixels(plan, [(everyone, pixels, everyone)])
 
 
-def _encode_pixels(
-    plan: ChunkPlan,
-    bounds: npt.NDArray[np.intp],
-    layer: PixelLayer,
-    dequantizer: Dequantizer | None = None,
-) -> Chunk:
-    """Each image within its own bound, before the dequantizer moves it."""
-    images = plan.images
-    priced: list[tuple[Indices, refinement.PixelPlan]] = []
-    bits = np.zeros(len(images))
-    for bound in np.unique(bounds):
-        mine = np.flatnonzero(bounds == bound)
-        mover = dequantizer if bound else None
-        pixels = refinement.PixelPlan(layer, images[mine], int(bound), mover)
-        bits[mine] = pixels.bits
-        priced.append((mine, pixels))
+Priced = tuple[Indices, "refinement.PixelPlan", Indices]  # images, and their rows in the plan
+
+
+def _encode_pixels(plan: ChunkPlan, priced: Sequence[Priced]) -> Chunk:
+    """All images, each as its plan has it, or as the chunk's fallback where zstd is smaller."""
+    bits = np.zeros(len(plan.images))
+    for mine, pixels, rows in priced:
+        bits[mine] = pixels.bits[rows]
     by_layer = _smaller_by_layer(plan.fallback, bits)
-    for mine, pixels in priced:
-        chosen = np.flatnonzero(by_layer[mine])
-        if len(chosen):
-            sub = SubPayload(pixels.mode, pixels.bound, pixels.encode(chosen))
-            plan.accept(mine[chosen], pixels.x_hat[chosen], sub)
+    for mine, pixels, rows in priced:
+        chosen = by_layer[mine]
+        if chosen.any():
+            sub = SubPayload(pixels.mode, pixels.bound, pixels.encode(rows[chosen]))
+            plan.accept(mine[chosen], pixels.x_hat[rows[chosen]], sub)
     return plan.chunk()
 
 
@@ -265,16 +259,54 @@ def encode_with_psnr(
     better are rounded to the levels of a bound that reaches the PSNR without the dequantizer.
     """
     plan = ChunkPlan(images)
-    rounded = psnr_bounds(images, psnr)
-    plan.fallback = rounded_to(images, rounded)
-    if dequantizer is None:
-        return _encode_pixels(plan, rounded, layer)
+    bounds = psnr_bounds(images, psnr)
+    plan.fallback = rounded_to(images, bounds)
+    if dequantizer is not None:
+        return _encode_pixels(plan, _weighed_for_psnr(images, psnr, layer, dequantizer))
+    priced = []
+    for bound in np.unique(bounds):
+        mine = np.flatnonzero(bounds == bound)
+        pixels = refinement.PixelPlan(layer, images[mine], int(bound))
+        priced.append((mine, pixels, np.arange(len(mine))))
+    return _encode_pixels(plan, priced)
 
-    def decoded(bound: int) -> Images:
-        known = refinement.to_levels(refinement.to_symbols(layer.split(images), bound), bound)
-        return layer.join(dequantizer.move(known, bound) if bound else known)
 
-    return _encode_pixels(plan, _bounds_for_psnr(images, psnr, decoded), layer, dequantizer)
+def _weighed_for_psnr(
+    images: Images, psnr: float, layer: PixelLayer, dequantizer: Dequantizer
+) -> list[Priced]:
+    """Plans that weigh bits against error, of two neighbouring bounds, that reach a PSNR."""
+    limit = squared_error_limit(psnr, images.shape)
+
+    def plan_at(bound: int) -> tuple[refinement.PixelPlan, npt.NDArray[np.int64]]:
+        if not bound:
+            pixels = refinement.PixelPlan(layer, images, 0)
+        else:
+            pixels = refinement.PixelPlan(layer, images, bound, dequantizer, RATE_WEIGHT)
+        return pixels, metrics.squared_error(images, pixels.x_hat)
+
+    low, high = 0, BOUND_MAX + 1  # low is good enough, high is not
+    good = bad = None
+    guess = refinement.bound_for(limit / images.size)
+    while high - low > 1:
+        guess = min(max(guess, low + 1), high - 1)
+        pixels, errors = plan_at(guess)
+        total = float(errors.sum())
+        if total <= limit:
+            low, good = guess, (pixels, errors)
+        else:
+            high, bad = guess, (pixels, errors)
+        # error grows about as the square of the step
+        guess = round((guess + 0.5) * math.sqrt(limit / max(total, 1)) - 0.5)
+    good = good or plan_at(0)
+    first = 0
+    if bad is not None:
+        fit = np.flatnonzero(good[1].sum() + np.cumsum(bad[1] - good[1]) <= limit)
+        first = int(fit[-1]) + 1 if len(fit) else 0
+    everyone = np.arange(len(images))
+    priced = [(everyone[first:], good[0], everyone[first:])]
+    if bad is not None and first:
+        priced.insert(0, (everyone[:first], bad[0], everyone[:first]))
+    return priced
 
 
 def rounded_to(images: Images, bounds: npt.NDArray[np.intp]) -> Images:
@@ -289,21 +321,10 @@ def rounded_to(images: Images, bounds: npt.NDArray[np.intp]) -> Images:
 
 def psnr_bounds(images: Images, psnr: float) -> npt.NDArray[np.intp]:
     """Bounds (N,) of the images, at most two neighbouring ones, that reach a PSNR by rounding."""
-    return _bounds_for_psnr(
-        images,
-        psnr,
-        lambda bound: refinement.to_levels(refinement.to_symbols(images, bound), bound),
-    )
-
-
-def _bounds_for_psnr(
-    images: Images, psnr: float, decoded: Callable[[int], Images]
-) -> npt.NDArray[np.intp]:
-    """Bounds (N,), at most two neighbouring ones; ``decoded`` gives what comes back at a bound."""
     limit = squared_error_limit(psnr, images.shape)
 
     def errors(bound: int) -> npt.NDArray[np.int64]:
-        return metrics.squared_error(images, decoded(bound))
+        return metrics.squared_error(images, rounded_to(images, np.full(len(images), bound)))
 
     low, high = 0, BOUND_MAX  # low is good enough
     while low < high:

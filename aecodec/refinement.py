@@ -16,6 +16,7 @@ import numpy.typing as npt
 from aecodec import entropy
 from aecodec.container import MODE_PIXELS_ANS, MODE_PIXELS_DEQUANTIZED
 from aecodec.entropy import ans
+from aecodec.entropy.mixture import level_count
 from aecodec.targets import BOUND_MAX
 
 if TYPE_CHECKING:
@@ -41,37 +42,65 @@ class PixelPlan:
     """Images under a bound, priced before they are coded, so that the dear ones can be left out.
 
     ``bound`` is E, ``mode`` the container's, ``x_hat`` what decoding gives, ``bits`` (N,) what each
-    image costs. With a ``dequantizer`` pixels are up to 2E away from where they were.
+    image costs. With a ``dequantizer`` pixels are up to 2E away from where they were, and with a
+    ``rate_weight`` too, further still: then a pixel takes the symbol next to its own where that
+    saves more bits than it adds squared error, a bit being worth so many squared steps (2E + 1).
     """
 
     def __init__(
-        self, layer: PixelLayer, images: Images, bound: int, dequantizer: Dequantizer | None = None
+        self,
+        layer: PixelLayer,
+        images: Images,
+        bound: int,
+        dequantizer: Dequantizer | None = None,
+        rate_weight: float = 0.0,
     ) -> None:
         self.bound = bound
         self.mode = MODE_PIXELS_DEQUANTIZED if dequantizer else MODE_PIXELS_ANS
         planes = layer.split(images)
         symbols = to_symbols(planes, bound)
         known = to_levels(symbols, bound)
-        self.x_hat = layer.join(dequantizer.move(known, bound) if dequantizer else known)
         self.bits = np.zeros(len(images))
         self._intervals = []  # of each plane, int32 (2, N, pixels)
         for k in range(layer.config.planes):
             rows, columns = layer.config.plane_shape(k)
             raw = layer.predict(k, known, bound)
-            coded = entropy.coder().intervals(
-                raw.reshape(-1, raw.shape[-1]),
-                np.ascontiguousarray(symbols[:, k, :rows, :columns]).ravel(),
-                bound,
-            )
+            raw = raw.reshape(-1, raw.shape[-1])
+            nearest = np.ascontiguousarray(symbols[:, k, :rows, :columns]).ravel()
+            if rate_weight:
+                x = planes[:, k, :rows, :columns].ravel()
+                chosen, coded = _weigh(raw, x, nearest, bound, rate_weight)
+                known[:, k, :rows, :columns] = to_levels(chosen, bound).reshape(-1, rows, columns)
+            else:
+                coded = entropy.coder().intervals(raw, nearest, bound)
             plane = coded.reshape(2, len(images), rows * columns)
             self._intervals.append(plane)
             self.bits += ans.cost_bits(plane).sum(axis=1)
+        self.x_hat = layer.join(dequantizer.move(known, bound) if dequantizer else known)
 
     def encode(self, chosen: npt.NDArray[np.intp]) -> bytes:
         """The payload of the chosen images, in their order."""
         planes = [plane[:, chosen].reshape(2, -1) for plane in self._intervals]
         payload: bytes = entropy.coder().encode(planes)
         return payload
+
+
+def _weigh(
+    raw: npt.NDArray[np.int32], x: Images, nearest: Images, bound: int, rate_weight: float
+) -> tuple[Images, npt.NDArray[np.int32]]:
+    """Of each sample's own symbol and the two next to it the one of the least cost; its interval."""
+    worth = rate_weight * (2 * bound + 1) ** 2
+    best_cost = np.full(len(x), np.inf)
+    best, intervals = nearest.copy(), np.empty((2, len(x)), np.int32)
+    for step in (0, -1, 1):
+        moved = np.clip(nearest.astype(np.int16) + step, 0, level_count(bound) - 1)
+        symbols = moved.astype(np.uint8)
+        coded = entropy.coder().intervals(raw, symbols, bound)
+        error = x.astype(np.float64) - to_levels(symbols, bound)
+        cost = error * error + worth * ans.cost_bits(coded)
+        less = cost < best_cost
+        best_cost[less], best[less], intervals[:, less] = cost[less], symbols[less], coded[:, less]
+    return best, intervals
 
 
 def decode_payloads(
