@@ -256,19 +256,23 @@ def encode_with_psnr(
     """By layer R at the coarsest bounds that reach a PSNR over the whole chunk.
 
     One bound for the first images and the next finer one for the rest. Images that zstd packs
-    better are rounded to the levels of a bound that reaches the PSNR without the dequantizer.
+    better are rounded, or kept as they are where that would miss the PSNR.
     """
-    plan = ChunkPlan(images)
     bounds = psnr_bounds(images, psnr)
-    plan.fallback = rounded_to(images, bounds)
     if dequantizer is not None:
-        return _encode_pixels(plan, _weighed_for_psnr(images, psnr, layer, dequantizer))
-    priced = []
-    for bound in np.unique(bounds):
-        mine = np.flatnonzero(bounds == bound)
-        pixels = refinement.PixelPlan(layer, images[mine], int(bound))
-        priced.append((mine, pixels, np.arange(len(mine))))
-    return _encode_pixels(plan, priced)
+        priced = _weighed_for_psnr(images, psnr, layer, dequantizer)
+    else:
+        priced = []
+        for bound in np.unique(bounds):
+            mine = np.flatnonzero(bounds == bound)
+            pixels = refinement.PixelPlan(layer, images[mine], int(bound))
+            priced.append((mine, pixels, np.arange(len(mine))))
+    plan = ChunkPlan(images)
+    plan.fallback = rounded_to(images, bounds)
+    chunk = _encode_pixels(plan, priced)
+    if chunk.sum_squared_error > squared_error_limit(psnr, images.shape):
+        return _encode_pixels(ChunkPlan(images), priced)
+    return chunk
 
 
 def _weighed_for_psnr(
