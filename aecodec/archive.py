@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Union
 
 from aecodec import container
 from aecodec.errors import AezCorruptError, AezError, AezLimitError, ModelCorruptError
-from aecodec.targets import MAX_ERROR, PSNR, QUALITY, QUALITY_UNIT
+from aecodec.targets import MAX_ERROR, NBYTES, PSNR, QUALITY, QUALITY_UNIT
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -49,6 +49,7 @@ TARGET_NAMES = {
     container.TARGET_QUALITY: (QUALITY, QUALITY_UNIT),
     container.TARGET_MAX_ERROR: (MAX_ERROR, 1),
     container.TARGET_PSNR: (PSNR, QUALITY_UNIT),
+    container.TARGET_NBYTES: (NBYTES, QUALITY_UNIT),
 }
 TOGETHER_IMAGES = 4096  # decoded at once, where chunks are small
 

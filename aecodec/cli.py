@@ -136,6 +136,12 @@ def _parser() -> argparse.ArgumentParser:
     target.add_argument(
         "--max-error", type=int, metavar="E", help="no pixel off by more, in gray levels 0 to 127"
     )
+    target.add_argument(
+        "--target-bytes-per-image",
+        type=float,
+        metavar="B",
+        help="at most B bytes an image, of the whole file, and the least error for them",
+    )
     target.add_argument("--lossless", action="store_true", help="the same as --max-error 0")
     sub.add_argument(
         "--variant", choices=["fast", "small"], help="the pixel model of bounded errors (fast)"
@@ -145,6 +151,13 @@ def _parser() -> argparse.ArgumentParser:
         choices=["zstd", "ans"],
         default="zstd",
         help="what packs latents; ans is smaller",
+    )
+    sub.add_argument(
+        "--effort",
+        type=int,
+        default=3,
+        metavar="1..9",
+        help="how long better latents are searched for: from 4 on, each level twice as long (3)",
     )
     sub.add_argument(
         "--chunk",
@@ -243,8 +256,10 @@ def _compress(a: argparse.Namespace) -> int:
             max_error=a.max_error,
             lossless=a.lossless,
             psnr=a.psnr,
+            target_bytes_per_image=a.target_bytes_per_image,
             variant=a.variant,
             coder=a.coder,
+            effort=a.effort,
             chunk_images=a.chunk,
             embed_model=a.embed_model,
             force=a.force,

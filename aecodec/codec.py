@@ -15,9 +15,10 @@ from aecodec import encoding, latent_coding
 from aecodec.container import Chunk
 from aecodec.errors import AezCorruptError, ModelMissingError
 from aecodec.latent_coding import ANS, CODERS, ZSTD
+from aecodec.latent_symbols import ChunkLatents
 from aecodec.models import DEQUANTIZER, LATENT_DECODER, LATENT_PRIOR, PIXEL_MODELS, Model
 from aecodec.quantizer import interpolate
-from aecodec.targets import MAX_ERROR, PSNR, QUALITY, Target
+from aecodec.targets import MAX_ERROR, NBYTES, PSNR, QUALITY, QUALITY_UNIT, Target
 
 if TYPE_CHECKING:
     from aecodec.decoding import OpenChunk
@@ -32,6 +33,12 @@ LATENT_CHUNK_IMAGES = 16_384  # zstd's tables want many symbols; decoding a chun
 ANS_CHUNK_IMAGES = 2048  # of latents: what a chunk has besides its payload is lost among them
 PIXEL_CHUNK_IMAGES = 256
 CHUNK_NBYTES = 16 << 20  # memory is bounded by the chunk
+# steps of the search for better latents at each effort; up to 3 there is none
+SEARCH_STEPS = {1: 0, 2: 0, 3: 0, 4: 3, 5: 6, 6: 12, 7: 24, 8: 50, 9: 120}
+DEFAULT_EFFORT = 3
+SAMPLE_IMAGES = 1024  # of a set, to see which layer is smaller or better
+SAMPLE_ROOM = 0.9  # of a size: chunks differ, and have bytes of their own
+LMBDAS = (3.5e-5, 4e-2)  # of qualities 1 and 9, where a model does not tell its own
 VARIANTS = {part.removeprefix("pixel_"): part for part in PIXEL_MODELS}
 
 
@@ -49,13 +56,15 @@ class Codec:
     """A model on a device, or no model: then chunks are stored under zstd.
 
     ``pixel_part`` names the pixel model to use; None takes the fast one, or the only one there.
-    ``coder`` is what packs latents: "zstd" or "ans". Building the networks is left until they are needed.
+    ``coder`` is what packs latents: "zstd" or "ans"; ``effort`` (1 to 9) how long better ones are
+    searched for. Building the networks is left until they are needed.
     """
 
     model: Model | None
     device: str = "cpu"
     pixel_part: str | None = None
     coder: str = ZSTD
+    effort: int = DEFAULT_EFFORT
     _layers: dict[str, Any] = field(default_factory=dict, repr=False)  # built, by part
 
     def latent_layer(self) -> LatentLayer:
@@ -144,6 +153,8 @@ class Codec:
     def __post_init__(self) -> None:
         if self.coder not in CODERS:
             raise ValueError(f"coder: expected one of {', '.join(CODERS)}, got {self.coder!r}")
+        if self.effort not in SEARCH_STEPS:
+            raise ValueError(f"effort: expected 1 to {max(SEARCH_STEPS)}, got {self.effort!r}")
 
     # ------------------------------------------------------------ encoding
 
@@ -151,40 +162,99 @@ class Codec:
         """Whether the model has the pixel model that this codec would use."""
         return self.model is not None and self.pixel_model_name() in self.model.parts
 
-    def encode_chunk(self, images: Images, target: Target, *, by_pixels: bool = False) -> Chunk:
+    def encode_chunk(
+        self, images: Images, target: Target, *, by_pixels: bool = False, nbytes: int | None = None
+    ) -> Chunk:
         """Encode uint8 (N, H, W, C), N >= 1, so that every image meets its target.
 
-        ``by_pixels`` says which layer reaches a PSNR; the other targets know their own.
+        ``by_pixels`` says which layer reaches a PSNR, and which is tried first for a size; the
+        other targets know their own. ``nbytes`` is what the chunk may take of a file under a size,
+        N times the target if not given; ValueError where that is too little.
         """
+        if target.kind == NBYTES:
+            room = int(target.value * len(images)) if nbytes is None else nbytes
+            return self._encode_with_nbytes(images, target.value, room, by_pixels=by_pixels)
         if self.model is None:
             return encoding.encode_without_model(images, _bound_without_model(images, target))
         if target.kind == MAX_ERROR:
             return encoding.encode_with_bound(images, int(target.value), self.pixel_layer())
+        if by_pixels and target.kind == PSNR:
+            return self._encode_pixels_with_psnr(images, target.value)
+        latents = self._latents(images)
         if target.kind == QUALITY:
-            return self._encode_with_quality(images, target.stored)
-        if not by_pixels:
-            stored = encoding.quality_for_psnr(images, target.value, self.latent_layer())
-            if stored is not None:
-                return self._encode_with_quality(images, stored)
-        return self._encode_pixels_with_psnr(images, target.value)
+            return self._encode_with_quality(latents, target.stored)
+        limit = encoding.squared_error_limit(target.value, images.shape)
+        stored = latents.quality_for_error(limit)
+        if stored is None:
+            return self._encode_pixels_with_psnr(images, target.value)
+        return self._encode_with_quality(latents, stored)
 
-    def _encode_with_quality(self, images: Images, stored: int) -> Chunk:
-        self.latent_layer().require_encoder()
+    def _latents(self, images: Images) -> ChunkLatents:
+        layer = self.latent_layer()
+        layer.require_encoder()
+        steps = SEARCH_STEPS[self.effort]
+        return ChunkLatents(images, layer, self._latent_coder(), steps=steps, lmbda=self.lmbda)
+
+    def _encode_with_quality(self, latents: ChunkLatents, stored: int) -> Chunk:
         pixels = self.pixel_layer if self.can_refine() else None
-        limit = self.mse_limit(stored)
-        coder = self._latent_coder()
-        return encoding.encode_with_quality(
-            images, stored, self.latent_layer(), coder, limit, pixels
-        )
+        return encoding.encode_with_quality(latents, stored, self.mse_limit(stored), pixels)
 
     def _latent_coder(self) -> latent_coding.LatentCoder:
         if self.coder == ANS:
             return latent_coding.AnsCoder(self.latent_prior())
-        return latent_coding.ZstdCoder()
+        return latent_coding.ZstdCoder(self.device)
 
     def _encode_pixels_with_psnr(self, images: Images, psnr: float) -> Chunk:
-        dequantizer = self.dequantizer() if self.can_dequantize() else None
-        return encoding.encode_with_psnr(images, psnr, self.pixel_layer(), dequantizer)
+        return encoding.encode_with_psnr(images, psnr, self.pixel_layer(), self._mover())
+
+    def _mover(self) -> Dequantizer | None:
+        return self.dequantizer() if self.can_dequantize() else None
+
+    def _encode_with_nbytes(
+        self, images: Images, target: float, nbytes: int, *, by_pixels: bool
+    ) -> Chunk:
+        if self.model is None:
+            found = encoding.encode_rounded_within(images, nbytes)
+        else:
+            ways = [self._latents_within, self._pixels_within]
+            for within in reversed(ways) if by_pixels else ways:
+                found = within(images, nbytes)
+                if found is not None:
+                    break
+        if found is None:
+            raise ValueError(
+                f"target_bytes_per_image is {target:g}, which leaves {max(0, nbytes)} bytes for "
+                f"{len(images)} images: no way of coding them takes as little"
+            )
+        return found
+
+    def _latents_within(self, images: Images, nbytes: int) -> Chunk | None:
+        if self.model is None or not self.model.encoder:
+            return None
+        latents = self._latents(images)
+        stored: int | None = None
+
+        def smallest(share: float) -> Chunk | None:
+            nonlocal stored
+            stored = latents.quality_for_nbytes(share, stored)
+            return None if stored is None else self._encode_with_quality(latents, stored)
+
+        return encoding.encode_within_nbytes(nbytes, smallest)
+
+    def _pixels_within(self, images: Images, nbytes: int) -> Chunk | None:
+        if not self.can_refine():
+            return None
+        pixels, mover = self.pixel_layer(), self._mover()
+        return encoding.encode_within_nbytes(
+            nbytes, lambda share: encoding.encode_pixels_within(images, share, pixels, mover)
+        )
+
+    def lmbda(self, stored_quality: int) -> float:
+        """The weight of squared error, gray levels squared, against bpp that training gave it."""
+        recipe = self.model.training.get("recipe", {}) if self.model else {}
+        low = float(recipe.get("lmbda_min", LMBDAS[0]))
+        high = float(recipe.get("lmbda_max", LMBDAS[1]))
+        return float(low * (high / low) ** ((stored_quality / QUALITY_UNIT - 1) / 8))
 
     def mse_limit(self, stored_quality: int) -> float:
         """The guard's floor at a stored quality: squared error per sample, gray levels squared."""
@@ -192,20 +262,40 @@ class Codec:
         return GUARD_FACTOR * float(np.exp(interpolate(limits, stored_quality)[0]))
 
     def goes_by_pixels(self, target: Target, sample: Images) -> bool:
-        """Whether layer R codes a set under a target, its size on a sample deciding for a PSNR."""
+        """Whether layer R codes a set under a target: as a sample shows, for a PSNR and a size."""
         if self.model is None or target.kind == QUALITY:
             return False
         if target.kind == MAX_ERROR or not self.model.encoder or not len(sample):
             return True
         if not self.can_refine():
             return False
-        stored = encoding.quality_for_psnr(sample, target.value, self.latent_layer())
+        few = sample[:: max(1, len(sample) // SAMPLE_IMAGES)]
+        if target.kind == NBYTES:
+            return self._pixels_are_better(few, target)
+        limit = encoding.squared_error_limit(target.value, few.shape)
+        stored = self._latents(few).quality_for_error(limit)
         if stored is None:
             return True
-        few = sample[:: max(1, len(sample) // (4 * PIXEL_CHUNK_IMAGES))]
         pixels = self._encode_pixels_with_psnr(few, target.value)
-        latents = self._encode_with_quality(sample, stored)
-        return _payload_nbytes(pixels) * len(sample) < _payload_nbytes(latents) * len(few)
+        return _payload_nbytes(pixels) < self._latents_nbytes(sample, few, stored)
+
+    def _pixels_are_better(self, few: Images, target: Target) -> bool:
+        room = int(SAMPLE_ROOM * target.value * len(few))
+        by_pixels, by_latents = self._pixels_within(few, room), self._latents_within(few, room)
+        if by_pixels is None or by_latents is None:
+            return by_latents is None
+        return by_pixels.sum_squared_error < by_latents.sum_squared_error
+
+    def _latents_nbytes(self, sample: Images, few: Images, stored: int) -> float:
+        """What latents of ``few`` images take, of a sample they are drawn from and coded with."""
+        found = self._encode_with_quality(self._latents(few), stored)
+        if self.coder == ANS or len(few) == len(sample):
+            return _payload_nbytes(found)
+        plain = replace(self, effort=1)
+        many = plain._encode_with_quality(plain._latents(sample), stored)
+        alone = plain._encode_with_quality(plain._latents(few), stored)
+        gain = _payload_nbytes(found) / max(1, _payload_nbytes(alone))  # of the search
+        return _payload_nbytes(many) * gain * len(few) / len(sample)
 
     # ------------------------------------------------------------ decoding
 

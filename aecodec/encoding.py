@@ -20,18 +20,16 @@ from aecodec.container import (
     MODE_ZSTD,
     Chunk,
     SubPayload,
+    chunk_nbytes,
 )
 from aecodec.entropy import zstd
-from aecodec.quantizer import gains_at, quantize
 from aecodec.targets import BOUND_MAX, QUALITY_MAX, QUALITY_UNIT
 
 if TYPE_CHECKING:
-    from aecodec.latent_coding import LatentCoder
-    from aecodec.nets.latent_layer import LatentLayer
+    from aecodec.latent_symbols import ChunkLatents
     from aecodec.nets.pixel_layer import Dequantizer, PixelLayer
 
 Images = npt.NDArray[np.uint8]
-Symbols = npt.NDArray[np.int16]
 Indices = npt.NDArray[np.intp]
 
 GUARD_STEPS = (2.0, 4.0)  # finer qualities tried for images that are worse, then the finest
@@ -152,10 +150,8 @@ def _layer_nbytes(bits: npt.NDArray[np.float64]) -> int:
 
 
 def encode_with_quality(
-    images: Images,
+    latents: ChunkLatents,
     stored: int,
-    layer: LatentLayer,
-    coder: LatentCoder,
     mse_limit: float,
     pixels: Callable[[], PixelLayer] | None,
 ) -> Chunk:
@@ -164,12 +160,12 @@ def encode_with_quality(
     That is a finer quality, layer R at a matching bound, or zstd, whichever is smaller. ``pixels``
     builds layer R when it is needed.
     """
-    plan = _LatentPlan(images, layer, coder, mse_limit)
-    payload, good, x_hat = plan.at_quality(np.arange(len(images)), stored)
+    plan = _LatentPlan(latents, mse_limit)
+    payload, good, x_hat = plan.at_quality(stored)
     if len(good):
-        plan.accept(good, x_hat, SubPayload(coder.mode, stored, payload))
-    if zstd.fast_nbytes(images.tobytes()) <= plan.coded_nbytes():
-        return ChunkPlan(images).chunk()  # blank or repeated images
+        plan.accept(good, x_hat, SubPayload(latents.coder.mode, stored, payload))
+    if zstd.fast_nbytes(latents.images.tobytes()) <= plan.coded_nbytes():
+        return ChunkPlan(latents.images).chunk()  # blank or repeated images
     for finer in _finer_qualities(stored):
         plan.rescue(finer, pixels)
     if pixels is not None:
@@ -186,22 +182,18 @@ def _finer_qualities(stored: int) -> list[int]:
 class _LatentPlan(ChunkPlan):
     """A chunk by latents; an image is good when its squared error per sample is in the limit."""
 
-    def __init__(
-        self, images: Images, layer: LatentLayer, coder: LatentCoder, mse_limit: float
-    ) -> None:
-        super().__init__(images)
-        self._layer, self._coder, self._mse_limit = layer, coder, mse_limit
-        self._y = layer.analyse(images)
+    def __init__(self, latents: ChunkLatents, mse_limit: float) -> None:
+        super().__init__(latents.images)
+        self._latents, self._mse_limit = latents, mse_limit
 
-    def at_quality(self, indices: Indices, stored: int) -> tuple[bytes, Indices, Images]:
-        """Payload, indices and decoded pixels of those that come back well enough."""
-        layer = self._layer
-        symbols, fits = quantize(self._y[indices], layer.log_step, stored)
-        codable = self._coder.fits(symbols)
-        symbols, indices = symbols[codable], indices[fits][codable]
-        x_hat = layer.synthesize(symbols, gains_at(layer.gains, stored))
+    def at_quality(
+        self, stored: int, wanted: Indices | None = None
+    ) -> tuple[bytes, Indices, Images]:
+        """Payload, indices and decoded pixels of those (all, or ``wanted``) that come back well."""
+        symbols, indices = self._latents.at(stored, wanted)
+        x_hat = self._latents.decoded(stored, symbols)
         good = self._good(indices, x_hat)
-        payload = self._coder.pack(symbols[good], stored) if good.any() else b""
+        payload = self._latents.coder.pack(symbols[good], stored) if good.any() else b""
         return payload, indices[good], x_hat[good]
 
     def _good(self, indices: Indices, x_hat: Images) -> npt.NDArray[np.bool_]:
@@ -215,7 +207,7 @@ class _LatentPlan(ChunkPlan):
         left = self.left()
         if not len(left):
             return
-        payload, good, x_hat = self.at_quality(left, stored)
+        payload, good, x_hat = self.at_quality(stored, left)
         if not len(good):
             return
         rival = len(code_pixels(self.images[good]).data)
@@ -224,7 +216,7 @@ class _LatentPlan(ChunkPlan):
             bits = refinement.PixelPlan(pixels(), self.images[good], bound).bits
             rival = min(rival, _layer_nbytes(bits))
         if len(payload) < rival:
-            self.accept(good, x_hat, SubPayload(self._coder.mode, stored, payload))
+            self.accept(good, x_hat, SubPayload(self._latents.coder.mode, stored, payload))
 
     def rescue_by_pixels(self, pixels: Callable[[], PixelLayer]) -> None:
         """Code what is left by layer R, where zstd is not smaller still."""
@@ -343,22 +335,74 @@ def psnr_bounds(images: Images, psnr: float) -> npt.NDArray[np.intp]:
     return bounds
 
 
-def quality_for_psnr(images: Images, psnr: float, layer: LatentLayer) -> int | None:
-    """The lowest stored quality at which latents reach a PSNR; None when none does."""
-    y = layer.analyse(images)
-    limit = squared_error_limit(psnr, images.shape)
+# ---------------------------------------------------------------- a number of bytes
 
-    def enough(stored: int) -> bool:
-        symbols, fits = quantize(y, layer.log_step, stored)
-        if not fits.all():
-            return False
-        x_hat = layer.synthesize(symbols, gains_at(layer.gains, stored))
-        return bool(metrics.squared_error(images, x_hat).sum() <= limit)
 
-    low, high = QUALITY_UNIT, QUALITY_MAX * QUALITY_UNIT
-    if not enough(high):
+def encode_within_nbytes(
+    nbytes: int, smallest: Callable[[float], Chunk | None], tries: int = 8
+) -> Chunk | None:
+    """The chunk that ``smallest`` makes for as many payload bytes as fit ``nbytes`` in all.
+
+    A chunk has more than its payload, and images that the guard sends elsewhere: what is over is
+    taken off the payload's share, and the chunk made again. None where that does not end well.
+    """
+    share = float(nbytes)
+    for again in range(tries):
+        chunk = smallest(share) if share > 0 else None
+        if chunk is None:
+            return None
+        over = chunk_nbytes(chunk) - nbytes
+        if over <= 0:
+            return chunk
+        share -= over + again * nbytes / 500
+    return None
+
+
+def encode_pixels_within(
+    images: Images, share: float, layer: PixelLayer, dequantizer: Dequantizer | None
+) -> Chunk | None:
+    """By layer R at the finest bounds whose payloads have ``share`` bytes or less; None if none.
+
+    One bound for the first images and the next coarser one for the rest.
+    """
+    plans: dict[int, refinement.PixelPlan] = {}
+
+    def plan_at(bound: int) -> refinement.PixelPlan:
+        if bound not in plans:
+            weighed = (dequantizer, RATE_WEIGHT) if bound and dequantizer else ()
+            plans[bound] = refinement.PixelPlan(layer, images, bound, *weighed)
+        return plans[bound]
+
+    def fits(bound: int) -> bool:
+        return _layer_nbytes(plan_at(bound).bits) <= share
+
+    if not fits(BOUND_MAX):
         return None
-    while low < high:
+    low, high = -1, BOUND_MAX  # high fits, low does not
+    while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle + 1, high)
-    return low
+        low, high = (low, middle) if fits(middle) else (middle, high)
+    everyone = np.arange(len(images))
+    coarse, count = plan_at(high), 0
+    if low >= 0:
+        extra = np.cumsum(plan_at(low).bits - coarse.bits)
+        room = 8 * (share - 2 * refinement.STATES_NBYTES - 2) - coarse.bits.sum()
+        count = int(np.searchsorted(np.maximum.accumulate(extra), room, side="right"))
+    priced = [(everyone[count:], coarse, everyone[count:])]
+    if count:
+        priced.insert(0, (everyone[:count], plan_at(low), everyone[:count]))
+    return _encode_pixels(ChunkPlan(images), priced)
+
+
+def encode_rounded_within(images: Images, nbytes: int) -> Chunk | None:
+    """Under zstd, gray levels rounded to the finest bound that fits; None if none does."""
+    low, high = -1, BOUND_MAX + 1  # high fits, low does not
+    best = None
+    while high - low > 1:
+        middle = (low + high) // 2
+        chunk = encode_without_model(images, middle)
+        if chunk_nbytes(chunk) <= nbytes:
+            best, high = chunk, middle
+        else:
+            low = middle
+    return best

@@ -16,6 +16,7 @@ from aecodec.nets.latent_prior import SYMBOL_OFFSET
 from aecodec.quantizer import gains_at
 
 if TYPE_CHECKING:
+    from aecodec.nets.latent_search import Rate
     from aecodec.nets.prior_layer import PriorLayer
 
 Symbols = npt.NDArray[np.int16]
@@ -31,17 +32,29 @@ class LatentCoder(Protocol):
     def fits(self, symbols: Symbols) -> npt.NDArray[np.bool_]:
         """Which rows of symbols (N, D) can be coded."""
 
+    def rate(self, symbols: Symbols, quality: int) -> Rate:
+        """What softly rounded symbols near ``symbols`` (N, D) of a stored quality cost."""
+
     def pack(self, symbols: Symbols, quality: int) -> bytes:
         """The payload of symbols (N, D) of a stored quality, N >= 1."""
 
 
 class ZstdCoder:
-    """The default: fast, simple, and a little larger."""
+    """The default: fast, simple, and a little larger; ``device`` is where rates are computed."""
 
     mode = MODE_LATENTS_ZSTD
 
+    def __init__(self, device: str = "cpu") -> None:
+        self._device = device
+
     def fits(self, symbols: Symbols) -> npt.NDArray[np.bool_]:
         return np.ones(len(symbols), bool)
+
+    def rate(self, symbols: Symbols, quality: int) -> Rate:
+        from aecodec.nets.latent_search import FrequencyRate
+
+        del quality
+        return FrequencyRate(symbols, self._device)
 
     def pack(self, symbols: Symbols, quality: int) -> bytes:
         del quality
@@ -60,6 +73,10 @@ class AnsCoder:
         low, high = symbols.min(axis=1), symbols.max(axis=1)
         inside: npt.NDArray[np.bool_] = (low >= -SYMBOL_OFFSET) & (high < SYMBOL_OFFSET)
         return inside
+
+    def rate(self, symbols: Symbols, quality: int) -> Rate:
+        del symbols
+        return self._prior.rate(quality)
 
     def pack(self, symbols: Symbols, quality: int) -> bytes:
         prior, c = self._prior, self._prior.config

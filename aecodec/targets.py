@@ -1,4 +1,4 @@
-"""What the user asks of a file: a quality, a bound on every pixel's error, or a PSNR."""
+"""What the user asks of a file: a quality, a bound on every pixel's error, a PSNR, or a size."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ from dataclasses import dataclass
 from typing import Final
 
 QUALITY, MAX_ERROR, PSNR = "quality", "max_error", "psnr"
+NBYTES = "target_bytes_per_image"
 QUALITY_UNIT: Final = 256  # a stored quality is a u16 in 1/256 steps, and so is a stored PSNR
 QUALITY_MIN: Final = 1
 QUALITY_MAX: Final = 9
 BOUND_MAX: Final = 127
 PSNR_MIN, PSNR_MAX = 1.0, 100.0
+NBYTES_MIN, NBYTES_MAX = 1 / 256, float(1 << 20)
 DEFAULT_QUALITY: Final = 5.0
 
 
 @dataclass(frozen=True)
 class Target:
-    """One of ``quality`` (1 to 9), ``max_error`` (gray levels, 0 to 127) and ``psnr`` (dB)."""
+    """One of ``quality`` (1 to 9), ``max_error`` (gray levels, 0 to 127), ``psnr`` (dB) and a size.
+
+    The size is bytes an image, of the whole file.
+    """
 
     kind: str
     value: float
@@ -26,6 +31,7 @@ class Target:
             QUALITY: (QUALITY_MIN, QUALITY_MAX),
             MAX_ERROR: (0, BOUND_MAX),
             PSNR: (PSNR_MIN, PSNR_MAX),
+            NBYTES: (NBYTES_MIN, NBYTES_MAX),
         }[self.kind]
         if not low <= self.value <= high:  # written so that NaN fails too
             raise ValueError(f"{self.kind}: expected {low:g} to {high:g}, got {self.value:g}")
@@ -42,14 +48,22 @@ def one_target(
     quality: float | None = None,
     max_error: int | None = None,
     psnr: float | None = None,
+    target_bytes_per_image: float | None = None,
     *,
     lossless: bool = False,
 ) -> Target:
     """The one target that is given, quality 5 when there is none; ValueError when there are two."""
-    given = {QUALITY: quality, MAX_ERROR: max_error, PSNR: psnr}
+    given = {
+        QUALITY: quality,
+        MAX_ERROR: max_error,
+        PSNR: psnr,
+        NBYTES: target_bytes_per_image,
+    }
     named = [Target(kind, float(value)) for kind, value in given.items() if value is not None]
     if lossless:
         named.append(Target(MAX_ERROR, 0))
     if len(named) > 1:
-        raise ValueError("expected one of quality, max_error, lossless and psnr, got several")
+        raise ValueError(
+            "expected one of quality, max_error, lossless, psnr and target_bytes_per_image, got several"
+        )
     return named[0] if named else Target(QUALITY, DEFAULT_QUALITY)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from aecodec import metrics
 from aecodec.archive import Archive, Source
 from aecodec.choosing import ModelLike
-from aecodec.codec import VARIANTS, Codec
+from aecodec.codec import DEFAULT_EFFORT, VARIANTS, Codec
 from aecodec.errors import AezCorruptError
 from aecodec.files import atomic_path
 from aecodec.images import open_images, open_sink
@@ -36,8 +36,10 @@ def encode(
     max_error: int | None = None,
     lossless: bool = False,
     psnr: float | None = None,
+    target_bytes_per_image: float | None = None,
     variant: str | None = None,
     coder: str = ZSTD,
+    effort: int = DEFAULT_EFFORT,
     chunk_images: int | None = None,
     embed_model: bool = False,
     codec: Codec | None = None,
@@ -48,15 +50,19 @@ def encode(
     fits, "none" stores under zstd alone. At most one target: ``quality`` is 1 to 9, fractions
     allowed (5 when nothing is asked for); ``max_error`` bounds every pixel's error in gray levels,
     0 to 127; ``lossless`` is a bound of 0; ``psnr`` is in dB, over each chunk of images, by
-    whatever is smallest. ``variant``, "fast" (default) or "small", is the pixel model that bounds
-    are kept by; ``coder``, "zstd" (default) or "ans", which is smaller, what packs latents. A
-    ``codec`` built before saves loading the model again, and brings its own variant and coder.
+    whatever is smallest; ``target_bytes_per_image`` is a size, of the whole file over its images,
+    that is not exceeded. ``variant``, "fast" (default) or "small", is the pixel model that bounds
+    are kept by; ``coder``, "zstd" (default) or "ans", which is smaller, what packs latents; ``effort``,
+    1 to 9, is how long better latents are searched for (from 4 on). A ``codec`` built before saves
+    loading the model again, and brings its own variant, coder and effort.
 
     Raises ValueError for arrays of another kind, targets out of range or several of them, and
     ModelMissingError when no model fits.
     """
-    target = one_target(quality, max_error, psnr, lossless=lossless)
-    options = Options(target, model, _pixel_part(variant), coder, chunk_images, embed_model, codec)
+    target = one_target(quality, max_error, psnr, target_bytes_per_image, lossless=lossless)
+    options = Options(
+        target, model, _pixel_part(variant), coder, effort, chunk_images, embed_model, codec
+    )
     out = io.BytesIO()
     with open_images(np.asarray(images)) as source:
         write(source, out, options, no_progress)
@@ -87,8 +93,10 @@ def compress(
     max_error: int | None = None,
     lossless: bool = False,
     psnr: float | None = None,
+    target_bytes_per_image: float | None = None,
     variant: str | None = None,
     coder: str = ZSTD,
+    effort: int = DEFAULT_EFFORT,
     chunk_images: int | None = None,
     embed_model: bool = False,
     codec: Codec | None = None,
@@ -99,8 +107,10 @@ def compress(
 
     A path appears whole or not at all; FileExistsError if it exists and ``force`` is not given.
     """
-    asked = one_target(quality, max_error, psnr, lossless=lossless)
-    options = Options(asked, model, _pixel_part(variant), coder, chunk_images, embed_model, codec)
+    asked = one_target(quality, max_error, psnr, target_bytes_per_image, lossless=lossless)
+    options = Options(
+        asked, model, _pixel_part(variant), coder, effort, chunk_images, embed_model, codec
+    )
     with open_images(source) as opened:
         if not isinstance(target, str | os.PathLike):
             return write(opened, target, options, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -15,11 +16,11 @@ import numpy.typing as npt
 from aecodec import container, models
 from aecodec.archive import META, MODL, NAME, mode_label
 from aecodec.choosing import NO_MODEL, ModelLike, choose_codec
-from aecodec.codec import Codec, default_chunk_images
+from aecodec.codec import DEFAULT_EFFORT, Codec, default_chunk_images
 from aecodec.images import ImageSource
 from aecodec.latent_coding import ANS, ZSTD
 from aecodec.metrics import bits_per_pixel, psnr_db
-from aecodec.targets import MAX_ERROR, PSNR, QUALITY, Target
+from aecodec.targets import MAX_ERROR, NBYTES, PSNR, QUALITY, Target
 
 Images = npt.NDArray[np.uint8]
 Progress = Callable[[int, int], None]  # images done, images in all
@@ -28,6 +29,7 @@ _TARGET_KINDS = {
     QUALITY: container.TARGET_QUALITY,
     MAX_ERROR: container.TARGET_MAX_ERROR,
     PSNR: container.TARGET_PSNR,
+    NBYTES: container.TARGET_NBYTES,
 }
 
 
@@ -53,6 +55,7 @@ class Options:
     model: ModelLike = None
     pixel_part: str | None = None
     coder: str = ZSTD
+    effort: int = DEFAULT_EFFORT
     chunk_images: int | None = None
     embed_model: bool = False
     codec: Codec | None = None
@@ -68,7 +71,7 @@ def write(source: ImageSource, file: BinaryIO, options: Options, progress: Progr
     batches = source.batches(options.chunk_images or default_chunk_images(source.shape))
     first = next(batches, np.empty((0, *source.shape), np.uint8))
     codec = options.codec or choose_codec(
-        options.model, first, target, options.pixel_part, options.coder
+        options.model, first, target, options.pixel_part, options.coder, options.effort
     )
     if codec.model is not None:
         codec.model.require_shape(source.shape)
@@ -77,12 +80,8 @@ def write(source: ImageSource, file: BinaryIO, options: Options, progress: Progr
         source.shape, by_pixels=by_pixels, coder=codec.coder
     )
     second = next(batches, None)
-    chunks = (
-        codec.encode_chunk(piece, target, by_pixels=by_pixels)
-        for piece in _pieces(
-            chain([first], [] if second is None else [second], batches), chunk_images
-        )
-    )
+    pieces = _pieces(chain([first], [] if second is None else [second], batches), chunk_images)
+    chunks = _encoded(pieces, codec, target, options, source, by_pixels=by_pixels)
     opening = next(chunks, None)
     lone = opening if opening and second is None and len(first) <= chunk_images else None
     parts = _needed_parts(codec, target, lone, by_pixels=by_pixels)
@@ -112,6 +111,44 @@ def write(source: ImageSource, file: BinaryIO, options: Options, progress: Progr
         codec.model.name if codec.model else NO_MODEL,
         by_mode,
     )
+
+
+def _encoded(
+    pieces: Iterable[Images],
+    codec: Codec,
+    target: Target,
+    options: Options,
+    source: ImageSource,
+    *,
+    by_pixels: bool,
+) -> Iterator[container.Chunk]:
+    """Every chunk; under a size each may take what those before it have left over."""
+    if target.kind != NBYTES:
+        for piece in pieces:
+            yield codec.encode_chunk(piece, target, by_pixels=by_pixels)
+        return
+    own = float(_nbytes_without_chunks(source, codec, target, options, by_pixels=by_pixels))
+    left = 0.0 if source.image_count else -own
+    for piece in pieces:
+        left += target.value * len(piece)
+        if source.image_count:  # the file's own bytes are shared by all images
+            left -= own * len(piece) / source.image_count
+        chunk = codec.encode_chunk(piece, target, by_pixels=by_pixels, nbytes=int(left))
+        left -= container.chunk_nbytes(chunk)
+        yield chunk
+
+
+def _nbytes_without_chunks(
+    source: ImageSource, codec: Codec, target: Target, options: Options, *, by_pixels: bool
+) -> int:
+    """What a file takes besides its chunks, at most."""
+    parts = _needed_parts(codec, target, None, by_pixels=by_pixels)
+    writer = container.Writer(
+        io.BytesIO(),
+        _header(source, codec, target, 1, parts),
+        _sections(source, codec.model, parts, embed_model=options.embed_model),
+    )
+    return writer.close()
 
 
 def _pieces(batches: Iterable[Images], chunk_images: int) -> Iterator[Images]:
@@ -144,9 +181,11 @@ def _needed_parts(
         used = {name for sub in lone.sub_payloads for name in homes.get(sub.mode, ())}
     else:
         used = {pixel_model} if by_pixels else {models.LATENT_DECODER, pixel_model}
-        if target.kind == PSNR and codec.can_dequantize():
+        if target.kind == NBYTES:  # a chunk may go the other way where its own is too large
+            used = {pixel_model, models.LATENT_DECODER if codec.model.encoder else None}
+        if target.kind in (PSNR, NBYTES) and codec.can_dequantize():
             used.add(models.DEQUANTIZER)
-        if not by_pixels and codec.coder == ANS:
+        if models.LATENT_DECODER in used and codec.coder == ANS:
             used.add(models.LATENT_PRIOR)
     return sorted(name for name in used if name)
 

@@ -159,7 +159,7 @@ def test_help_offers_only_what_is_built(command, capsys):
     with pytest.raises(SystemExit, match=r"^0$"):
         main([*command.split(), "--help"])
     text = capsys.readouterr().out
-    for absent in ("repair", "bench", "--preview", "--effort"):
+    for absent in ("repair", "bench", "--preview"):
         assert absent not in text
     assert "{ans" not in text
 
@@ -310,7 +310,8 @@ def test_sets_that_cannot_be_trained(capsys):
 
 def test_unknown_options(capsys):
     usage_error(capsys, "required: COMMAND")
-    usage_error(capsys, "--effort", "compress", "set.npy", "--effort", "9")
+    usage_error(capsys, "--faster", "compress", "set.npy", "--faster", "9")
+    usage_error(capsys, "invalid int value", "compress", "set.npy", "--effort", "much")
     usage_error(capsys, "not allowed with", "compress", "set.npy", "--lossless", "--psnr", "30")
     usage_error(capsys, "invalid choice: 'tiny'", "compress", "set.npy", "--variant", "tiny")
     usage_error(capsys, "invalid choice: 'xz'", "compress", "set.npy", "--coder", "xz")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aecodec.targets import MAX_ERROR, PSNR, QUALITY, Target, one_target
+from aecodec.targets import MAX_ERROR, NBYTES, PSNR, QUALITY, Target, one_target
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,7 @@ def test_stored_bound_and_psnr():
     assert Target(MAX_ERROR, 0).stored == 0
     assert Target(MAX_ERROR, 127).stored == 127
     assert Target(PSNR, 35.5).stored == 9088
+    assert Target(NBYTES, 12.5).stored == 3200
 
 
 @pytest.mark.parametrize("quality", [0.999, 9.001, 0, -5, 256, float("nan"), float("inf")])
@@ -44,11 +45,18 @@ def test_psnr_out_of_range(psnr):
         Target(PSNR, psnr)
 
 
+@pytest.mark.parametrize("size", [0, -3, 1e9, float("nan")])
+def test_size_out_of_range(size):
+    with pytest.raises(ValueError, match=r"target_bytes_per_image: expected 0\.00390625 to "):
+        Target(NBYTES, size)
+
+
 def test_one_target():
     assert one_target() == Target(QUALITY, 5)
     assert one_target(3) == Target(QUALITY, 3)
     assert one_target(max_error=4) == Target(MAX_ERROR, 4)
     assert one_target(psnr=33) == Target(PSNR, 33)
+    assert one_target(target_bytes_per_image=9.5) == Target(NBYTES, 9.5)
     assert one_target(lossless=True) == Target(MAX_ERROR, 0)
 
 
@@ -57,5 +65,5 @@ def test_one_target():
     [{"quality": 5, "psnr": 30}, {"max_error": 0, "lossless": True}, {"psnr": 3, "max_error": 1}],
 )
 def test_two_targets_are_one_too_many(asked):
-    with pytest.raises(ValueError, match="expected one of quality, max_error, lossless and psnr"):
+    with pytest.raises(ValueError, match="expected one of quality, max_error, lossless, psnr and"):
         one_target(**asked)

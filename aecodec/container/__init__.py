@@ -16,6 +16,7 @@ from aecodec.container.chunks import (
     ChunkHead,
     SubPayload,
     TableEntry,
+    chunk_nbytes,
 )
 from aecodec.container.reader import Reader
 from aecodec.container.records import (
@@ -27,6 +28,7 @@ from aecodec.container.records import (
     MAGIC,
     SUPPORTED_FLAGS,
     TARGET_MAX_ERROR,
+    TARGET_NBYTES,
     TARGET_NONE,
     TARGET_PSNR,
     TARGET_QUALITY,
@@ -66,6 +68,7 @@ __all__ = [
     "PART",
     "SUPPORTED_FLAGS",
     "TARGET_MAX_ERROR",
+    "TARGET_NBYTES",
     "TARGET_NONE",
     "TARGET_PSNR",
     "TARGET_QUALITY",
@@ -81,6 +84,7 @@ __all__ = [
     "SubPayload",
     "TableEntry",
     "Writer",
+    "chunk_nbytes",
     "pack_parts",
     "unpack_parts",
 ]

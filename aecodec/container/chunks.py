@@ -24,6 +24,7 @@ from aecodec.container.records import (
     FLAG_LATENTS,
     FLAG_REFINEMENT,
     FLAG_ZSTD,
+    INDEX_ENTRY_NBYTES,
     Header,
 )
 from aecodec.errors import AezCorruptError, AezUnsupportedError
@@ -128,10 +129,16 @@ class ChunkHead:
         return seal(_HEAD.pack(*fields))
 
 
+def chunk_nbytes(chunk: Chunk) -> int:
+    """What a chunk takes of a file: head, table, payload and index entry."""
+    table = _pack_table(*_modes_and_runs(chunk))
+    payload_nbytes = sum(len(sub.data) for sub in chunk.sub_payloads)
+    return CHUNK_HEAD_NBYTES + len(table) + payload_nbytes + INDEX_ENTRY_NBYTES
+
+
 def pack_chunk_start(chunk: Chunk, ordinal: int, header: Header) -> tuple[bytes, bytes]:
     """The chunk's head and table; ValueError names what breaks a rule of the format."""
-    modes = tuple(TableEntry(sub.mode, sub.parameter, len(sub.data)) for sub in chunk.sub_payloads)
-    runs = tuple((index, sum(1 for _ in images)) for index, images in groupby(chunk.assignment))
+    modes, runs = _modes_and_runs(chunk)
     fault = _head_fault(chunk, header) or _table_fault(modes, runs, chunk.image_count, header)
     if fault:
         raise ValueError(f"chunk {ordinal}: {fault}")
@@ -155,6 +162,14 @@ def pack_chunk_start(chunk: Chunk, ordinal: int, header: Header) -> tuple[bytes,
         max_error=chunk.max_error,
     )
     return head.pack(), table
+
+
+def _modes_and_runs(
+    chunk: Chunk,
+) -> tuple[tuple[TableEntry, ...], tuple[tuple[int, int], ...]]:
+    modes = tuple(TableEntry(sub.mode, sub.parameter, len(sub.data)) for sub in chunk.sub_payloads)
+    runs = tuple((index, sum(1 for _ in images)) for index, images in groupby(chunk.assignment))
+    return modes, runs
 
 
 def unpack_chunk_head(data: bytes, header: Header, where: str) -> ChunkHead:

@@ -17,6 +17,7 @@ from aecodec.nets.autoencoder import (
     pad_images,
 )
 from aecodec.nets.integer import LayerArrays, layer_tensors
+from aecodec.nets.latent_search import LatentSearch
 from aecodec.nets.reading import (
     MAX_WIDTH,
     read_config,
@@ -37,8 +38,9 @@ class LatentLayer:
     def __init__(self, model: Model, device: str = "cpu") -> None:
         self.model_name = model.name
         self.device = torch.device(device)
-        self.config, layers, self.gains = read_latent_decoder(model)
-        self._decoder = ExactDecoder(self.config, layers).to(self.device)
+        self.config, self._layers, self.gains = read_latent_decoder(model)
+        self._decoder = ExactDecoder(self.config, self._layers).to(self.device)
+        self._search: LatentSearch | None = None
         self._encoder: Encoder | None = None
         if model.encoder:
             self._encoder = _load_encoder(self.config, model).to(self.device)
@@ -60,6 +62,12 @@ class LatentLayer:
                 x = pad_images(images[start : start + BATCH_IMAGES], self.config)
                 y[start : start + len(x)] = encoder(x.to(self.device)).cpu().numpy()
         return y
+
+    def search(self) -> LatentSearch:
+        """What finds better latents than the encoder's, at the expense of time."""
+        if self._search is None:
+            self._search = LatentSearch(self.config, self._layers).to(self.device)
+        return self._search
 
     def synthesize(
         self, symbols: npt.NDArray[np.int16], gains: npt.NDArray[np.int32]

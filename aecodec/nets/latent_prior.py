@@ -100,6 +100,16 @@ def at_quality(rows: npt.NDArray[np.int64], stored_quality: int) -> npt.NDArray[
     return mixed
 
 
+def row_shares(quality: Tensor) -> Tensor:
+    """Qualities (N,), 1 to 9, fractions allowed -> (N, 9), how much of each row belongs to each."""
+    row = (quality - 1).floor().clamp(0, ROWS - 2).long()
+    upper = quality - 1 - row
+    share = torch.zeros(len(quality), ROWS, device=quality.device)
+    each = torch.arange(len(quality), device=quality.device)
+    share[each, row], share[each, row + 1] = 1 - upper, upper
+    return share
+
+
 # ---------------------------------------------------------------- the training twin
 
 
@@ -145,6 +155,18 @@ class PriorTwin(nn.Module):
             outputs.append(out)
         mixed = torch.cat(outputs, 1) + torch.einsum("nr,rdk->ndk", share, self.out_rows)
         return self.layer("out0").floor_through(mixed) * (1 << PARAMETER_BITS)
+
+    @torch.no_grad()
+    def load(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Take over a stored prior, up to what its rounding lost."""
+        for name in layer_shapes(self.config):
+            arrays = (tensors[f"{name}.{kind}"] for kind in ("weight", "bias", "shift"))
+            self.layer(name).load(LayerArrays(*arrays))
+        for rows, name, bits in (
+            (self.see_rows, "see_rows", ACT_BITS),
+            (self.out_rows, "out_rows", PARAMETER_BITS),
+        ):
+            rows.copy_(torch.from_numpy(tensors[name].astype(np.float32)) / (1 << bits))
 
     @torch.no_grad()
     def arrays(self, order: np.ndarray, unit: np.ndarray) -> Tensors:

@@ -9,7 +9,9 @@ import torch
 from aecodec.errors import ModelCorruptError
 from aecodec.models import LATENT_PRIOR, Model
 from aecodec.nets.latent_prior import ExactPrior, PriorConfig, tensor_shapes
+from aecodec.nets.latent_search import PriorRate
 from aecodec.nets.reading import read_config, read_part, take_tensors
+from aecodec.quantizer import gains_at
 
 BATCH_IMAGES = 2048  # images in the network at once
 UNIT_MAX = 15
@@ -41,12 +43,18 @@ class PriorLayer:
                 f"{LATENT_PRIOR}: unit up to {int(tensors['unit'].max())}, expected 0..{UNIT_MAX}"
             )
         self.gains = gains
+        self._tensors = tensors
         self._net = ExactPrior(c, tensors).to(self.device)
 
     @property
     def threads(self) -> int:
         """How many threads may work at once: as many as torch takes."""
         return torch.get_num_threads()
+
+    def rate(self, quality: int) -> PriorRate:
+        """What softly rounded symbols of a stored quality cost under this prior."""
+        gains = gains_at(self.gains, quality)
+        return PriorRate(self.config, self._tensors, gains, quality, self.device)
 
     def predict(
         self, g: int, symbols: npt.NDArray[np.int16], gains: npt.NDArray[np.int64], quality: int

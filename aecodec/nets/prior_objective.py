@@ -15,6 +15,7 @@ from aecodec.nets.latent_prior import (
     SYMBOL_OFFSET,
     PriorConfig,
     PriorTwin,
+    row_shares,
 )
 from aecodec.nets.pixel_objective import SPREAD_UNIT, mixture_bits
 
@@ -78,11 +79,7 @@ class PriorObjective(nn.Module):
 
     def latent_bits(self, y: Tensor, quality: Tensor) -> Tensor:
         """Latents (N, D) in the order of coding, qualities (N,) -> bits of each image (N,)."""
-        row = (quality - 1).floor().clamp(0, ROWS - 2).long()
-        upper = quality - 1 - row
-        share = torch.zeros(len(y), ROWS, device=y.device)
-        each = torch.arange(len(y), device=y.device)
-        share[each, row], share[each, row + 1] = 1 - upper, upper
+        share = row_shares(quality)
         gains = torch.floor(share @ self.gains + 0.5).clamp_min(1)
         symbols = torch.floor(y * torch.exp(-(share @ self.log_step)) + 0.5)
         symbols = symbols.clamp(-SYMBOL_OFFSET, SYMBOL_OFFSET - 1)

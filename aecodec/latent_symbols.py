@@ -1,0 +1,173 @@
+"""Which symbols stand for a chunk's images: the encoder's latents rounded, or searched for.
+
+And which quality meets a target, both measured on the chunk itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from aecodec import metrics
+from aecodec.quantizer import gains_at, in_range, interpolate, quantize
+from aecodec.targets import QUALITY_MAX, QUALITY_UNIT
+
+if TYPE_CHECKING:
+    from aecodec.latent_coding import LatentCoder
+    from aecodec.nets.latent_layer import LatentLayer
+
+Images = npt.NDArray[np.uint8]
+Symbols = npt.NDArray[np.int16]
+Indices = npt.NDArray[np.intp]
+
+GUESS_IMAGES = 256
+LOWEST, HIGHEST = QUALITY_UNIT, QUALITY_MAX * QUALITY_UNIT
+NEAR = (0.01, 0.01)  # of squared error, of bytes: close enough where a look at a quality is dear
+USUAL_SLOPE = math.log(2) / (1.4 * QUALITY_UNIT)  # of bytes, and of 1/error, by stored quality
+
+
+class ChunkLatents:
+    """A chunk's images (n, H, W, C) as symbols at any quality; searched for ``steps`` steps.
+
+    ``lmbda`` gives the weight of squared error against bpp at a stored quality, that of training.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        layer: LatentLayer,
+        coder: LatentCoder,
+        *,
+        steps: int = 0,
+        lmbda: Callable[[int], float] = lambda stored: 0.0,
+    ) -> None:
+        self.images, self.layer, self.coder = images, layer, coder
+        self._steps, self._lmbda = steps, lmbda
+        self._near_error, self._near_nbytes = NEAR if steps else (0.0, 0.0)
+        self._y = layer.analyse(images)
+        self._whole: dict[int, tuple[Symbols, Indices]] = {}
+
+    def at(self, stored: int, indices: Indices | None = None) -> tuple[Symbols, Indices]:
+        """Symbols (m, D) at a quality of the images that have them in range, and which those are.
+
+        ``indices`` are the images asked for, all where there are none.
+        """
+        if indices is not None and len(indices) < len(self.images):
+            return self._choose(stored, indices)
+        if stored not in self._whole:
+            self._whole[stored] = self._choose(stored, np.arange(len(self.images)))
+        return self._whole[stored]
+
+    def decoded(self, stored: int, symbols: Symbols) -> Images:
+        """What symbols (m, D) of a quality decode to."""
+        return self.layer.synthesize(symbols, gains_at(self.layer.gains, stored))
+
+    def _choose(self, stored: int, indices: Indices) -> tuple[Symbols, Indices]:
+        symbols, fits = quantize(self._y[indices], self.layer.log_step, stored)
+        codable = self.coder.fits(symbols)
+        symbols, indices = symbols[codable], indices[fits][codable]
+        if self._steps and len(symbols):
+            symbols = self._search(stored, symbols, indices)
+        return symbols, indices
+
+    def _search(self, stored: int, symbols: Symbols, indices: Indices) -> Symbols:
+        """The better of these symbols and those that a search finds, image by image."""
+        images, gains = self.images[indices], gains_at(self.layer.gains, stored)
+        lmbda, rate = self._lmbda(stored), self.coder.rate(symbols, stored)
+        search = self.layer.search()
+        v = self._y[indices] * np.exp(-interpolate(self.layer.log_step, stored))
+        v = search.improve(images, v, gains, lmbda, rate, self._steps)
+        inside = in_range(v)
+        found = symbols.copy()
+        found[inside] = np.floor(v[inside] + np.float32(0.5)).astype(np.int16)
+        codable = self.coder.fits(found)
+        found[~codable] = symbols[~codable]
+        samples, pixels = math.prod(images.shape[1:]), math.prod(images.shape[1:3])
+
+        def cost(candidate: Symbols) -> npt.NDArray[np.float64]:
+            errors = metrics.squared_error(images, self.decoded(stored, candidate)) / samples
+            return lmbda * errors + search.bits(rate, candidate) / pixels
+
+        worse = cost(found) >= cost(symbols)
+        found[worse] = symbols[worse]
+        return found
+
+    # ------------------------------------------------------------ targets
+
+    def _few(self) -> ChunkLatents | None:
+        """Some of the images, where they are many: what they need, all need about."""
+        apart = len(self.images) // GUESS_IMAGES
+        if apart < 4:
+            return None
+        few = self.images[::apart]
+        return ChunkLatents(few, self.layer, self.coder, steps=self._steps, lmbda=self._lmbda)
+
+    def quality_for_error(self, limit: float) -> int | None:
+        """The lowest stored quality whose squared errors sum to ``limit`` or less; None if none."""
+        guess = None
+        if self._steps and (few := self._few()):
+            guess = few.quality_for_error(limit * len(few.images) / len(self.images))
+
+        def error(place: int) -> float:
+            symbols, indices = self.at(HIGHEST - place)
+            if len(indices) < len(self.images):
+                return math.inf
+            x_hat = self.decoded(HIGHEST - place, symbols)
+            return float(metrics.squared_error(self.images, x_hat).sum())
+
+        return _mirrored(
+            highest_within(error, limit, HIGHEST - LOWEST, _mirrored(guess), self._near_error)
+        )
+
+    def quality_for_nbytes(self, limit: float, guess: int | None = None) -> int | None:
+        """The highest stored quality whose payload has ``limit`` bytes or less; None if none."""
+        if self._steps and guess is None:
+            guess = ChunkLatents(self.images, self.layer, self.coder).quality_for_nbytes(limit)
+
+        def nbytes(place: int) -> float:
+            symbols, _ = self.at(LOWEST + place)
+            return len(self.coder.pack(symbols, LOWEST + place)) if len(symbols) else 0
+
+        place = highest_within(
+            nbytes, limit, HIGHEST - LOWEST, guess and guess - LOWEST, self._near_nbytes
+        )
+        return None if place is None else LOWEST + place
+
+
+def _mirrored(stored: int | None) -> int | None:
+    return None if stored is None else HIGHEST - stored
+
+
+def highest_within(
+    measure: Callable[[int], float], limit: float, last: int, guess: int | None, near: float = 0.0
+) -> int | None:
+    """The highest place of 0..last at which a rising measure is at most ``limit``; None if none.
+
+    One whose measure is less than ``near`` of the limit below it will do. A measure that does not
+    quite rise may stop the search at a place nearby, never at one that is over the limit.
+    """
+    low, high = -1, last + 1  # low is within, high is not
+    known: dict[int, float] = {}
+    place = last // 2 if guess is None else guess
+    while high - low > 1:
+        place = min(max(place, low + 1), high - 1)
+        over = math.log(max(measure(place), 1e-9) / max(limit, 1e-9))
+        known[place] = over
+        if over <= 0:
+            low = place
+            if over >= -near:
+                break
+        else:
+            high = place
+        if low in known and high in known and len(known) % 3:
+            share = known[low] / (known[low] - known[high])  # on the line between the two
+            place = low + max(1, math.floor((high - low) * share))
+        elif low in known and high in known:
+            place = (low + high) // 2
+        else:
+            place = place - round(over / USUAL_SLOPE) + (1 if over <= 0 else -1)
+    return low if low >= 0 else None
