@@ -47,8 +47,11 @@ RANKS = {
     "pca": 11,
     "fitting": 11,
     "demo": 12,
-    "cli": 13,
-    "__main__": 14,
+    "benchmark": 12,
+    "report": 13,
+    "benchmark.command": 14,
+    "cli": 15,
+    "__main__": 16,
 }
 TORCH_AT_ONCE = {
     "nets",
