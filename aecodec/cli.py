@@ -185,7 +185,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("-o", "--output", metavar="REPORT.html", help="write a page with figures too")
     sub.add_argument("--model", metavar="NAME|FILE", help="default: the best installed one")
     sub.add_argument("--labels", metavar="FILE", help="IDX, .npy or text: a classifier reads too")
-    sub.add_argument("--limit", type=int, metavar="N", help="images measured (10000 of 28x28)")
+    sub.add_argument(
+        "--limit", type=int, metavar="N", help="images measured (5000, fewer if large)"
+    )
     _common(sub, force=True)
 
     sub = command("demo", _demo, "compress real images with a bundled model, show a table")

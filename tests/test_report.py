@@ -184,24 +184,24 @@ def browse(browser, folder, *options):
 def test_page_in_a_browser_is_as_wide_as_the_screen(result, tmp_path, browser, width):
     from PIL import Image
 
-    html = page.report_page([result])
+    # in a frame: a browser's own window does not get as narrow as a phone
+    frame = page.report_page([result]).replace("&", "&amp;").replace('"', "&quot;")
     probe = (
-        "<script>const root = document.documentElement;"
-        "root.dataset.inner = innerWidth; root.dataset.full = root.scrollWidth;"
-        "root.dataset.boxes = [...document.querySelectorAll('.box')].every("
-        "b => b.getBoundingClientRect().right <= innerWidth);</script></body>"
+        "const inner = document.querySelector('iframe').contentWindow, set = document.body.dataset;"
+        "set.inner = inner.innerWidth; set.full = inner.document.documentElement.scrollWidth;"
+        "set.boxes = [...inner.document.querySelectorAll('.box, figure')].every("
+        "b => b.getBoundingClientRect().right <= inner.innerWidth)"
     )
-    probed = tmp_path / "probed.html"
-    probed.write_text(html.replace("</body>", probe), encoding="utf-8")
-    size = f"--window-size={width},2600"
-    dom = browse(browser, tmp_path, size, "--dump-dom", probed.as_uri())
+    style = f"width:{width}px;height:2600px;border:0"
+    outer = f'<body style="margin:0"><iframe srcdoc="{frame}" style="{style}" onload="{probe}">'
+    (tmp_path / "outer.html").write_text(f"<!DOCTYPE html>{outer}</iframe>", encoding="utf-8")
+    address = (tmp_path / "outer.html").as_uri()
+    size = f"--window-size={DESKTOP},2600"
+    dom = browse(browser, tmp_path, size, "--dump-dom", address)
     seen = dict(re.findall(r'data-(inner|full|boxes)="(\w+)"', dom))
     assert seen == {"inner": str(width), "full": str(width), "boxes": "true"}
-
-    (tmp_path / "report.html").write_text(html, encoding="utf-8")
     shot = tmp_path / f"{width}.png"
-    address = (tmp_path / "report.html").as_uri()
     browse(browser, tmp_path, size, f"--screenshot={shot}", address)
     with Image.open(shot) as picture:
-        assert picture.width == width
-        assert len(picture.convert("RGB").getcolors(1 << 24)) > 50  # figures and text, not a blank
+        seen_part = picture.convert("RGB").crop((0, 0, width, picture.height))
+        assert len(seen_part.getcolors(1 << 24)) > 50  # figures and text, not a blank

@@ -35,7 +35,7 @@ HALF = 0.49  # a bound below which an integer comes back as it was, once rounded
 
 def bounded_coders(channels: int) -> Iterator[Coder]:
     """A setting is the largest error in gray levels; 0 is lossless."""
-    yield _coder("rounded, xz -9e", SET, _encode_xz, _decode_xz, QUICK_BOUNDS[1:])
+    yield _coder("rounded, xz -9e", SET, _encode_xz, _decode_xz, (8,))
     if not installed("imagecodecs"):
         return
     import imagecodecs
