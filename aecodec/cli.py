@@ -193,6 +193,16 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("models", _models, "list the models on this machine")
     sub.add_argument("--json", action="store_true", help="a JSON list on standard output")
 
+    sub = command("bench", _bench, "measure aecodec beside other codecs on an image set")
+    sub.add_argument("input", metavar="IN", help=inputs)
+    sub.add_argument("-o", "--output", metavar="REPORT.html", help="write a page with figures too")
+    sub.add_argument("--model", metavar="NAME|FILE", help="default: the best installed one")
+    sub.add_argument("--labels", metavar="FILE", help="IDX, .npy or text: a classifier reads too")
+    sub.add_argument(
+        "--limit", type=int, metavar="N", help="images measured (5000, fewer if large)"
+    )
+    _common(sub, force=True)
+
     sub = command("demo", _demo, "compress real images with a bundled model, show a table")
     sub.add_argument("-o", "--output", metavar="PNG", default="aecodec-demo.png")
     sub.add_argument("--quality", type=float, default=5.0, metavar="Q")
@@ -411,6 +421,12 @@ def _models(a: argparse.Namespace) -> int:
         shape = shape_text(tuple(row["shape"]))  # type: ignore[arg-type]
         print(f"{row['name']:12} {shape:10} {row['decoder_nbytes']:>9,} bytes  {parts}")
     return 0
+
+
+def _bench(a: argparse.Namespace) -> int:
+    from aecodec.benchmark.command import bench
+
+    return bench(a)
 
 
 def _demo(a: argparse.Namespace) -> int:

@@ -28,11 +28,11 @@ from common import (
     rounded,
     write_result,
 )
-from pca_codec import PcaCodec, oriented
 from PIL import Image
 
 import aecodec
 from aecodec import metrics
+from aecodec.benchmark.pca_codec import PcaCodec, oriented
 from aecodec.codec import Codec
 from aecodec.entropy.zstd import pack_symbols
 from aecodec.images import Images

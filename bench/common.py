@@ -1,27 +1,24 @@
-"""What every bench shares: images, timing, facts of the run, results, tables."""
+"""What every bench shares: images, timing, facts of the run, results; and its tables' forms."""
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
-import platform
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 
-import aecodec
 from aecodec import metrics
+from aecodec.benchmark.facts import PACKAGES, run_facts
+from aecodec.benchmark.measuring import VerificationError
+from aecodec.benchmark.tables import format_markdown, format_table, rounded
 from aecodec.files import atomic_path
 from aecodec.images import Images, open_images
 
@@ -29,14 +26,29 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
 RUNS = 5
 READ_IMAGES = 4096  # images read at once
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-CPUINFO = Path("/proc/cpuinfo")
 
 T = TypeVar("T")
 
-
-class VerificationError(Exception):
-    """A coder did not give back what it must; nothing of it is timed."""
+__all__ = [
+    "RESULTS",
+    "ROOT",
+    "RUNS",
+    "Timing",
+    "VerificationError",
+    "add_result_options",
+    "commit",
+    "facts",
+    "format_markdown",
+    "format_table",
+    "load_images",
+    "measure",
+    "pooled_psnr_db",
+    "require_equal",
+    "require_shape",
+    "rounded",
+    "tile",
+    "write_result",
+]
 
 
 # ---------------------------------------------------------------- images
@@ -135,42 +147,8 @@ def _time(work: Callable[[], object]) -> float:
 
 def facts(name: str, images: Images) -> dict[str, Any]:
     """Where, when and on what a bench ran; ``name`` is the data's."""
-    return {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "machine": machine(),
-        "threads": {
-            "torch": torch.get_num_threads(),
-            **{variable: os.environ.get(variable) for variable in THREAD_VARIABLES},
-        },
-        "versions": versions(),
-        "data": {
-            "name": name,
-            "shape": list(images.shape),
-            "pixels_sha256": hashlib.sha256(np.ascontiguousarray(images).data).hexdigest(),
-        },
-    }
-
-
-def versions() -> dict[str, str]:
-    packages = ("numpy", "torch", "zstandard", "Pillow")
-    return {
-        "python": platform.python_version(),
-        "aecodec": aecodec.__version__,
-        **{package: version(package) for package in packages},
-    }
-
-
-def machine() -> dict[str, Any]:
-    return {"cpu": _cpu_model(), "cores": os.cpu_count(), "system": platform.system()}
-
-
-def _cpu_model() -> str:
-    if CPUINFO.exists():
-        for line in CPUINFO.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    found = run_facts(name, images, PACKAGES)
+    return {"date": found.pop("date"), "commit": commit(), **found}
 
 
 def commit() -> dict[str, Any]:
@@ -207,29 +185,3 @@ def write_result(name: str, result: dict[str, Any], folder: Path = RESULTS) -> P
 def add_result_options(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("--name", default=name, help="of the result file, without .json")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the result file")
-
-
-# ---------------------------------------------------------------- tables
-
-
-def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Plain text, the first column left, the others right."""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    return "\n".join(_pad(row, widths).rstrip() for row in (head, *rows))
-
-
-def _pad(row: Sequence[str], widths: Sequence[int]) -> str:
-    first, *others = zip(row, widths, strict=True)
-    cells = [first[0].ljust(first[1]), *(text.rjust(width) for text, width in others)]
-    return "  ".join(cells)
-
-
-def format_markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The same for a README."""
-    rule = ["---", *["---:"] * (len(head) - 1)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
-
-
-def rounded(value: float) -> str:
-    """Three significant digits in plain notation, integers from 100 on: 12,345 and 0.0123."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,8 +1,9 @@
-"""Size against quality: aecodec beside JPEG, WebP, AVIF, JPEG XL, PCA and the KLT.
+"""Size against quality: aecodec beside the codecs there are, per image and as a mosaic.
 
-Whole files, the same images for all. The first table has what tutorials do with latents; the second
-the bits a pixel that each coder needs for a PSNR, on the lower hull of its settings; aecodec is asked
-for that PSNR. Two figures are drawn where matplotlib is installed.
+Whole files, the same images for all, one JSON. The first table has what tutorials do with latents;
+then files without loss, under an error bound, at a PSNR, and every setting with its PSNR, p99 error,
+SSIM, speeds, and how well a small classifier still reads the images. The figures and the page are
+drawn from the JSON by ``bench/report.py``.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import argparse
 import io
 import math
-from collections.abc import Iterable, Sequence
-from itertools import chain, pairwise
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,53 +21,37 @@ import numpy as np
 import zstandard
 from common import (
     add_result_options,
-    facts,
+    commit,
     format_markdown,
     format_table,
     load_images,
-    pooled_psnr_db,
     write_result,
 )
-from peers import SET, Peer, pca_peers, picture_peers
 
 import aecodec
-from aecodec import metrics
-from aecodec.codec import VARIANTS, Codec
+from aecodec.benchmark import ours, principal
+from aecodec.benchmark.classifier import read_labels, train_reader
+from aecodec.benchmark.coders import SET
+from aecodec.benchmark.measuring import Judge
+from aecodec.benchmark.ours import Setup, our_row
+from aecodec.benchmark.running import run_bench
+from aecodec.benchmark.tables import tables
+from aecodec.codec import Codec
 from aecodec.images import Images
 from aecodec.pca import PcaBasis, fit_pca
 
-TARGETS = (20, 22, 25, 28, 30, 33, 36, 40, 45)
-QUALITIES = tuple(range(1, 10))
-CODERS = (("zstd", "fast"), ("ans", "fast"), ("ans", "small"))  # of latents, and the variant
 TUTORIAL_COMPONENTS = 32
-
-
-def row(coder: str, scope: str, setting: float, nbytes: int, images: Images, x_hat: Images) -> Any:  # noqa: ANN401
-    """One measured setting; errors are of all pixels of the set."""
-    worst = metrics.max_error(images, x_hat)
-    psnr = pooled_psnr_db(images, x_hat)
-    return {
-        "coder": coder,
-        "scope": scope,
-        "setting": setting,
-        "nbytes": nbytes,
-        "bpp": metrics.bits_per_pixel(nbytes, images.shape),
-        "psnr_db": psnr if math.isfinite(psnr) else None,
-        "max_error": int(worst.max()),
-        "max_error_p99": float(np.quantile(worst, 0.99)),
-    }
-
-
-# ---------------------------------------------------------------- what is measured
+TUTORIAL_STEP = 128.0
+TUTORIAL_CODERS = ("zstd", "ans")
 
 
 def tutorial_rows(images: Images, basis: PcaBasis, codec: Codec) -> list[dict[str, Any]]:
     """Float latents, 32 an image, as text, as they are and under zstd; then quantized; then ours."""
+    judge = Judge(images)
     x = images.reshape(len(images), -1).astype(np.float32) - basis.mean
     axes = basis.axes[:TUTORIAL_COMPONENTS]
     y = x @ axes.T
     decoded = np.clip(np.rint(y @ axes + basis.mean), 0, 255).astype(np.uint8)
-    x_hat = decoded.reshape(images.shape)
     text = io.StringIO()
     np.savetxt(text, y)
     raw = y.astype("<f4").tobytes()
@@ -75,186 +61,70 @@ def tutorial_rows(images: Images, basis: PcaBasis, codec: Codec) -> list[dict[st
         "float32 under zstd -19": len(zstandard.ZstdCompressor(level=19).compress(raw)),
     }
     rows = [
-        row(name, SET, TUTORIAL_COMPONENTS, nbytes, images, x_hat) for name, nbytes in sizes.items()
+        judge.row(name, SET, TUTORIAL_COMPONENTS, nbytes, decoded.reshape(images.shape))
+        for name, nbytes in sizes.items()
     ]
+    wanted = f"PCA {TUTORIAL_COMPONENTS}, zstd -19"
+    peer = next(coder for coder in principal.pca_coders(basis) if coder.name == wanted)
     same = rows[0]["psnr_db"]
-    peer = next(p for p in pca_peers(basis) if p.name == f"PCA {TUTORIAL_COMPONENTS}, zstd -19")
-    nbytes, quantized = peer.code(images, 128.0)
-    rows.append(row(peer.name, SET, 128, nbytes, images, quantized))
-    ours = [
-        asked_row(images, codec, coder, "fast", psnr=same)
-        for coder in dict.fromkeys(c for c, _ in CODERS)
-    ]
-    return rows + ours
-
-
-def asked_row(
-    images: Images, codec: Codec, coder: str, variant: str, **asked: float
-) -> dict[str, Any]:
-    """aecodec with one target; its size and error are those of the file."""
-    mine = Codec(codec.model, pixel_part=VARIANTS[variant], coder=coder)
-    blob = aecodec.encode(images, codec=mine, **asked)  # type: ignore[arg-type]
-    x_hat = aecodec.decode(blob, codec=mine)
-    ((_, value),) = asked.items()
-    found: dict[str, Any] = row(
-        f"aecodec, {coder}, {variant}", "any image", value, len(blob), images, x_hat
-    )
-    with aecodec.open(blob) as archive:
-        found["images_by_mode"] = archive.info["images_by_mode"]
-    return found
-
-
-def peer_rows(images: Images, peers: Iterable[Peer]) -> list[dict[str, Any]]:
-    """Every setting of every peer."""
-    rows = []
-    for peer in peers:
-        for setting in peer.settings:
-            nbytes, x_hat = peer.code(images, setting)
-            rows.append(row(peer.name, peer.scope, setting, nbytes, images, x_hat))
+    rows.append(judge.measured(peer, TUTORIAL_STEP))
+    for coder in TUTORIAL_CODERS:
+        setup = Setup(f"aecodec {coder}, --psnr {same:.2f}", ours.PSNR, (), coder=coder)
+        rows.append(our_row(judge, replace(codec, coder=coder), setup, same))
     return rows
 
 
-def bpp_at(rows: Sequence[dict[str, Any]], psnr: float) -> float | None:
-    """Bits a pixel for a PSNR, between the two nearest points of the lower hull; None beyond it."""
-    points = sorted((r["psnr_db"], r["bpp"]) for r in rows if r["psnr_db"] is not None)
-    hull: list[tuple[float, float]] = []
-    for point in points:
-        while hull and (
-            hull[-1][1] >= point[1] or (len(hull) > 1 and _above(hull[-2], hull[-1], point))
-        ):
-            hull.pop()
-        hull.append(point)
-    if hull and psnr <= hull[0][0]:
-        return hull[0][1]
-    for (low, cheap), (high, dear) in pairwise(hull):
-        if low <= psnr <= high:
-            return cheap + (dear - cheap) * (psnr - low) / (high - low)
-    return None
+def setups(targets: Sequence[float]) -> list[Setup]:
+    """aecodec's, with the PSNRs that were asked for."""
+    return [replace(s, values=tuple(targets)) if s.target == ours.PSNR else s for s in ours.FULL]
 
 
-def _above(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> bool:
-    """Whether b lies on or above the line from a to c."""
-    return (b[1] - a[1]) * (c[0] - a[0]) >= (c[1] - a[1]) * (b[0] - a[0])
-
-
-# ---------------------------------------------------------------- what is shown
-
-
-def families(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Rows by coder and scope; all PCA of up to 128 components are one coder."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for r in rows:
-        name = "PCA, zstd -19" if r["coder"].startswith("PCA") else r["coder"]
-        groups.setdefault(f"{name}, {r['scope']}", []).append(r)
-    return groups
-
-
-def psnr_table(
-    asked: Sequence[dict[str, Any]], groups: dict[str, list[dict[str, Any]]], targets: Sequence[int]
-) -> list[tuple[str, ...]]:
-    """A line for each coder: bpp at each target, and its best peer below."""
-    lines = []
-    for name in dict.fromkeys(r["coder"] for r in asked):
-        mine = {r["setting"]: f"{r['bpp']:.4f}" for r in asked if r["coder"] == name}
-        lines.append((name, *(mine.get(target, "") for target in targets)))
-    for name, rows in groups.items():
-        each = [bpp_at(rows, target) for target in targets]
-        if any(each):
-            lines.append((name, *("" if bpp is None else f"{bpp:.3f}" for bpp in each)))
-    return lines
-
-
-def draw(
-    folder: Path,
-    name: str,
-    asked: Sequence[dict[str, Any]],
-    groups: dict[str, list[dict[str, Any]]],
-) -> None:
-    """Size against PSNR as SVG and PNG, bits a pixel on a logarithmic axis."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    mpl.rcParams.update({"svg.hashsalt": name, "font.size": 10})
-    figure, axes = plt.subplots(figsize=(9.5, 5.2), facecolor="white")
-    markers = iter("osD^v<>ph*X" * 2)
-    for label, rows in groups.items():
-        points = [(p, bpp) for p in np.arange(16, 46, 0.5) if (bpp := bpp_at(rows, float(p)))]
-        low = min(r["psnr_db"] for r in rows if r["psnr_db"] is not None)
-        points = [(p, bpp) for p, bpp in points if p >= low]
-        if points:
-            axes.plot(*zip(*points, strict=True), "--", linewidth=1.2, label=label)
-    for coder in dict.fromkeys(r["coder"] for r in asked):
-        mine = sorted((r["psnr_db"], r["bpp"]) for r in asked if r["coder"] == coder)
-        axes.plot(
-            *zip(*mine, strict=True), linewidth=2.4, marker=next(markers), markersize=4, label=coder
-        )
-    axes.set(xlim=(16, 46), yscale="log", xlabel="PSNR in dB, pooled", ylabel="bits per pixel")
-    axes.set_yticks([0.03, 0.05, 0.1, 0.2, 0.5, 1, 2, 5], minor=False)
-    axes.set_yticklabels(["0.03", "0.05", "0.1", "0.2", "0.5", "1", "2", "5"])
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=9, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-    figure.tight_layout()
-    for kind in ("svg", "png"):
-        metadata = {"Date": None} if kind == "svg" else None
-        figure.savefig(folder / f"{name}.{kind}", dpi=130, metadata=metadata)
-    plt.close(figure)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("input", metavar="IN")
     parser.add_argument("--train", metavar="IN2", required=True, help="fit PCA on this set")
+    parser.add_argument("--labels", metavar="FILE", help="of IN: a classifier reads it too")
+    parser.add_argument("--train-labels", metavar="FILE", help="of IN2: it is trained on that set")
     parser.add_argument("--model", default="mnist", help="name or file (%(default)s)")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N images")
-    parser.add_argument("--targets", type=int, nargs="+", default=list(TARGETS), metavar="DB")
+    parser.add_argument(
+        "--targets", type=float, nargs="+", default=list(ours.PSNR_TARGETS), metavar="DB"
+    )
+    parser.add_argument("--quick", action="store_true", help="few settings of the others")
     parser.add_argument("--markdown", action="store_true", help="print tables for a README")
     add_result_options(parser, "rate-distortion")
-    a = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    a = parse_arguments(argv)
     images = load_images(a.input, a.limit)
+    training = load_images(a.train)
+    reader = None
+    if a.labels:
+        pair = (training, read_labels(a.train_labels)) if a.train_labels else None
+        reader = train_reader(images, read_labels(a.labels)[: len(images)], pair)
     codec = Codec(aecodec.load_model(a.model))
-    show = format_markdown if a.markdown else format_table
-    basis = fit_pca(load_images(a.train), math.prod(images.shape[1:]))
-    tutorial = tutorial_rows(images, basis, codec)
-    head = (f"{TUTORIAL_COMPONENTS} latents an image", "bytes", "bpp", "PSNR dB")
-    print(
-        show(
-            head,
-            [
-                (r["coder"], f"{r['nbytes']:,}", f"{r['bpp']:.4f}", f"{r['psnr_db']:.2f}")
-                for r in tutorial
-            ],
-        )
+    basis = fit_pca(training, math.prod(images.shape[1:]))
+    result = run_bench(
+        Path(a.input).name,
+        images,
+        codec,
+        setups(a.targets),
+        quick=a.quick,
+        basis=basis,
+        reader=reader,
+        progress=lambda what: print(what, file=sys.stderr),
     )
-    asked = [
-        asked_row(images, codec, coder, variant, psnr=target)
-        for coder, variant in CODERS
-        for target in a.targets
-    ]
-    ladder = [
-        asked_row(images, codec, coder, "fast", quality=quality)
-        for coder in dict.fromkeys(coder for coder, _ in CODERS)
-        for quality in QUALITIES
-    ]
-    peers = peer_rows(images, chain(picture_peers(), pca_peers(basis)))
-    groups = families(peers)
-    lines = psnr_table(asked, groups, a.targets)
-    print(show(("bpp at a PSNR in dB", *(str(target) for target in a.targets)), lines))
-    result = {
-        **facts(Path(a.input).name, images),
-        "model": Path(a.model).stem,
-        "decoder_nbytes": {n: p.nbytes for n, p in codec.model.parts.items()},  # type: ignore[union-attr]
-        "tutorial": tutorial,
-        "asked": asked,
-        "qualities": ladder,
-        "peers": peers,
-    }
-    path = write_result(a.name, result, a.results)
-    try:
-        draw(path.parent, path.stem, asked, groups)
-    except ImportError:
-        print("matplotlib is not installed: no figure")
+    result["commit"] = commit()
+    result["pca_fitted_on"] = Path(a.train).name
+    result["tutorial"] = tutorial_rows(images, basis, codec)
+    show = format_markdown if a.markdown else format_table
+    for table in tables(result):
+        print(f"{table.title}. {table.note}\n\n{show(table.head, table.lines)}\n")
+    for entry in result["left_out"]:
+        print(f"left out: {entry['coder']}: {entry['why']}")
+    write_result(a.name, result, a.results)
 
 
 if __name__ == "__main__":

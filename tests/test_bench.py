@@ -22,10 +22,11 @@ import bounds
 import common
 import latents_under_pixels
 import memory
-import pca_codec
-import peers
 import rate_distortion
+import run_all
 import throughput
+
+from aecodec.benchmark import ours, pca_codec, principal, streams
 
 SIDE = 8
 
@@ -156,49 +157,60 @@ def test_bounds(blobs_path, refined, tmp_path, capsys):
 
 @pytest.mark.usefixtures("threads")
 def test_rate_distortion(blobs_path, refined, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(rate_distortion, "QUALITIES", (1, 9))
-    monkeypatch.setattr(rate_distortion, "CODERS", (("zstd", "fast"),))
+    monkeypatch.setattr(streams, "XZ_PRESET", 0)
+    monkeypatch.setattr(principal, "COMPONENTS", (16,))
     monkeypatch.setattr(rate_distortion, "TUTORIAL_COMPONENTS", 16)
-    for name in ("JPEG_QUALITIES", "WEBP_QUALITIES", "AVIF_QUALITIES"):
-        monkeypatch.setattr(peers, name, (5, 90))
-    monkeypatch.setattr(peers, "JXL_DISTANCES", (1, 12))
+    monkeypatch.setattr("aecodec.benchmark.classifier.STEPS", 3)
+    wanted = [s for s in ours.FULL if s.coder == "zstd" and s.variant == "fast"]
+    monkeypatch.setattr(ours, "FULL", wanted)
+    monkeypatch.setattr(rate_distortion, "TUTORIAL_CODERS", ("zstd",))
     path = tmp_path / "refined.safetensors"
     path.write_bytes(pack_model(refined))
+    np.save(tmp_path / "labels.npy", np.arange(64) % 2)
+    labels = ["--labels", str(tmp_path / "labels.npy")]
     options = ["--train", str(blobs_path), "--model", str(path), "--results", str(tmp_path)]
-    rate_distortion.main([str(blobs_path), *options, "--targets", "20", "30"])
+    rate_distortion.main(
+        [str(blobs_path), *options, *labels, "--quick", "--limit", "32", "--targets", "20", "30"]
+    )
     result = read_result(tmp_path, "rate-distortion")
-    assert [row["setting"] for row in result["asked"]] == [20, 30]
-    for row in result["asked"]:
+    rows = result["rows"]
+    asked = [row for row in rows if row.get("target") == "psnr"]
+    assert [row["setting"] for row in asked] == [20, 30]
+    for row in asked:
         assert row["psnr_db"] is None or row["psnr_db"] >= row["setting"]
+    for row in rows:
+        assert 0 <= row["accuracy"] <= 1
+        assert row["ssim"] <= 1 + 1e-9
+        assert row["max_error_p99"] <= row["max_error"]
     assert len({row["psnr_db"] for row in result["tutorial"][:3]}) == 1
     sizes = [row["nbytes"] for row in result["tutorial"]]
     assert sizes[0] > sizes[1] > sizes[2]
-    scopes = {(row["coder"], row["scope"]) for row in result["peers"]}
-    assert {("JPEG", "image"), ("JPEG", "mosaic"), ("PCA 16, zstd -19", "set")} <= scopes
-    assert "bpp at a PSNR in dB" in capsys.readouterr().out
+    scopes = {(row["coder"], row["scope"]) for row in rows}
+    assert {("JPEG", "image"), ("JPEG", "mosaic"), ("gzip -9", "set")} <= scopes
+    assert result["pca_fitted_on"] == "blobs.npy"
+    assert "bpp at a PSNR of" in capsys.readouterr().out
 
 
-def test_lower_hull():
-    points = [(20.0, 0.2), (24.0, 0.9), (25.0, 0.7), (30.0, 1.2), (28.0, 2.0)]
-    rows = [{"psnr_db": psnr, "bpp": bpp} for psnr, bpp in points]
-    assert rate_distortion.bpp_at(rows, 20) == 0.2
-    assert rate_distortion.bpp_at(rows, 22.5) == pytest.approx(0.45)
-    assert rate_distortion.bpp_at(rows, 27.5) == pytest.approx(0.95)
-    assert rate_distortion.bpp_at(rows, 31) is None
-    assert rate_distortion.bpp_at(rows, 3) == 0.2
-
-
-def test_mosaic_comes_apart_again():
-    images = blobs(7)
-    seen = []
-
-    def coded(picture, setting):
-        seen.append(picture.shape)
-        return 5, picture
-
-    nbytes, x_hat = peers._tiled(coded)(images, 1.0)
-    assert (nbytes, seen) == (5, [(3 * SIDE, 3 * SIDE)])
-    np.testing.assert_array_equal(x_hat, images)
+def test_run_all_names_every_file_and_ends_with_the_report(tmp_path):
+    for name in run_all.SETS:
+        (tmp_path / name).mkdir()
+        for file in ("t10k-images-idx3", "t10k-labels-idx1", "train-images-idx3"):
+            (tmp_path / name / f"{file}-ubyte.gz").touch()
+        (tmp_path / name / "train-labels-idx1-ubyte").touch()
+    folders = {name: tmp_path / name for name in run_all.SETS}
+    planned = list(run_all.commands(folders, tmp_path, None))
+    scripts = [script for script, *_ in planned]
+    assert scripts.count("rate_distortion.py") == scripts.count("bounds.py") == 2
+    assert scripts[-1] == "report.py"
+    assert all((BENCH / script).exists() for script in scripts)
+    assert planned[-1][1:3] == [
+        str(tmp_path / f"rate-distortion-{name}.json") for name in run_all.SETS
+    ]
+    rate_distortion.parse_arguments(planned[0][1:])
+    baselines.parse_arguments(planned[1][1:])
+    (tmp_path / "mnist" / "train-labels-idx1-ubyte").unlink()
+    with pytest.raises(ValueError, match="0 files like train-labels"):
+        list(run_all.commands(folders, tmp_path, None))
 
 
 @pytest.mark.usefixtures("threads")

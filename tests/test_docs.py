@@ -18,7 +18,7 @@ from aecodec.transfer import encode
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SPEC = (ROOT / "formats" / "aez.md").read_text(encoding="utf-8")
-COMMANDS = ("compress", "decompress", "info", "verify", "train", "models", "demo")
+COMMANDS = ("compress", "decompress", "info", "verify", "train", "models", "bench", "demo")
 SAMPLE_IMAGES = 60
 
 

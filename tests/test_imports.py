@@ -48,8 +48,11 @@ RANKS = {
     "pca": 12,
     "fitting": 12,
     "demo": 13,
-    "cli": 14,
-    "__main__": 15,
+    "benchmark": 13,
+    "report": 14,
+    "benchmark.command": 15,
+    "cli": 16,
+    "__main__": 17,
 }
 TORCH_AT_ONCE = {
     "nets",

@@ -1,0 +1,1 @@
+"""What ``aecodec bench`` and the scripts in ``bench/`` share: coders, measures, tables."""

@@ -1,0 +1,133 @@
+"""A small classifier trained on originals: how well does it still read what was decoded?"""
+
+from __future__ import annotations
+
+import gzip
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import torch
+
+Images = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+
+STEPS, BATCH, SEED, LR = 1200, 128, 0, 2e-3
+READ_IMAGES = 2048  # at once
+
+
+def read_labels(path: str | os.PathLike[str]) -> Labels:
+    """One whole number an image: an IDX file of bytes (gzipped or not), .npy, or a line each."""
+    data = Path(path).read_bytes()
+    if data[:2] == b"\x1f\x8b":
+        data = gzip.decompress(data)
+    if data[:4] == b"\0\0\x08\x01":
+        count = int.from_bytes(data[4:8], "big")
+        if len(data) != 8 + count:
+            raise ValueError(f"{path}: {len(data) - 8} labels, expected {count}")
+        return np.frombuffer(data, np.uint8, offset=8).astype(np.int64)
+    if data[:6] == b"\x93NUMPY":
+        labels = np.load(path, allow_pickle=False)
+        if labels.ndim != 1 or labels.dtype.kind not in "iu":
+            raise ValueError(f"{path}: {labels.dtype} {labels.shape}, expected whole numbers (N,)")
+        return np.asarray(labels, np.int64)
+    try:
+        return np.array([int(line) for line in data.decode().split()], np.int64)
+    except ValueError:
+        raise ValueError(f"{path}: expected labels as IDX, .npy or a whole number a line") from None
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A trained network and the images it is asked about: ``rows`` of the set, never trained on."""
+
+    net: torch.nn.Module
+    rows: npt.NDArray[np.intp]
+    labels: Labels  # of these rows
+    facts: dict[str, Any]
+
+    def accuracy(self, images: Images) -> float:
+        """The share of ``rows`` of the decoded set (N, H, W, C) that are read right."""
+        import torch
+
+        right = 0
+        with torch.no_grad():
+            for start in range(0, len(self.rows), READ_IMAGES):
+                part = slice(start, start + READ_IMAGES)
+                found = self.net(_tensor(images[self.rows[part]])).argmax(1).numpy()
+                right += int((found == self.labels[part]).sum())
+        return right / len(self.rows)
+
+
+def train_reader(
+    images: Images,
+    labels: Labels,
+    train: tuple[Images, Labels] | None = None,
+    steps: int | None = None,
+) -> Reader:
+    """Train on ``train``; without it on every other image, and ask about the others."""
+    _check("labels", images, labels)
+    steps = steps or STEPS
+    if train is not None:
+        _check("training labels", *train)
+        rows = np.arange(len(images))
+        seen, seen_labels = train
+    else:
+        if len(images) < 2:
+            raise ValueError(f"{len(images)} labelled images, expected at least 2")
+        rows = np.arange(1, len(images), 2)
+        seen, seen_labels = images[::2], labels[::2]
+    net = _train(seen, seen_labels, int(max(labels.max(), seen_labels.max())) + 1, steps)
+    facts = {"trained_on": len(seen), "asked_about": len(rows), "steps": steps, "seed": SEED}
+    return Reader(net, rows, labels[rows], facts)
+
+
+def _check(name: str, images: Images, labels: Labels) -> None:
+    if len(images) != len(labels):
+        raise ValueError(f"{len(labels)} {name}, expected {len(images)}, one an image")
+    if labels.min(initial=0) < 0:
+        raise ValueError(f"{name}: found {labels.min()}, expected 0 or more")
+
+
+def _train(images: Images, labels: Labels, classes: int, steps: int) -> torch.nn.Module:
+    """Two convolutions and a linear layer, Adam with a one-cycle rate; torch's seed is put back."""
+    import torch
+    from torch import nn
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        _, height, width, channels = images.shape
+        features = 32 * -(-height // 4) * -(-width // 4)
+        net = nn.Sequential(
+            nn.Conv2d(channels, 16, 5, stride=2, padding=2),
+            nn.ReLU(),
+            nn.Conv2d(16, 32, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Dropout(0.2),
+            nn.Linear(features, classes),
+        )
+        adam = torch.optim.Adam(net.parameters(), lr=LR)
+        cycle = torch.optim.lr_scheduler.OneCycleLR(adam, 4 * LR, total_steps=steps)
+        order = np.random.default_rng(SEED)
+        targets = torch.from_numpy(labels)
+        for _ in range(steps):
+            batch = order.integers(0, len(images), BATCH)
+            loss = nn.functional.cross_entropy(net(_tensor(images[batch])), targets[batch])
+            adam.zero_grad()
+            torch.autograd.backward(loss)
+            adam.step()
+            cycle.step()
+    return net.eval()
+
+
+def _tensor(images: Images) -> torch.Tensor:
+    import torch
+
+    planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32)
+    return torch.from_numpy(planes / np.float32(127.5) - np.float32(1))

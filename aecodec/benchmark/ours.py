@@ -1,0 +1,97 @@
+"""aecodec's own rows: which targets are asked for, with which coder, variant and options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from aecodec.benchmark.coders import BOUNDED, LOSSY
+from aecodec.benchmark.measuring import Judge, Progress, Row, VerificationError
+from aecodec.codec import VARIANTS, Codec
+from aecodec.errors import ModelMissingError
+from aecodec.transfer import decode, encode
+
+PSNR, QUALITY, MAX_ERROR = "psnr", "quality", "max_error"
+PSNR_TARGETS = (20, 22, 25, 28, 30, 33, 36, 40, 45)
+QUALITIES = tuple(range(1, 10))
+BOUNDS = (0, 1, 2, 4, 8, 16)
+WARM_UP_IMAGES = 16
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A way to ask: ``target`` is a keyword of ``encode``, ``options`` are further ones."""
+
+    name: str
+    target: str
+    values: tuple[float, ...]
+    coder: str = "zstd"
+    variant: str = "fast"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+FULL = (
+    Setup("aecodec zstd", QUALITY, QUALITIES),
+    Setup("aecodec ans", QUALITY, QUALITIES, coder="ans"),
+    Setup("aecodec fast", MAX_ERROR, BOUNDS),
+    Setup("aecodec small", MAX_ERROR, BOUNDS, variant="small"),
+    Setup("aecodec --psnr, zstd", PSNR, PSNR_TARGETS),
+    Setup("aecodec --psnr, ans", PSNR, PSNR_TARGETS, coder="ans"),
+    Setup("aecodec --psnr, ans, small", PSNR, PSNR_TARGETS, coder="ans", variant="small"),
+)
+QUICK = (
+    Setup("aecodec zstd", QUALITY, (1, 3, 5, 7, 9)),
+    Setup("aecodec ans", QUALITY, (1, 3, 5, 7, 9), coder="ans"),
+    Setup("aecodec fast", MAX_ERROR, (0, 4, 8, 16, 32)),
+    Setup("aecodec small", MAX_ERROR, (0,), variant="small"),
+)
+
+
+def our_rows(
+    judge: Judge, codec: Codec, setups: Iterable[Setup], progress: Progress
+) -> Iterator[Row]:
+    """A row for each value of each setup; what the model has no part for is left out, and noted."""
+    for setup in setups:
+        mine = replace(codec, pixel_part=VARIANTS[setup.variant], coder=setup.coder)
+        try:
+            for value in setup.values:
+                progress(f"{setup.name}, {setup.target} {value:g}")
+                yield our_row(judge, mine, setup, value)
+        except ModelMissingError as error:
+            judge.left_out.append({"coder": setup.name, "why": str(error)})
+
+
+def our_row(judge: Judge, codec: Codec, setup: Setup, value: float) -> Row:
+    """One file with one target; any image of it can be read alone."""
+    from aecodec.archive import Archive
+
+    asked: dict[str, Any] = {
+        setup.target: int(value) if setup.target == MAX_ERROR else value,
+        **setup.options,
+    }
+    encode(judge.images[:WARM_UP_IMAGES], codec=codec, **asked)  # builds the networks
+    found, files = judge.timed(
+        setup.name,
+        "any image",
+        value,
+        lambda: [encode(judge.images, codec=codec, **asked)],
+        lambda blobs: decode(blobs[0], codec=codec),
+    )
+    bounded = setup.target == MAX_ERROR
+    if bounded and found["max_error"] > value:
+        raise VerificationError(
+            f"{setup.name}: a sample is off by {found['max_error']}, the bound is {value:g}"
+        )
+    found |= {
+        "family": setup.name,
+        "ours": True,
+        "kind": BOUNDED if bounded else LOSSY,
+        "target": setup.target,
+        "latent_coder": setup.coder,
+        "variant": setup.variant,
+        "options": setup.options,
+    }
+    with Archive(files[0]) as archive:
+        found["images_by_mode"] = archive.info["images_by_mode"]
+    return found

@@ -1,0 +1,1 @@
+"""Figures and a page, drawn from a bench's JSON alone."""
