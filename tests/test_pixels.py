@@ -222,6 +222,19 @@ def test_a_set_of_rows(bound):
     assert np.abs(decoded.astype(int) - images).max() <= bound
 
 
+@pytest.mark.parametrize("compiled", [True, False], ids=["as installed", "numpy"])
+@pytest.mark.parametrize("shape", [(1, 9, 1), (2, 3, 1), (1, 1, 3)])
+def test_planes_without_a_pixel(shape, compiled, monkeypatch):
+    if not compiled:
+        monkeypatch.setattr(entropy, "coder", lambda: ans)
+    layer, images = layer_for(shape), images_of(shape, 5)
+    plan = refinement.PixelPlan(layer, images, 1)
+    payload = plan.encode(np.arange(5))
+    decoded = refinement.decode_payloads(layer, [payload, payload], [5, 5], 1, ["a", "b"])
+    for each in decoded:
+        np.testing.assert_array_equal(each, plan.x_hat)
+
+
 def test_lossless_is_a_bound_of_nothing(refined):
     images = smooth_images(GRAY, 30)
     codec = Codec(refined)
