@@ -167,15 +167,18 @@ def read_sections(data: bytes, offset: int, end: int) -> Iterator[Section]:
         offset = section.end
 
 
-def split_copies(data: bytes, found: list[Section], chunks_at: int) -> list[Section]:
-    """4.4: what is left without the copies, which close the sections; none of them is elsewhere."""
+def split_copies(data: bytes, found: list[Section], first: int, last: int) -> list[Section]:
+    """4.4: what is left without the copies, which close the sections; none of them is elsewhere.
+
+    Chunks lie from ``first`` to ``last``.
+    """
     count = 2 if found and found[-1].kind == b"PART" else 1
     own, copies = found[:-count], found[-count:]
     kinds = [each.kind for each in copies]
     require(kinds in ([b"HEAD"], [b"HEAD", b"PART"]), f"{kinds} before the index, not HEAD, PART")
-    require(copies[0].offset >= chunks_at, "HEAD is before the chunks")
+    require(copies[0].offset >= last, "HEAD is before the chunks")
     require(copies[0].checked() == data[:48], "HEAD differs from the header")
-    parts = [each for each in own if each.kind == b"PART" and each.offset < chunks_at]
+    parts = [each for each in own if each.kind == b"PART" and each.offset < first]
     misplaced = [each.kind for each in own if each.kind in (b"PART", b"HEAD", b"INDX")]
     require(len(misplaced) == len(parts) == count - 1, f"{misplaced} before the copies {kinds}")
     if parts:
@@ -310,7 +313,7 @@ def open_file(data: bytes) -> File:
     section = read_section(data, index_offset, end)
     require(section.kind == b"INDX" and section.end == end, "the index is not INDX to its end")
     index = read_index(section, header, image_count, chunk_count, index_offset)
-    first = index[0][0] if index else 48
+    first = index[0][0] if index else index_offset
     last = index[-1][0] + index[-1][1] if index else 48
     found: list[Section] = []
     gaps = [(48, first), (last, index_offset)] if index else [(48, index_offset)]
@@ -318,7 +321,9 @@ def open_file(data: bytes) -> File:
         for each in read_sections(data, start, stop):
             found.append(each)
             require(len(found) <= 4096, "more than 4096 sections", Limit)  # 4.6
-    sections = split_copies(data, found, first)
+    sections = split_copies(data, found, first, last)
+    for each in sections:
+        each.checked()
     part = next((each for each in sections if each.kind == b"PART"), None)
     parts = read_parts(part) if part else {}
     require(parts or not header.flags & (LATENTS | REFINEMENT), "the flags need a PART section")
@@ -416,6 +421,8 @@ def row_at(table: np.ndarray, quality: int, rounding: int) -> Integers:
 def unpack_zstd(frame: bytes, nbytes: int) -> bytes:
     """8.4: one magicless frame, from the first byte to the last, of exactly ``nbytes``."""
     require(len(frame) >= 2 and frame[0] == 0, "zstd frame header is not that of 8.4")
+    window = (8 + (frame[1] & 7)) << (frame[1] >> 3) + 7
+    require(window <= 8 << 20, f"zstd frame has a window of {window} bytes")
     at, last = 2, 0
     while not last:  # block by block: the frame ends where its bytes end
         require(at + 3 <= len(frame), "zstd frame is cut")
@@ -493,7 +500,8 @@ def read_digits(data: bytes, count: int, span: int) -> Integers:
         digits = (values[:, None] // powers % span).ravel()
         require(not digits[count:].any(), "the last byte is not filled up with zeros")
         digits = digits[:count]
-    require(digits.max(initial=0) < span, f"a symbol is beyond its span of {span}")
+    tight = digits.min() == 0 and digits.max() == span - 1
+    require(tight, f"symbols {digits.min()}..{digits.max()} of span {span}")
     return digits
 
 
@@ -661,7 +669,7 @@ def read_model(data: bytes, what: str) -> Model:
 
 
 def read_safetensors(data: bytes, what: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    source = Bytes(data, what)
+    source = Bytes(data, f"{what}: model")
     header = json.loads(source.take(source.unpack("Q")[0]))
     tensors = {}
     spans = []

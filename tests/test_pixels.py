@@ -162,6 +162,15 @@ def test_unprovable_model_is_refused(tensor, value, match):
         PixelLayer(model, part.name)
 
 
+@pytest.mark.parametrize("field", ["features", "mixtures"])
+def test_width_of_nothing_is_refused(field):
+    sizes = {"features": 4, "mixtures": 3, field: 0}
+    part = pixel_part(PixelConfig(8, 8, 1, 4, 3))
+    part = replace(part, config={**part.config, **sizes})
+    with pytest.raises(ModelCorruptError, match=rf"pixel_fast: {field} is 0, not 1\.\.4096"):
+        PixelLayer(Model("bad", (8, 8, 1), {part.name: part}), part.name)
+
+
 @pytest.mark.parametrize(("name", "change"), [("places", None), ("see.weight", np.int16)])
 def test_part_with_other_tensors_is_refused(name, change):
     part = pixel_part(PixelConfig(8, 8, 1, 4, 3))
