@@ -391,9 +391,10 @@ def decode_sub_payload(sub: SubPayload, count: int, header: Header, model: Model
                 sub.data, count, model.part("latent_prior"), gains, sub.parameter
             )
         return rebuild(decoder, symbols, gains)
+    mover = model.part("dequantizer") if sub.mode == 4 else None
     planes = decode_planes(sub.data, count, model.pixel_model(), sub.parameter)
-    if sub.mode == 4:
-        planes = dequantize(model.part("dequantizer"), planes, sub.parameter)
+    if mover:
+        planes = dequantize(mover, planes, sub.parameter)
     return join_planes(planes, header.shape)
 
 

@@ -62,7 +62,7 @@ def find_compiler(cache: Path) -> Path:
 @pytest.fixture(scope="module")
 def aez(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The class that the compiler makes of aez.ksy."""
-    cache = pytestconfig.cache  # None where pytest runs without one
+    cache = getattr(pytestconfig, "cache", None)  # pytest may run without one
     folder = find_compiler(cache.mkdir("kaitai") if cache else tmp_path_factory.mktemp("npm"))
     out = tmp_path_factory.mktemp("kaitai")
     command = ["node", "-e", COMPILE, str(KSY), str(out)]

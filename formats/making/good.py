@@ -171,9 +171,7 @@ def _of_the_container() -> Iterator[tuple[str, Vector]]:
     yield "empty", Vector(file_of((2, 3, 1), []), "2.3", "no images, no chunk")
     yield (
         "stored-one",
-        Vector(
-            file_of((2, 3, 1), pieces(1, few[:1])), "7, mode 0", "one image; the worked example"
-        ),
+        Vector(file_of((2, 3, 1), pieces(1, few[:1])), "7, mode 0", "one image"),
     )
     yield (
         "stored-chunks",
@@ -210,6 +208,7 @@ def _of_the_container() -> Iterator[tuple[str, Vector]]:
             "zstd, colour, sides that 4 does not divide",
         ),
     )
+    yield "worked-example", Vector(_worked_example(), "15", "the file that aez.md takes apart")
     many = noise(300, (1, 1, 1))
     coded = [by_bytes(many[:150]), by_bytes(many[150:], PACKED)]
     order = [0] * 10 + [1] * 149 + [0] * 140 + [1]
@@ -248,6 +247,15 @@ def _of_the_container() -> Iterator[tuple[str, Vector]]:
     yield "metadata", Vector(data, "10.4", "META and NAME: no channel axis, and file names")
 
 
+def _worked_example() -> bytes:
+    """Four images of 2x3: stored, two of one gray under zstd, stored."""
+    ends = np.arange(1, 13, dtype=np.uint8).reshape(2, 2, 3, 1)
+    middle = np.full((2, 2, 3, 1), 200, np.uint8)
+    frame = bytes.fromhex("00 00 63 00 00 c8")  # one block: 12 times C8
+    coded = [by_bytes(ends), Coded(Sub(frame, PACKED), middle)]
+    return file_of((2, 3, 1), [chunk_of(coded, [0, 1, 1, 0])], ZSTD, target_kind=2)
+
+
 def _of_latents() -> Iterator[tuple[str, Vector]]:
     model, needs = LATENT_MODEL, ("latents-8x8",)
     decoder = model.decoding(["latent_decoder"])
@@ -284,7 +292,7 @@ def _of_latents() -> Iterator[tuple[str, Vector]]:
     yield "latents-constant", Vector(by_zstd(constant, 700), "8.2", "no frame at all", needs)
     chunk = chunk_of([by_latents(model, symbols(1, seed=3), 900)])
     data = file_of(GRAY, [chunk], flags, decoder)
-    yield "latents-one", Vector(data, "8.2", "one image", needs)
+    yield "latents-one", Vector(data, "8.2", "latents under zstd: one image", needs)
     mixed = [
         by_latents(model, symbols(9, seed=5), 512),
         by_bytes(noise(3, GRAY)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -697,6 +698,15 @@ def _of_models() -> Named:
         Refusal(data, "10.5", about, "latent_decoder", models=("latents-8x8",)),
     )
     chunks = pieces()
+    data = good.file_of(
+        GRAY, [replace(chunk, subs=[replace(coded.sub, mode=5)])], LATENTS | ANS, decoder
+    )
+    about = "mode 5 needs latent_prior, PART names latent_decoder alone"
+    needs = ("latents-8x8",)
+    yield "model-prior-not-named", Refusal(data, "7", about, "latent_prior", models=needs)
+    data = _dots(_pixel_model(), mode=4, parameter=1)
+    about = "mode 4 needs dequantizer, PART names pixel_fast alone"
+    yield "model-dequantizer-not-named", Refusal(data, "7", about, "dequantizer")
     payload = assemble.part_payload([(b"pixel_fast", PRINT), (b"pixel_small", PRINT)])
     head = header(required_flags=REFINEMENT | ANS)
     data = File(head, chunks, part=payload).pack()
@@ -714,6 +724,7 @@ def _of_models() -> Named:
         "zlib-cut": (zlib.compress(packed, 9)[:-3], "zlib data that is cut", "zlib"),
         "zlib-goes-on": (zlib.compress(packed, 9) + b"\0", "a byte after zlib data", "zlib"),
         "empty": (zlib.compress(b""), "no safetensors", "model"),
+        "pickle": (zlib.compress(pickle.dumps({"shape": (8, 8, 1)})), "a pickle", "model"),
         "header-huge": (zlib.compress(b"\xff" * 8 + packed[8:]), "a header of 2^64 bytes", "model"),
         "sha256": (
             zlib.compress(packed[:-1] + bytes([packed[-1] ^ 1])),
@@ -749,10 +760,7 @@ def _of_models() -> Named:
         data = good.file_of(GRAY, [good.chunk_of([coded])], LATENTS | ANS, model, sections=[modl])
         yield f"poisoned-{name}", Refusal(data, clause, about, match)
     for name, (clause, about, match, model) in _poisoned_pixels().items():
-        modl = section("MODL", zlib.compress(pack_model(model), 9))
-        chunk_ = Chunk(1, [Sub(struct.pack("<7Q", *[1 << 32] * 7), 3, 0)], bytes(2))
-        data = good.file_of(model.shape, [chunk_], REFINEMENT | ANS, model, sections=[modl])
-        yield f"poisoned-{name}", Refusal(data, clause, about, match)
+        yield f"poisoned-{name}", Refusal(_dots(model), clause, about, match)
 
 
 def _surrogate(model: Model) -> bytes:
@@ -925,10 +933,22 @@ def _poisoned_priors() -> Poison:
     }
 
 
-def _poisoned_pixels() -> Poison:
+def _pixel_model() -> Model:
+    """For images of two pixels."""
     point = (1, 2, 1)
-    whole = good.models.pixels(point, "pixel_fast", 1, 0.3)
-    model = Model("dots", point, {"pixel_fast": whole})
+    return Model("dots", point, {"pixel_fast": good.models.pixels(point, "pixel_fast", 1, 0.3)})
+
+
+def _dots(model: Model, mode: int = 3, parameter: int = 0) -> bytes:
+    """One image of two pixels under an embedded model; the payload is never come to."""
+    sub = Sub(struct.pack("<7Q", *[1 << 32] * 7), mode, parameter)
+    chunk = Chunk(1, [sub], bytes(2))
+    return good.file_of(model.shape, [chunk], REFINEMENT | ANS, model, embed=True)
+
+
+def _poisoned_pixels() -> Poison:
+    model = _pixel_model()
+    point, whole = model.shape, model.parts["pixel_fast"]
     flat = {name: tensor for name, tensor in whole.tensors.items() if not name.startswith("out")}
     flat |= {
         "out_codes": np.zeros((16, 0, 9), np.int16),
