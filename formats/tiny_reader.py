@@ -356,21 +356,37 @@ def read_index(
 
 # ---------------------------------------------------------------- 7 Modes
 
-MODES = {  # mode: smallest and largest parameter, flags
-    0: (0, 0, 0),
-    1: (0, 0, ZSTD),
-    2: (256, 2304, LATENTS | ZSTD),
-    3: (0, 127, REFINEMENT | ANS),
-    4: (1, 127, REFINEMENT | ANS),
-    5: (256, 2304, LATENTS | ANS),
+PIXEL_MODELS = ("pixel_fast", "pixel_small")  # 11.1
+
+
+class Mode(NamedTuple):
+    low: int  # smallest parameter
+    high: int
+    flags: int
+    parts: tuple[tuple[str, ...], ...] = ()  # the names that will do for each part
+
+
+MODES = {
+    0: Mode(0, 0, 0),
+    1: Mode(0, 0, ZSTD),
+    2: Mode(256, 2304, LATENTS | ZSTD, (("latent_decoder",),)),
+    3: Mode(0, 127, REFINEMENT | ANS, (PIXEL_MODELS,)),
+    4: Mode(1, 127, REFINEMENT | ANS, (PIXEL_MODELS, ("dequantizer",))),
+    5: Mode(256, 2304, LATENTS | ANS, (("latent_decoder",), ("latent_prior",))),
 }
 
 
 def check_mode(mode: int, parameter: int, flags: int, what: str) -> None:
     require(mode in MODES, f"{what}: mode {mode} is unknown", Unsupported)
-    low, high, needed = MODES[mode]
+    low, high, needed, _ = MODES[mode]
     require(low <= parameter <= high, f"{what}: mode {mode} has parameter {parameter}")
     require(flags & needed == needed, f"{what}: mode {mode} needs flags {needed:#x}")
+
+
+def check_parts(mode: int, names: Iterable[str]) -> None:
+    for will_do in MODES[mode].parts:
+        text = f"mode {mode} needs part {' or '.join(will_do)}, which PART does not name"
+        require(not set(will_do).isdisjoint(names), text)
 
 
 def decode_sub_payload(sub: SubPayload, count: int, header: Header, model: Model) -> Images:
@@ -391,10 +407,9 @@ def decode_sub_payload(sub: SubPayload, count: int, header: Header, model: Model
                 sub.data, count, model.part("latent_prior"), gains, sub.parameter
             )
         return rebuild(decoder, symbols, gains)
-    mover = model.part("dequantizer") if sub.mode == 4 else None
     planes = decode_planes(sub.data, count, model.pixel_model(), sub.parameter)
-    if mover:
-        planes = dequantize(mover, planes, sub.parameter)
+    if sub.mode == 4:
+        planes = dequantize(model.part("dequantizer"), planes, sub.parameter)
     return join_planes(planes, header.shape)
 
 
@@ -632,11 +647,11 @@ class Model(NamedTuple):
     parts: dict[str, Part]
 
     def part(self, name: str) -> Part:
-        require(name in self.parts, f"a mode needs part {name}, which PART does not name")
+        require(name in self.parts, f"there is no part {name}")
         return self.parts[name]
 
     def pixel_model(self) -> Part:
-        return self.part("pixel_small" if "pixel_small" in self.parts else "pixel_fast")  # 11.1
+        return next(self.parts[name] for name in PIXEL_MODELS if name in self.parts)
 
 
 def canonical_json(value: dict[str, Any]) -> bytes:
@@ -1076,8 +1091,10 @@ def decode(data: bytes, models: Sequence[Model] = ()) -> Images:
     header = file.header
     nbytes = sum(entry[2] for entry in file.index) * math.prod(header.shape)
     require(nbytes <= MAX_DECODED_NBYTES, f"{nbytes} bytes of images", Limit)
-    require(not {"pixel_fast", "pixel_small"} <= set(file.parts), "PART names two pixel models")
+    require(not set(PIXEL_MODELS) <= set(file.parts), "PART names two pixel models")  # 11.1
     chunks = [read_chunk(data, i, entry, header) for i, entry in enumerate(file.index)]
+    for mode in {sub.mode for chunk in chunks for sub in chunk.subs}:
+        check_parts(mode, file.parts)
     if not chunks:
         return np.empty((0, *header.shape), np.uint8)
     model = find_model(file, models)
