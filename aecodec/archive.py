@@ -400,6 +400,6 @@ def _inflate(data: bytes, limit: int, where: str) -> bytes:
 
 def _parse_json(data: bytes, where: str) -> Any:  # noqa: ANN401  # checked by the callers
     try:
-        return json.loads(data)
+        return json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise AezCorruptError(f"{where}: not JSON: {error}") from error

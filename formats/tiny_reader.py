@@ -414,13 +414,18 @@ def decode_sub_payload(sub: SubPayload, count: int, header: Header, model: Model
 
 
 def decode_chunk(chunk: Chunk, header: Header, model: Model) -> Images:
+    images = decode_images(chunk, header, model)
+    found = hashlib.sha256(images.tobytes()).digest()
+    require(found == chunk.pixels_sha256, f"pixels_sha256 is {chunk.pixels_sha256.hex()}")
+    return images
+
+
+def decode_images(chunk: Chunk, header: Header, model: Model) -> Images:
     images = np.empty((chunk.image_count, *header.shape), np.uint8)
     which = np.array(chunk.which)
     for number, sub in enumerate(chunk.subs):
         here = which == number
         images[here] = decode_sub_payload(sub, int(here.sum()), header, model)
-    found = hashlib.sha256(images.tobytes()).digest()
-    require(found == chunk.pixels_sha256, f"pixels_sha256 is {chunk.pixels_sha256.hex()}")
     return images
 
 

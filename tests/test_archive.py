@@ -401,9 +401,10 @@ def file_with(*sections: Section) -> bytes:
         (b"{", "section META: not JSON"),
         (b"[]", "section META is not a JSON object"),
         (b"\xff\xfe\xfd", "section META: not JSON"),
+        ("{}".encode("utf-16"), "section META: not JSON"),
         (b"[" * 100_000, "section META: not JSON"),
     ],
-    ids=["cut", "list", "not utf-8", "deep"],
+    ids=["cut", "list", "not utf-8", "utf-16", "deep"],
 )
 def test_hostile_metadata(payload, message):
     with pytest.raises(AezCorruptError, match=message):
