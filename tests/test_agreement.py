@@ -1,7 +1,8 @@
 """Files with changed bytes and right checksums: both decoders refuse, or find the same pixels.
 
 Checksums stop a changed byte before anything looks at what it says. Here they are made right again,
-so that every rule of formats/aez.md has to hold by itself, in both readers alike.
+so that every rule of formats/aez.md has to hold by itself, in both readers alike. The same for
+models: both find them able to decode exactly, or neither does.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import random
 import struct
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +18,9 @@ from test_tiny_reader import KINDS, models_of, tiny_reader
 from test_vectors import ERRORS, GOOD, VECTORS, model_of
 
 import aecodec
-from aecodec.errors import AezError
+from aecodec.codec import Codec
+from aecodec.errors import AezError, ModelCorruptError
+from aecodec.models import Model, pack_model, unpack_model
 
 # Metadata is left out, which the second reader does not look into, and large files for speed.
 NAMES = [
@@ -160,3 +164,77 @@ def test_readers_agree(seed, count, monkeypatch):
         if changes == 1:  # of several faults, either may be found first
             assert mine[0] == other[0], where
     assert set(outcomes) >= {"read", "corrupt", "unsupported"}
+
+
+# ---------------------------------------------------------------- models
+
+MODELS = ["good/latents-q256.aez", "good/pixels-and-dequantized.aez", "good/pixels-e8.aez"]
+EXACT = 1 << 24  # aez.md 9.3
+
+
+def poison(model: Model, rng: random.Random) -> Model:
+    """A few numbers of one part changed, many of them to where the exact range ends."""
+    part = model.parts[rng.choice(sorted(model.parts))]
+    tensors, config = {k: t.copy() for k, t in part.tensors.items()}, dict(part.config)
+    biases = sorted(name for name in tensors if name.endswith(".bias"))
+    for _ in range(rng.choice([1, 1, 2, 3])):
+        kind = rng.random()
+        name = rng.choice(biases if kind < 0.6 else sorted(tensors))
+        tensor = tensors[name]
+        low, high = int(np.iinfo(tensor.dtype).min), int(np.iinfo(tensor.dtype).max)
+        values = [low, high, 0, 1, rng.randint(low, high)]
+        if kind < 0.6:
+            near = EXACT - rng.choice([0, 1, 2, 10, 100, 300, 1000, 5000, 20_000, 70_000])
+            values = [near, -near, near, high, low]
+            if rng.random() < 0.6:
+                shift = tensors[name.replace(".bias", ".shift")]
+                shift[...] = rng.choice([0, 0, 1, 31, 32])
+        if kind < 0.85:
+            tensor.flat[rng.randrange(tensor.size)] = rng.choice(values)
+        elif kind < 0.9:
+            tensor[...] = rng.choice([low, high])
+        elif kind < 0.93:
+            tensors[name] = tensor.reshape(*tensor.shape, 1) if rng.random() < 0.5 else tensor[:-1]
+            break  # what comes after could not be placed
+        else:
+            config[rng.choice(sorted(config))] = rng.choice(
+                [0, 1, 2, 4, 8, 4097, -1, True, 1.0, None]
+            )
+    return replace(
+        model, parts={**model.parts, part.name: replace(part, tensors=tensors, config=config)}
+    )
+
+
+def proven_here(data: bytes) -> bool:
+    try:
+        Codec(unpack_model(data)).prove()
+    except ModelCorruptError:
+        return False
+    return True
+
+
+def proven_there(data: bytes) -> bool:
+    try:
+        model = tiny_reader.read_model(data, "it")
+        for part in model.parts.values():
+            tiny_reader.check_part(part, model)
+    except tiny_reader.Corrupt:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("seed", "count"),
+    [(0, 150), pytest.param(1, 10_000, marks=pytest.mark.slow)],
+    ids=["quick", "deep"],
+)
+def test_same_models_are_proven(seed, count):
+    rng = random.Random(seed)
+    whole = [model_of(name) for name in MODELS]
+    found = {True: 0, False: 0}
+    for i in range(count):
+        data = pack_model(poison(rng.choice(whole), rng))
+        here = proven_here(data)
+        assert here == proven_there(data), f"change {i} of seed {seed}"
+        found[here] += 1
+    assert min(found.values()) > count // 10
