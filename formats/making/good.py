@@ -224,6 +224,7 @@ def _of_the_container() -> Iterator[tuple[str, Vector]]:
         (1, 1408, "a quality"),
         (2, 255, "a maximum error"),
         (3, 65535, "a PSNR"),
+        (4, 4294967295, "bytes an image"),
         (200, 4294967295, "a kind that is unknown, told and not refused"),
     ):
         data = file_of((2, 3, 1), pieces(5), target_kind=kind, target_value=value)
