@@ -211,6 +211,8 @@ class Archive:
     def _take(self, indices: npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
         import numpy as np
 
+        from aecodec.codec import decode_whole
+
         nbytes = len(indices) * math.prod(self.image_shape)
         if nbytes > self._max_decoded_nbytes:
             raise AezLimitError(
@@ -222,7 +224,8 @@ class Archive:
         for i, opened in zip(wanted, self._open_chunks(wanted), strict=True):
             here = chunk_of == i
             within = indices[here] - i * self.reader.header.chunk_images
-            out[here] = opened.take(within)
+            whole = len(within) == opened.chunk.image_count  # then its hash can be checked
+            out[here] = decode_whole(opened)[within] if whole else opened.take(within)
         return out
 
     def _open_chunks(self, numbers: Sequence[int]) -> Iterator[OpenChunk]:
@@ -239,6 +242,7 @@ class Archive:
             chunks, damage = self._read_chunks(group)
             where = [f"{self.name}: chunk {i}" for i in group[: len(chunks)]]
             if chunks:
+                self._check_named(chunks, where)
                 opened = self._the_codec().open_chunks(chunks, self.image_shape, where)
                 self._last = (group[len(chunks) - 1], opened[-1])
                 yield from opened
@@ -255,6 +259,20 @@ class Archive:
             return chunks, error
         return chunks, None
 
+    def _check_named(self, chunks: Sequence[Chunk], where: Sequence[str]) -> None:
+        """That PART names all the parts that these chunks need: no other is known to be right."""
+        from aecodec.decoding import parts_needed
+
+        names = {part.name for part in self.reader.parts}
+        for chunk, place in zip(chunks, where, strict=True):
+            for sub in chunk.sub_payloads:
+                for parts in parts_needed(sub.mode):
+                    if names.isdisjoint(parts):
+                        raise AezCorruptError(
+                            f"{place}: mode {sub.mode} needs part {' or '.join(parts)}, "
+                            f"section PART names {', '.join(sorted(names)) or 'none'}"
+                        )
+
     def _squeeze(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         return images if self.has_channel_axis else images[..., 0]
 
@@ -262,7 +280,8 @@ class Archive:
         if self._codec is None:
             from aecodec.codec import Codec
 
-            codec = Codec(self._find_model(), self._device, self._pixel_part())
+            pixel_part = self._pixel_part()  # which finds a PART at odds with itself
+            codec = Codec(self._find_model(), self._device, pixel_part)
             if codec.model is not None and any(e.kind == MODL for e in self.reader.sections):
                 try:
                     codec.prove()  # now: a file may raise nothing but its own damage
@@ -381,6 +400,6 @@ def _inflate(data: bytes, limit: int, where: str) -> bytes:
 
 def _parse_json(data: bytes, where: str) -> Any:  # noqa: ANN401  # checked by the callers
     try:
-        return json.loads(data)
+        return json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise AezCorruptError(f"{where}: not JSON: {error}") from error

@@ -22,6 +22,7 @@ from aecodec.container import (
 )
 from aecodec.entropy import zstd
 from aecodec.errors import AezCorruptError
+from aecodec.models import DEQUANTIZER, LATENT_DECODER, LATENT_PRIOR, PIXEL_MODELS
 from aecodec.nets.latent_layer import LatentLayer
 from aecodec.nets.pixel_layer import Dequantizer, PixelLayer
 from aecodec.nets.prior_layer import PriorLayer
@@ -33,6 +34,19 @@ Symbols = npt.NDArray[np.int16]
 LATENT_MODES = (MODE_LATENTS_ZSTD, MODE_LATENTS_ANS)
 ANS_MODES = (MODE_LATENTS_ANS, MODE_PIXELS_ANS, MODE_PIXELS_DEQUANTIZED)
 TOGETHER_IMAGES = 4096  # whose ANS payloads are decoded side by side
+
+
+def parts_needed(mode: int) -> tuple[tuple[str, ...], ...]:
+    """The parts that a mode needs, each as the names that will do (aez.md 7)."""
+    return _PARTS_NEEDED.get(mode, ())
+
+
+_PARTS_NEEDED: dict[int, tuple[tuple[str, ...], ...]] = {
+    MODE_LATENTS_ZSTD: ((LATENT_DECODER,),),
+    MODE_LATENTS_ANS: ((LATENT_DECODER,), (LATENT_PRIOR,)),
+    MODE_PIXELS_ANS: (PIXEL_MODELS,),
+    MODE_PIXELS_DEQUANTIZED: (PIXEL_MODELS, (DEQUANTIZER,)),
+}
 
 
 class Layers(Protocol):

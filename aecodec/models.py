@@ -217,8 +217,9 @@ def _read_metadata(data: bytes, where: str) -> dict[str, str]:
 def _parse_config(text: bytes, where: str) -> dict[str, Any]:
     try:
         config = json.loads(text)
+        json.dumps(config, ensure_ascii=False).encode()  # which a lone surrogate has no form for
     except (ValueError, RecursionError) as error:
-        raise ModelCorruptError(f"{where}: config is not JSON: {error}") from error
+        raise ModelCorruptError(f"{where}: config is not JSON in UTF-8: {error}") from error
     if not isinstance(config, dict):
         raise ModelCorruptError(f"{where}: config is {type(config).__name__}, expected an object")
     kinds = {"name": str, "shape": list, "parts": dict, "encoder": dict, "training": dict}
@@ -228,7 +229,7 @@ def _parse_config(text: bytes, where: str) -> dict[str, Any]:
         if not isinstance(config.get(key), kind):
             raise ModelCorruptError(f"{where}: {key} is {config.get(key)!r}, expected {kind}")
     shape = config["shape"]
-    if len(shape) != 3 or not all(isinstance(n, int) and 1 <= n <= 65535 for n in shape):
+    if len(shape) != 3 or not all(type(n) is int and 1 <= n <= 65535 for n in shape):
         raise ModelCorruptError(f"{where}: shape is {shape!r}, expected [height, width, channels]")
     for name, part in config["parts"].items():
         if not isinstance(part, dict):

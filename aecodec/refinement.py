@@ -119,7 +119,8 @@ def decode_payloads(
     parts = [slice(a, b) for a, b in pairwise(ends)]
     for k in range(c.planes):
         rows, columns = c.plane_shape(k)
-        raw = layer.predict(k, planes, bound).reshape(len(planes), rows * columns, -1)
+        raw = layer.predict(k, planes, bound)
+        raw = raw.reshape(len(planes), rows * columns, raw.shape[-1])
         decoded = decoder.decode([raw[part].reshape(-1, raw.shape[-1]) for part in parts], bound)
         for part, symbols in zip(parts, decoded, strict=True):
             shape = (part.stop - part.start, rows, columns)

@@ -15,14 +15,14 @@ from conftest import COLOUR, GRAY, noise_images, smooth_images
 import aecodec
 from aecodec.archive import Archive
 from aecodec.codec import Codec
-from aecodec.container import Header, Section, Writer
+from aecodec.container import FLAG_LATENTS, FLAG_REFINEMENT, ChunkHead, Header, Section, Writer
 from aecodec.errors import (
     AezCorruptError,
     AezLimitError,
     ModelMismatchError,
     ModelMissingError,
 )
-from aecodec.models import LATENT_DECODER, pack_model
+from aecodec.models import LATENT_DECODER, PIXEL_FAST, pack_model
 from aecodec.transfer import encode
 
 COUNT, CHUNK = 50, 8
@@ -307,6 +307,29 @@ def test_embedded_model_that_could_leave_the_exact_range_is_corrupt(codec, monke
         archive[0]
 
 
+def test_part_that_the_file_does_not_name_is_not_used(codec, refined, monkeypatch):
+    """Nothing would say that it is the right one."""
+    part = refined.parts[PIXEL_FAST]
+    monkeypatch.setattr("aecodec.writing._needed_parts", lambda *_, **__: [part.name])
+    monkeypatch.setattr("aecodec.container.FLAG_REFINEMENT", FLAG_REFINEMENT | FLAG_LATENTS)
+    data = encode(smooth_images(GRAY, 4), codec=Codec(refined))
+    message = "chunk 0: mode 2 needs part latent_decoder, section PART names pixel_fast"
+    with Archive(data, model=refined) as archive, pytest.raises(AezCorruptError, match=message):
+        archive[0]
+
+
+@pytest.mark.parametrize("key", [slice(None), slice(None, None, -1), slice(8, 16)])
+def test_whole_chunks_are_held_against_their_hash(key, monkeypatch):
+    images = noise_images(GRAY, 20)
+    pack = ChunkHead.pack
+    monkeypatch.setattr(
+        ChunkHead, "pack", lambda head: pack(replace(head, pixels_sha256=bytes(32)))
+    )
+    data = encode(images, model="none", chunk_images=8)
+    with Archive(data) as archive, pytest.raises(AezCorruptError, match="decoded pixels have sha"):
+        archive[key]
+
+
 # ---------------------------------------------------------------- sources and limits
 
 
@@ -378,9 +401,10 @@ def file_with(*sections: Section) -> bytes:
         (b"{", "section META: not JSON"),
         (b"[]", "section META is not a JSON object"),
         (b"\xff\xfe\xfd", "section META: not JSON"),
+        ("{}".encode("utf-16"), "section META: not JSON"),
         (b"[" * 100_000, "section META: not JSON"),
     ],
-    ids=["cut", "list", "not utf-8", "deep"],
+    ids=["cut", "list", "not utf-8", "utf-16", "deep"],
 )
 def test_hostile_metadata(payload, message):
     with pytest.raises(AezCorruptError, match=message):

@@ -216,6 +216,31 @@ def test_wide_window_is_refused():
         decompress_bytes(zeros_frame(1, window_log=31), 131072, "it")
 
 
+def test_window_is_at_most_8_mib():
+    assert decompress_bytes(zeros_frame(1, window_log=23), 131072, "it") == bytes(131072)
+    wider = bytearray(zeros_frame(1, window_log=23))
+    wider[1] += 1
+    with pytest.raises(AezCorruptError, match="it: zstd frame has a window of 9437184 bytes"):
+        decompress_bytes(bytes(wider), 131072, "it")
+
+
+@pytest.mark.parametrize("stated", ["write_content_size", "write_checksum"])
+def test_frame_that_says_what_the_container_says(stated):
+    parameters = {"write_content_size": False, "write_checksum": False, stated: True}
+    compressor = zstandard.ZstdCompressor(
+        compression_params=zstandard.ZstdCompressionParameters(
+            format=zstandard.FORMAT_ZSTD1_MAGICLESS, **parameters
+        )
+    )
+    with pytest.raises(AezCorruptError, match=r"it: zstd frame begins with .*, expected 00"):
+        decompress_bytes(compressor.compress(b"abc"), 3, "it")
+
+
+@given(st.binary(max_size=100))
+def test_own_frames_have_the_one_form(data):
+    assert compress_bytes(data)[0] == 0
+
+
 def test_short_frame():
     with pytest.raises(AezCorruptError, match="it: frame holds 3 bytes, expected 4"):
         decompress_bytes(compress_bytes(b"abc"), 4, "it")

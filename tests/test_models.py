@@ -215,6 +215,8 @@ def test_forging_works():
         ({**GOOD, "shape": [8, 8, 0]}, r"shape is \[8, 8, 0\]"),
         ({**GOOD, "shape": [8, 8, "1"]}, "shape is"),
         ({**GOOD, "shape": [8, 8, 70000]}, "shape is"),
+        ({**GOOD, "shape": [8, 8, True]}, "shape is"),
+        ({**GOOD, "parts": {"\ud800": {}}}, "config is not JSON in UTF-8"),
         ({**GOOD, "parts": []}, "parts is"),
         ({**GOOD, "parts": {"latent_decoder": 5}}, "part latent_decoder is 5"),
         ({k: v for k, v in GOOD.items() if k != "training"}, "training is None"),

@@ -162,6 +162,15 @@ def test_unprovable_model_is_refused(tensor, value, match):
         PixelLayer(model, part.name)
 
 
+@pytest.mark.parametrize("field", ["features", "mixtures"])
+def test_width_of_nothing_is_refused(field):
+    sizes = {"features": 4, "mixtures": 3, field: 0}
+    part = pixel_part(PixelConfig(8, 8, 1, 4, 3))
+    part = replace(part, config={**part.config, **sizes})
+    with pytest.raises(ModelCorruptError, match=rf"pixel_fast: {field} is 0, not 1\.\.4096"):
+        PixelLayer(Model("bad", (8, 8, 1), {part.name: part}), part.name)
+
+
 @pytest.mark.parametrize(("name", "change"), [("places", None), ("see.weight", np.int16)])
 def test_part_with_other_tensors_is_refused(name, change):
     part = pixel_part(PixelConfig(8, 8, 1, 4, 3))
@@ -220,6 +229,19 @@ def test_a_set_of_rows(bound):
     blob = aecodec.encode(images, codec=codec, max_error=bound)
     decoded = aecodec.decode(blob, codec=codec)
     assert np.abs(decoded.astype(int) - images).max() <= bound
+
+
+@pytest.mark.parametrize("compiled", [True, False], ids=["as installed", "numpy"])
+@pytest.mark.parametrize("shape", [(1, 9, 1), (2, 3, 1), (1, 1, 3)])
+def test_planes_without_a_pixel(shape, compiled, monkeypatch):
+    if not compiled:
+        monkeypatch.setattr(entropy, "coder", lambda: ans)
+    layer, images = layer_for(shape), images_of(shape, 5)
+    plan = refinement.PixelPlan(layer, images, 1)
+    payload = plan.encode(np.arange(5))
+    decoded = refinement.decode_payloads(layer, [payload, payload], [5, 5], 1, ["a", "b"])
+    for each in decoded:
+        np.testing.assert_array_equal(each, plan.x_hat)
 
 
 def test_lossless_is_a_bound_of_nothing(refined):

@@ -17,7 +17,7 @@ from aecodec.entropy.grouping import group_columns
 from aecodec.errors import AezCorruptError
 
 LEVEL = 19
-WINDOW_LOG_MAX = 27  # of whole-image frames; frames of one latent are far smaller
+WINDOW_MAX = 8 << 20  # aez.md 8.4; what this compressor takes for large data
 MAX_PACKED = 8  # symbols in a byte
 Symbols = npt.NDArray[np.int16]
 Bytes = npt.NDArray[np.uint8]
@@ -45,8 +45,9 @@ def _compressor() -> zstandard.ZstdCompressor:
 
 def decompress_bytes(frame: bytes, nbytes: int, where: str) -> bytes:
     """Exactly ``nbytes`` from one frame. A reader that stops there bounds what a bomb can do."""
+    _check_head(frame, where)
     decompressor = zstandard.ZstdDecompressor(
-        max_window_size=1 << WINDOW_LOG_MAX, format=zstandard.FORMAT_ZSTD1_MAGICLESS
+        max_window_size=WINDOW_MAX, format=zstandard.FORMAT_ZSTD1_MAGICLESS
     )
     try:
         with decompressor.stream_reader(frame, read_across_frames=True) as reader:
@@ -60,6 +61,20 @@ def decompress_bytes(frame: bytes, nbytes: int, where: str) -> bytes:
         raise AezCorruptError(f"{where}: frame holds {found} bytes, expected {nbytes}")
     _check_one_frame(decompressor, frame, where)
     return data
+
+
+def _check_head(frame: bytes, where: str) -> None:
+    """The one form that aez.md 8.4 leaves: a descriptor of 0, and a window of at most 8 MiB."""
+    if len(frame) < 2 or frame[0]:
+        raise AezCorruptError(
+            f"{where}: zstd frame begins with {frame[:2].hex() or 'nothing'}, expected 00 and a window"
+        )
+    exponent, eighths = divmod(frame[1], 8)
+    window = (8 + eighths) << exponent + 7
+    if window > WINDOW_MAX:
+        raise AezCorruptError(
+            f"{where}: zstd frame has a window of {window} bytes, expected at most {WINDOW_MAX}"
+        )
 
 
 def _check_one_frame(decompressor: zstandard.ZstdDecompressor, frame: bytes, where: str) -> None:

@@ -96,10 +96,7 @@ def _read_config(model: Model) -> AutoencoderConfig:
     if type(width) is not int or not 1 <= width <= MAX_WIDTH:
         raise ModelCorruptError(f"encoder: width is {width!r}, not 1..{MAX_WIDTH}")
     part = read_part(model, LATENT_DECODER)
-    c = read_config(part, AutoencoderConfig, model.shape, encoder=width)
-    if not c.latents:
-        raise ModelCorruptError(f"{LATENT_DECODER}: latents is 0, expected 1..{MAX_WIDTH}")
-    return c
+    return read_config(part, AutoencoderConfig, model.shape, encoder=width)
 
 
 def _read_layers(c: AutoencoderConfig, part: Part) -> dict[str, LayerArrays]:

@@ -32,8 +32,6 @@ class PriorLayer:
             raise ModelCorruptError(
                 f"{LATENT_PRIOR}: latents is {c.latents}, the decoder has {gains.shape[1]}"
             )
-        if not c.group or not c.mixtures:
-            raise ModelCorruptError(f"{LATENT_PRIOR}: group and mixtures are 1 or more")
         tensors = take_tensors(part, tensor_shapes(c))
         self.order = tensors["order"].astype(np.intp)
         if not np.array_equal(np.sort(self.order), np.arange(c.latents)):

@@ -36,8 +36,9 @@ def read_config(
     if set(values) != names:
         raise ModelCorruptError(f"{part.name}: config has {sorted(values)}, not {sorted(names)}")
     for name, value in values.items():
-        if type(value) is not int or not 0 <= value <= MAX_WIDTH:
-            raise ModelCorruptError(f"{part.name}: {name} is {value!r}, not 0..{MAX_WIDTH}")
+        least = 0 if name.endswith("_blocks") else 1  # aez.md 10.6
+        if type(value) is not int or not least <= value <= MAX_WIDTH:
+            raise ModelCorruptError(f"{part.name}: {name} is {value!r}, not {least}..{MAX_WIDTH}")
     if shape and ((values["height"], values["width"], values["channels"]) != shape or 0 in shape):
         raise ModelCorruptError(f"{part.name}: shape differs from the model's {shape}")
     return cls(**values, **own)

@@ -1,0 +1,1 @@
+"""How the vectors were made; see make_vectors.py."""

@@ -1,0 +1,95 @@
+"""Tiny models of integers from a bit generator: no training, the same bytes on every machine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from aecodec.models import DEQUANTIZER, LATENT_DECODER, LATENT_PRIOR, Model, Part
+from aecodec.nets import autoencoder, dequantizer, latent_prior, pixel_model
+from aecodec.nets.autoencoder import AutoencoderConfig
+from aecodec.nets.dequantizer import DequantizerConfig
+from aecodec.nets.integer import layer_tensors
+from aecodec.nets.latent_prior import PriorConfig
+from aecodec.nets.pixel_model import PixelConfig
+
+Shape = tuple[int, int, int]
+Wanted = Mapping[str, tuple[tuple[int, ...], type]]
+
+
+def latent_model(shape: Shape, name: str, latents: int = 4) -> Model:
+    """Decoder and prior."""
+    parts = [latent_decoder(shape, latents), prior(latents)]
+    return Model(name, shape, {part.name: part for part in parts})
+
+
+def latent_decoder(shape: Shape, latents: int) -> Part:
+    """Images are a sum of a few random patterns, with a weak network on top."""
+    c = AutoencoderConfig(*shape, latents, 3, 2, 2, coarse_blocks=1, fine_blocks=1)
+    rng = np.random.default_rng(latents)
+    rows = np.geomspace(400, 8, 9).round().astype(np.int64)[:, None]
+    tensors = {"gain": (rows + rng.integers(0, 8, (9, latents))).astype(np.uint16)}
+    for layer, weights in autoencoder.layer_shapes(c).items():
+        wide = layer in ("linear", "dense1")
+        wanted = layer_tensors(layer, weights, np.int16 if layer == "dense1" else np.int8)
+        largest = {"linear": 60, "dense1": 3000}.get(layer, 50)
+        typical = largest * math.sqrt(math.prod(weights[1:])) * (900 if wide else 90)
+        shift = max(0, round(math.log2(typical / (900 if layer == "linear" else 120))))
+        middle = 2048 if layer == "linear" else 60
+        tensors |= _layer(rng, wanted, largest, shift, middle << shift)
+    return Part(LATENT_DECODER, c.decoding(), tensors)
+
+
+def prior(latents: int) -> Part:
+    c = PriorConfig(latents, 3, 3, 2)
+    rng = np.random.default_rng(7)
+    tensors = {
+        "order": rng.permutation(latents).astype(np.int16),
+        "unit": np.full(latents, 5, np.uint8),
+        "see_rows": rng.integers(0, 150, (9, c.groups, c.features)).astype(np.int16),
+        "out_rows": rng.integers(-20, 20, (9, latents, 6)).astype(np.int16),
+    }
+    tensors["out_rows"][..., 2:4] += 400  # log scales: wide enough for what is drawn
+    for layer, weights in latent_prior.layer_shapes(c).items():
+        tensors |= _layer(rng, layer_tensors(layer, weights, np.int8), 50, 6, 20)
+    return Part(LATENT_PRIOR, c.decoding(), tensors)
+
+
+def pixels(shape: Shape, name: str, features: int, kept: float = 1.0) -> Part:
+    """A pixel model of one logistic; but for biases, ``kept`` of its numbers are not 0."""
+    c = PixelConfig(*shape, features, 1)
+    tensors = _numbers(np.random.default_rng(11), pixel_model.tensor_shapes(c), kept)
+    tensors["out.bias"][:, 0], tensors["out.bias"][:, 1] = 900 << 6, 300 << 6
+    return Part(name, c.decoding(), tensors)
+
+
+def mover(shape: Shape, features: int, kept: float = 1.0) -> Part:
+    c = DequantizerConfig(*shape, features)
+    wanted = dequantizer.tensor_shapes(c)
+    return Part(DEQUANTIZER, c.decoding(), _numbers(np.random.default_rng(13), wanted, kept))
+
+
+def _numbers(rng: np.random.Generator, wanted: Wanted, kept: float) -> dict[str, np.ndarray]:
+    tensors = {}
+    for name, (shape, dtype) in wanted.items():
+        if name.endswith(".shift"):
+            drawn = np.full(shape, 6)
+        elif name.endswith(".bias"):
+            drawn = 500 * rng.integers(0, 5, shape)
+        else:
+            drawn = rng.integers(-30, 31, shape) * (rng.random(shape) < kept)
+        tensors[name] = drawn.astype(dtype)
+    return tensors
+
+
+def _layer(
+    rng: np.random.Generator, wanted: Wanted, largest: int, shift: int, bias: int
+) -> dict[str, np.ndarray]:
+    (weight, bias_, shift_) = wanted
+    return {
+        weight: rng.integers(-largest, largest + 1, wanted[weight][0]).astype(wanted[weight][1]),
+        bias_: (bias + rng.integers(-300, 301, wanted[bias_][0])).astype(np.int32),
+        shift_: np.full(wanted[shift_][0], shift, np.uint8),
+    }
