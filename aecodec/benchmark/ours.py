@@ -8,13 +8,14 @@ from typing import Any
 
 from aecodec.benchmark.coders import BOUNDED, LOSSY
 from aecodec.benchmark.measuring import Judge, Progress, Row, VerificationError
-from aecodec.codec import VARIANTS, Codec
+from aecodec.codec import DEFAULT_EFFORT, VARIANTS, Codec
 from aecodec.errors import ModelMissingError
 from aecodec.transfer import decode, encode
 
 PSNR, QUALITY, MAX_ERROR = "psnr", "quality", "max_error"
 PSNR_TARGETS = (20, 22, 25, 28, 30, 33, 36, 40, 45)
 QUALITIES = tuple(range(1, 10))
+SEARCHED_QUALITIES = (1, 2, 3, 4, 5)
 BOUNDS = (0, 1, 2, 4, 8, 16)
 WARM_UP_IMAGES = 16
 
@@ -28,17 +29,26 @@ class Setup:
     values: tuple[float, ...]
     coder: str = "zstd"
     variant: str = "fast"
+    effort: int = DEFAULT_EFFORT
     options: dict[str, Any] = field(default_factory=dict)
 
 
 FULL = (
     Setup("aecodec zstd", QUALITY, QUALITIES),
     Setup("aecodec ans", QUALITY, QUALITIES, coder="ans"),
+    Setup("aecodec zstd, effort 6", QUALITY, SEARCHED_QUALITIES, effort=6),
+    Setup("aecodec ans, effort 6", QUALITY, SEARCHED_QUALITIES, coder="ans", effort=6),
     Setup("aecodec fast", MAX_ERROR, BOUNDS),
     Setup("aecodec small", MAX_ERROR, BOUNDS, variant="small"),
-    Setup("aecodec --psnr, zstd", PSNR, PSNR_TARGETS),
-    Setup("aecodec --psnr, ans", PSNR, PSNR_TARGETS, coder="ans"),
-    Setup("aecodec --psnr, ans, small", PSNR, PSNR_TARGETS, coder="ans", variant="small"),
+    Setup("aecodec --psnr", PSNR, PSNR_TARGETS),
+    Setup(
+        "aecodec --psnr, ans, small, effort 6",
+        PSNR,
+        PSNR_TARGETS,
+        coder="ans",
+        variant="small",
+        effort=6,
+    ),
 )
 QUICK = (
     Setup("aecodec zstd", QUALITY, (1, 3, 5, 7, 9)),
@@ -53,7 +63,9 @@ def our_rows(
 ) -> Iterator[Row]:
     """A row for each value of each setup; what the model has no part for is left out, and noted."""
     for setup in setups:
-        mine = replace(codec, pixel_part=VARIANTS[setup.variant], coder=setup.coder)
+        mine = replace(
+            codec, pixel_part=VARIANTS[setup.variant], coder=setup.coder, effort=setup.effort
+        )
         try:
             for value in setup.values:
                 progress(f"{setup.name}, {setup.target} {value:g}")
@@ -90,6 +102,7 @@ def our_row(judge: Judge, codec: Codec, setup: Setup, value: float) -> Row:
         "target": setup.target,
         "latent_coder": setup.coder,
         "variant": setup.variant,
+        "effort": setup.effort,
         "options": setup.options,
     }
     with Archive(files[0]) as archive:
