@@ -15,7 +15,6 @@ from aecodec.transfer import decode, encode
 PSNR, QUALITY, MAX_ERROR = "psnr", "quality", "max_error"
 PSNR_TARGETS = (20, 22, 25, 28, 30, 33, 36, 40, 45)
 QUALITIES = tuple(range(1, 10))
-SEARCHED_QUALITIES = (1, 2, 3, 4, 5)
 BOUNDS = (0, 1, 2, 4, 8, 16)
 WARM_UP_IMAGES = 16
 
@@ -36,8 +35,6 @@ class Setup:
 FULL = (
     Setup("aecodec zstd", QUALITY, QUALITIES),
     Setup("aecodec ans", QUALITY, QUALITIES, coder="ans"),
-    Setup("aecodec zstd, effort 6", QUALITY, SEARCHED_QUALITIES, effort=6),
-    Setup("aecodec ans, effort 6", QUALITY, SEARCHED_QUALITIES, coder="ans", effort=6),
     Setup("aecodec fast", MAX_ERROR, BOUNDS),
     Setup("aecodec small", MAX_ERROR, BOUNDS, variant="small"),
     Setup("aecodec --psnr", PSNR, PSNR_TARGETS),
