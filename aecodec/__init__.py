@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aecodec.archive import Archive as open
     from aecodec.codec import Codec
     from aecodec.models import Model, load_model
+    from aecodec.repairing import repair
     from aecodec.transfer import compress, decode, decompress, encode, verify
     from aecodec.writing import Summary
 
@@ -38,6 +39,7 @@ _HOMES = {
     "decompress": "transfer",
     "encode": "transfer",
     "load_model": "models",
+    "repair": "repairing",
     "verify": "transfer",
 }
 
@@ -70,5 +72,6 @@ __all__ = [
     "encode",
     "load_model",
     "open",
+    "repair",
     "verify",
 ]

@@ -188,6 +188,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--model", metavar="NAME|FILE", help="where the file's model is")
     _common(sub)
 
+    sub = command("repair", _repair, "write what is whole in a cut or damaged .aez")
+    sub.add_argument("input", metavar="IN.aez")
+    sub.add_argument("-o", "--output", metavar="OUT.aez", required=True)
+    _common(sub, force=True)
+
     _add_train(command("train", _train, "train a model on an image set"), inputs)
 
     sub = command("models", _models, "list the models on this machine")
@@ -392,6 +397,23 @@ def _verify(a: argparse.Namespace) -> int:
         )
         print(f"{a.input}: {count:,} images, {checked} right")
     return 0
+
+
+def _repair(a: argparse.Namespace) -> int:
+    from aecodec.repairing import repair
+
+    done = repair(a.input, a.output, force=a.force)
+    if a.json:
+        print(json.dumps({"input": a.input, "output": a.output, **done.facts()}))
+    elif not a.quiet:
+        lost = ", ".join(f"{at}:{end}" for at, end in done.lost) or "none"
+        unknown = "; how many there were is unknown" if done.images is None else ""
+        dropped = "; sections lost: " + ", ".join(done.dropped_sections)
+        print(
+            f"{a.output}: {done.images_kept:,} images kept; images lost: {lost}{unknown}"
+            + (dropped if done.dropped_sections else "")
+        )
+    return 0 if done.whole else EXIT_CORRUPT
 
 
 def _train(a: argparse.Namespace) -> int:
