@@ -154,16 +154,6 @@ def test_version_and_help(capsys):
     assert "exit status: 0 done" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["", "compress", "decompress", "info", "verify", "train"])
-def test_help_offers_only_what_is_built(command, capsys):
-    with pytest.raises(SystemExit, match=r"^0$"):
-        main([*command.split(), "--help"])
-    text = capsys.readouterr().out
-    for absent in ("repair", "bench", "--preview"):
-        assert absent not in text
-    assert "{ans" not in text
-
-
 # ---------------------------------------------------------------- 1: input and output
 
 

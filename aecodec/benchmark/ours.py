@@ -15,6 +15,7 @@ from aecodec.transfer import decode, encode
 PSNR, QUALITY, MAX_ERROR = "psnr", "quality", "max_error"
 PSNR_TARGETS = (20, 22, 25, 28, 30, 33, 36, 40, 45)
 QUALITIES = tuple(range(1, 10))
+SEARCHED_QUALITIES = (1, 2, 2.9, 3, 4, 4.4, 5, 7, 9)
 BOUNDS = (0, 1, 2, 4, 8, 16)
 WARM_UP_IMAGES = 16
 
@@ -34,6 +35,7 @@ class Setup:
 
 FULL = (
     Setup("aecodec zstd", QUALITY, QUALITIES),
+    Setup("aecodec zstd, effort 5", QUALITY, SEARCHED_QUALITIES, effort=5),
     Setup("aecodec ans", QUALITY, QUALITIES, coder="ans"),
     Setup("aecodec fast", MAX_ERROR, BOUNDS),
     Setup("aecodec small", MAX_ERROR, BOUNDS, variant="small"),
