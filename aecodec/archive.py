@@ -16,6 +16,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Union
 
 from aecodec import container
+from aecodec.annotations import ABOUT, Annotations, class_fault, read_metadata
+from aecodec.columns import MAX_COLUMN_NBYTES, Column, unpack_column
 from aecodec.errors import AezCorruptError, AezError, AezLimitError, ModelCorruptError
 from aecodec.targets import MAX_ERROR, NBYTES, PSNR, QUALITY, QUALITY_UNIT
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 Source = Union[str, "os.PathLike[str]", bytes, BinaryIO]
 
-META, NAME, MODL = "META", "NAME", "MODL"
+META, NAME, MODL, COLM = "META", "NAME", "MODL", "COLM"
 MODE_NAMES = {
     container.MODE_STORED: "stored",
     container.MODE_ZSTD: "zstd",
@@ -71,10 +73,13 @@ class Archive:
         device: str = "cpu",
         max_decoded_nbytes: int = MAX_DECODED_NBYTES,
         max_model_nbytes: int = MAX_MODEL_NBYTES,
+        max_column_nbytes: int = MAX_COLUMN_NBYTES,
     ) -> None:
         self._file, self.name, self._owned = _open_source(source)
         self._wanted_model, self._codec, self._device = model, codec, device
         self._max_decoded_nbytes, self._max_model_nbytes = max_decoded_nbytes, max_model_nbytes
+        self._max_column_nbytes = max_column_nbytes
+        self._annotations: Annotations | None = None
         self._last: tuple[int, OpenChunk] | None = None
         try:
             self.reader = container.Reader(self._file, self.name)
@@ -118,9 +123,47 @@ class Archive:
         return tuple(names)
 
     @property
+    def annotations(self) -> Annotations:
+        """All that the file says of its images besides their pixels and names."""
+        if self._annotations is None:
+            told = read_metadata(self.metadata, self.name)
+            left, columns = self._max_column_nbytes, []
+            for entry in self.reader.sections:
+                if entry.kind == COLM:
+                    payload = self.reader.read_section(entry)
+                    columns.append(unpack_column(payload, len(self), self.name, left))
+                    left -= columns[-1].nbytes
+            names = [column.name for column in columns]
+            if len(set(names)) < len(names):
+                raise AezCorruptError(f"{self.name}: section COLM: a name occurs twice in {names}")
+            if told["label"] is not None and told["label"] not in names:
+                raise AezCorruptError(f"{self.name}: META: label is {told['label']}, no column")
+            annotations = Annotations(tuple(columns), **told)
+            if fault := class_fault(annotations.labels, annotations.classes):
+                raise AezCorruptError(f"{self.name}: {fault}")
+            self._annotations = annotations
+        return self._annotations
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """The per-image columns by name; ``.values`` of one are plain, ``.array`` is NumPy's."""
+        return {column.name: column for column in self.annotations.columns}
+
+    @property
+    def labels(self) -> npt.NDArray[Any] | None:
+        """(N,) the column of labels; None in a file without. Numbers of ``classes``, if given."""
+        labels = self.annotations.labels
+        return None if labels is None else labels.array
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the labels are called; empty if the file does not tell."""
+        return self.annotations.classes
+
+    @property
     def info(self) -> dict[str, Any]:
         """Facts of the file, all plain values; chunk heads are read, payloads are not."""
-        reader, header = self.reader, self.reader.header
+        reader, header, annotations = self.reader, self.reader.header, self.annotations
         images_by_mode: dict[str, int] = {}
         payload_nbytes = error_max = error_sum = 0
         for i in range(reader.chunk_count):
@@ -156,6 +199,10 @@ class Archive:
             "psnr_db": psnr,
             "images_by_mode": images_by_mode,
             "source": self.metadata.get("source"),
+            **{name: getattr(annotations, name) for name in ABOUT},
+            "label": annotations.label,
+            "classes": list(annotations.classes),
+            "columns": {column.name: column.dtype for column in annotations.columns},
         }
 
     def _target(self) -> dict[str, float] | None:
@@ -205,8 +252,17 @@ class Archive:
         """Chunk by chunk, uint8 (n, H, W, C), each checked against its hash of the pixels."""
         from aecodec.codec import decode_whole
 
-        for opened in self._open_chunks(range(self.reader.chunk_count)):
+        for opened in self.open_chunks(range(self.reader.chunk_count)):
             yield decode_whole(opened)
+
+    def take(self, indices: Sequence[int] | npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
+        """The images at these indices (n, H, W, C); every chunk they touch is read once."""
+        import numpy as np
+
+        asked = np.asarray(indices, np.intp)
+        if len(asked) and not 0 <= asked.min() <= asked.max() < len(self):
+            raise IndexError(f"images {asked.min()}..{asked.max()}, the file holds {len(self)}")
+        return self._take(asked)
 
     def _take(self, indices: npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
         import numpy as np
@@ -221,15 +277,15 @@ class Archive:
         out = np.empty((len(indices), *self.image_shape), np.uint8)
         chunk_of = indices // self.reader.header.chunk_images
         wanted = [int(i) for i in np.unique(chunk_of)]
-        for i, opened in zip(wanted, self._open_chunks(wanted), strict=True):
+        for i, opened in zip(wanted, self.open_chunks(wanted), strict=True):
             here = chunk_of == i
             within = indices[here] - i * self.reader.header.chunk_images
             whole = len(within) == opened.chunk.image_count  # then its hash can be checked
             out[here] = decode_whole(opened)[within] if whole else opened.take(within)
         return out
 
-    def _open_chunks(self, numbers: Sequence[int]) -> Iterator[OpenChunk]:
-        """These chunks in order, small ones several at a time.
+    def open_chunks(self, numbers: Sequence[int]) -> Iterator[OpenChunk]:
+        """These chunks in order, small ones several at a time, for random access within each.
 
         The last one is kept: neighbours are usually asked for together.
         """
@@ -275,6 +331,11 @@ class Archive:
 
     def _squeeze(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         return images if self.has_channel_axis else images[..., 0]
+
+    @property
+    def codec(self) -> Codec | None:
+        """The codec that decodes this file, once an image was asked for; for other archives too."""
+        return self._codec
 
     def _the_codec(self) -> Codec:
         if self._codec is None:

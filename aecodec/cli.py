@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import errno
 import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aecodec._version import __version__
+from aecodec.completion import add_completion_options, print_completion
 from aecodec.errors import (
     AezCorruptError,
     AezError,
@@ -23,6 +23,16 @@ from aecodec.errors import (
     ModelMismatchError,
     ModelMissingError,
 )
+from aecodec.help_texts import examples_of
+from aecodec.set_options import (
+    add_set_options,
+    info_lines,
+    set_arguments,
+    skipped_facts,
+    skipped_text,
+)
+from aecodec.terminal import progress_bar
+from aecodec.view.command import add_view_options, view
 
 if TYPE_CHECKING:
     from aecodec.writing import Summary
@@ -115,7 +125,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name: str, run: Callable[[argparse.Namespace], int | None], text: str) -> Any:  # noqa: ANN401
-        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        sub = commands.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            epilog=examples_of(name),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         sub.set_defaults(run=run)
         return sub
 
@@ -166,6 +182,7 @@ def _parser() -> argparse.ArgumentParser:
         help="images per chunk (16384; 2048 with ans; 256 by pixels)",
     )
     sub.add_argument("--embed-model", action="store_true", help="make the file self-contained")
+    add_set_options(sub)
     _common(sub, force=True)
 
     sub = command("decompress", _decompress, "unpack an .aez, whole or a range of it")
@@ -173,6 +190,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("-o", "--output", metavar="OUT", help="default: IN without .aez; - is stdout")
     sub.add_argument("--to", choices=["idx", "idx.gz", "npy", "npz", "folder"], help="kind of OUT")
     sub.add_argument("--images", metavar="A:B", help="only images A to B-1")
+    sub.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="an IDX file for the labels (beside an IDX file by default)",
+    )
     sub.add_argument("--model", metavar="NAME|FILE", help="where the file's model is")
     _common(sub, force=True)
 
@@ -193,6 +215,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("-o", "--output", metavar="OUT.aez", required=True)
     _common(sub, force=True)
 
+    add_view_options(command("view", view, "show an .aez as one HTML page"))
+
     _add_train(command("train", _train, "train a model on an image set"), inputs)
 
     sub = command("models", _models, "list the models on this machine")
@@ -211,6 +235,10 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("demo", _demo, "compress real images with a bundled model, show a table")
     sub.add_argument("-o", "--output", metavar="PNG", default="aecodec-demo.png")
     sub.add_argument("--quality", type=float, default=5.0, metavar="Q")
+    sub.add_argument("--json", action="store_true", help="a JSON list of the rows instead")
+
+    sub = command("completion", print_completion, "print a script for a shell to complete by")
+    add_completion_options(sub, _parser)
     return parser
 
 
@@ -262,7 +290,8 @@ def _compress(a: argparse.Namespace) -> int:
     to_stdout = output == STDIO
     if a.chunk is not None and a.chunk < 1:
         raise ValueError(f"--chunk: expected 1 or more, got {a.chunk}")
-    with _progress(a, "compress") as progress:
+    told = set_arguments(a)
+    with progress_bar(a, "compress") as progress:
         summary = compress(
             source,
             _standard_output() if to_stdout else output,
@@ -279,8 +308,10 @@ def _compress(a: argparse.Namespace) -> int:
             embed_model=a.embed_model,
             force=a.force,
             progress=progress,
+            **told,
         )
     facts = {"output": None if to_stdout else output, **vars(summary)}
+    facts["skipped"] = skipped_facts(summary.skipped)
     if a.json and not to_stdout:
         print(json.dumps(facts))
     elif not a.quiet:
@@ -298,7 +329,7 @@ def _summary_text(output: str, s: Summary, *, verbose: bool) -> str:
     if verbose or len(s.images_by_mode) > 1:
         modes = ", ".join(f"{count:,} {mode}" for mode, count in s.images_by_mode.items())
         text += f"\n  images by mode: {modes}; max error {s.max_error}"
-    return text
+    return f"{text}\n{skipped_text(s.skipped)}" if s.skipped else text
 
 
 def _psnr_text(psnr_db: float | None) -> str:
@@ -307,7 +338,7 @@ def _psnr_text(psnr_db: float | None) -> str:
 
 def _decompress(a: argparse.Namespace) -> int:
     from aecodec.archive import Archive
-    from aecodec.transfer import decompress, default_kind, default_output
+    from aecodec.transfer import decompress, default_kind, default_output, left_out
 
     source = _standard_input().read() if a.input == STDIO else a.input
     with Archive(source) as archive:
@@ -315,20 +346,26 @@ def _decompress(a: argparse.Namespace) -> int:
     output = a.output or (STDIO if a.input == STDIO else str(default_output(a.input, kind)))
     if a.to is None and a.output and a.output != STDIO:
         kind = _kind_by_name(output) or kind
-    with _progress(a, "decompress") as progress:
+    kind = "npy" if output == STDIO and kind == "folder" else kind
+    with progress_bar(a, "decompress") as progress:
         count = decompress(
             source,
             _standard_output() if output == STDIO else output,
-            kind="npy" if output == STDIO and kind == "folder" else kind,
+            kind=kind,
             images=_range(a.images),
             model=a.model,
+            labels=a.labels,
             force=a.force,
             progress=progress,
         )
+    with Archive(source) as archive:
+        lost = left_out(archive, kind, with_labels=bool(a.labels))
     if a.json and output != STDIO:
-        print(json.dumps({"output": output, "kind": kind, "images": count}))
+        print(json.dumps({"output": output, "kind": kind, "images": count, "left_out": lost}))
     elif not a.quiet and output != STDIO:
         print(f"{output}: {count:,} images as {kind}", file=sys.stderr)
+        if lost:
+            print(f"  left out, which {kind} cannot hold: {', '.join(lost)}", file=sys.stderr)
     return 0
 
 
@@ -376,6 +413,7 @@ def _info(a: argparse.Namespace) -> int:
     print(f"chunks      {info['chunks']:,} of {info['chunk_images']:,} images")
     if info["model"]:
         print(f"model       {info['model']}{', embedded' if info['model_embedded'] else ''}")
+    print("".join(f"{line}\n" for line in info_lines(info)), end="")
     for name, fingerprint in info["parts"].items():
         print(f"part        {name} {fingerprint}")
     return 0
@@ -384,7 +422,7 @@ def _info(a: argparse.Namespace) -> int:
 def _verify(a: argparse.Namespace) -> int:
     from aecodec.transfer import verify
 
-    with _progress(a, "verify") as progress:
+    with progress_bar(a, "verify") as progress:
         against = sys.stdin.buffer if a.against == STDIO else a.against
         count = verify(a.input, full=a.full, against=against, model=a.model, progress=progress)
     if a.json:
@@ -454,7 +492,14 @@ def _bench(a: argparse.Namespace) -> int:
 def _demo(a: argparse.Namespace) -> int:
     from aecodec.demo import run_demo
 
-    print("\n".join(run_demo(a.quality, Path(a.output))[0]))
+    lines, rows = run_demo(a.quality, Path(a.output))
+    if a.json:
+        facts = [
+            vars(row) | {"psnr_db": row.psnr_db if row.psnr_db < 1e9 else None} for row in rows
+        ]
+        print(json.dumps(facts))
+    else:
+        print("\n".join(lines))
     return 0
 
 
@@ -471,18 +516,3 @@ def _standard_output() -> Any:  # noqa: ANN401
     if sys.stdout.isatty():
         raise ValueError("standard output is a terminal: name an output with -o, or redirect it")
     return sys.stdout.buffer
-
-
-@contextlib.contextmanager
-def _progress(a: argparse.Namespace, verb: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error, when that is a terminal and --quiet is not given."""
-    from tqdm import tqdm
-
-    off = a.quiet or not sys.stderr.isatty()
-    with tqdm(desc=verb, unit=" images", disable=off, leave=False, delay=1) as bar:
-
-        def update(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield update

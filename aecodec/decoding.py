@@ -82,6 +82,23 @@ class OpenChunk:
             out[here] = self._decode(int(index), self._position[indices[here]])
         return out
 
+    def latents(
+        self, indices: npt.NDArray[np.intp]
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
+        """Dequantized latents (n, D) of those of these images that have any, and which do (n,)."""
+        found = np.zeros(len(indices), np.bool_)
+        rows: list[npt.NDArray[np.int32]] = []
+        for i, image in enumerate(indices):
+            index = int(self._assignment[image])
+            sub = self.chunk.sub_payloads[index]
+            if sub.mode in LATENT_MODES:
+                if index not in self.unpacked:
+                    self._decode(index, self._position[image : image + 1])
+                gains = gains_at(self.layers.latent_layer().gains, sub.parameter)
+                rows.append(self.unpacked[index][self._position[image]] * gains)
+                found[i] = True
+        return np.array(rows, np.int32), found
+
     def _decode(self, index: int, positions: npt.NDArray[np.int64]) -> Images:
         sub = self.chunk.sub_payloads[index]
         if index not in self.unpacked:

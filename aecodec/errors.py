@@ -31,3 +31,7 @@ class ModelCorruptError(AezError):
 
 class QuantizerRangeError(AezError):
     """Latents quantize to symbols outside the range that the format can store."""
+
+
+class ImageSetError(ValueError):
+    """The content of an image set is not what this package takes; the message says why."""

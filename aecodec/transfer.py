@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from aecodec import metrics
+from aecodec.annotations import ABOUT, annotate
 from aecodec.archive import Archive, Source
 from aecodec.choosing import ModelLike
 from aecodec.codec import DEFAULT_EFFORT, VARIANTS, Codec
 from aecodec.errors import AezCorruptError
 from aecodec.files import atomic_path
-from aecodec.images import open_images, open_sink
+from aecodec.images import ImageSetError, idx_labels, labels_path, open_images, open_sink
 from aecodec.latent_coding import ZSTD
 from aecodec.targets import one_target
 from aecodec.writing import Options, Progress, Summary, no_progress, write
+
+if TYPE_CHECKING:
+    from aecodec.annotations import Values
+    from aecodec.columns import Column
 
 Images = npt.NDArray[np.uint8]
 
@@ -43,6 +49,9 @@ def encode(
     chunk_images: int | None = None,
     embed_model: bool = False,
     codec: Codec | None = None,
+    labels: Values | None = None,
+    columns: Mapping[str, Values] | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> bytes:
     """Encode uint8 (N, H, W) or (N, H, W, C) to the bytes of an ``.aez``.
 
@@ -56,12 +65,24 @@ def encode(
     1 to 9, is how long better latents are searched for (from 4 on). A ``codec`` built before saves
     loading the model again, and brings its own variant, coder and effort.
 
+    ``labels`` and ``columns`` (by name) are arrays or lists with a value for each image: int,
+    float, bool or str. ``about`` may tell title, origin, licence, and classes, the names of labels
+    that count from 0.
+
     Raises ValueError for arrays of another kind, targets out of range or several of them, and
     ModelMissingError when no model fits.
     """
     target = one_target(quality, max_error, psnr, target_bytes_per_image, lossless=lossless)
     options = Options(
-        target, model, _pixel_part(variant), coder, effort, chunk_images, embed_model, codec
+        target,
+        model,
+        _pixel_part(variant),
+        coder,
+        effort,
+        chunk_images,
+        embed_model,
+        codec,
+        annotate(labels, columns, about),
     )
     out = io.BytesIO()
     with open_images(np.asarray(images)) as source:
@@ -100,6 +121,9 @@ def compress(
     chunk_images: int | None = None,
     embed_model: bool = False,
     codec: Codec | None = None,
+    labels: Values | None = None,
+    columns: Mapping[str, Values] | None = None,
+    about: Mapping[str, Any] | None = None,
     force: bool = False,
     progress: Progress = no_progress,
 ) -> Summary:
@@ -109,7 +133,15 @@ def compress(
     """
     asked = one_target(quality, max_error, psnr, target_bytes_per_image, lossless=lossless)
     options = Options(
-        asked, model, _pixel_part(variant), coder, effort, chunk_images, embed_model, codec
+        asked,
+        model,
+        _pixel_part(variant),
+        coder,
+        effort,
+        chunk_images,
+        embed_model,
+        codec,
+        annotate(labels, columns, about),
     )
     with open_images(source) as opened:
         if not isinstance(target, str | os.PathLike):
@@ -127,12 +159,16 @@ def decompress(
     images: slice = slice(None),
     model: ModelLike = None,
     device: str = "cpu",
+    labels: str | os.PathLike[str] | None = None,
     force: bool = False,
     progress: Progress = no_progress,
 ) -> int:
     """Write the images of an ``.aez`` as ``kind`` (default: what they came from); their count.
 
     ``images`` picks a range, step 1. Chunks taken whole are checked against their pixel hashes.
+    Labels go where the kind keeps them: into an .npz, a folder, a second file beside an IDX file
+    (``labels``; by default its name with "labels" for "images"). What cannot be kept is left out:
+    ``left_out`` tells.
     """
     with Archive(source, model=model, device=device) as archive:
         kind = kind or default_kind(archive)
@@ -145,22 +181,64 @@ def decompress(
             "has_channel_axis": archive.has_channel_axis,
             "image_count": stop - start,
             "names": names[start:stop] if names else None,
+            "annotations": archive.annotations.take(range(start, stop)),
         }
         place = (kind, archive.image_shape)
-        if not isinstance(target, str | os.PathLike):
-            with open_sink(target, *place, **options) as sink:
-                for batch in _ranges(archive, start, stop, progress):
-                    sink.write(batch)
-        else:
-            _keep_source(source, target)
-            folder = kind == "folder"
-            with (
-                atomic_path(target, force=force, directory=folder) as temporary,
-                open_sink(temporary, *place, **options) as sink,
-            ):
-                for batch in _ranges(archive, start, stop, progress):
-                    sink.write(batch)
+        with ExitStack() as stack:
+            place_of_labels = _labels_target(archive, kind, target, labels)
+            if place_of_labels is not None:
+                beside = stack.enter_context(atomic_path(place_of_labels, force=force))
+                column = options["annotations"].labels
+                beside.write_bytes(idx_labels(column, compress=kind == "idx.gz"))
+            if isinstance(target, str | os.PathLike):
+                _keep_source(source, target)
+                directory = kind == "folder"
+                target = stack.enter_context(atomic_path(target, force=force, directory=directory))
+            sink = stack.enter_context(open_sink(target, *place, **options))
+            for batch in _ranges(archive, start, stop, progress):
+                sink.write(batch)
         return stop - start
+
+
+def _labels_target(
+    archive: Archive, kind: str, target: object, wanted: str | os.PathLike[str] | None
+) -> str | os.PathLike[str] | None:
+    """Where labels go that the set itself cannot hold; None for nowhere."""
+    column = archive.annotations.labels
+    if wanted is not None:
+        if column is None:
+            raise ValueError(f"{archive.name}: has no labels to write to {os.fspath(wanted)}")
+        return wanted
+    beside = kind in ("idx", "idx.gz") and isinstance(target, str | os.PathLike)
+    if column is None or not beside or not _fits_idx(column):
+        return None
+    return labels_path(target)  # type: ignore[arg-type]
+
+
+def _fits_idx(column: Column) -> bool:
+    try:
+        idx_labels(column)
+    except ImageSetError:
+        return False
+    return True
+
+
+def left_out(archive: Archive, kind: str, *, with_labels: bool = False) -> list[str]:
+    """Of an archive's annotations, what a set of this kind cannot hold, as words for people.
+
+    ``with_labels``: labels go to a file of their own, whatever the kind.
+    """
+    if kind in ("npz", "folder"):
+        return []
+    annotations = archive.annotations
+    lost = [f"column {column.name}" for column in annotations.columns]
+    labels = annotations.labels
+    beside = with_labels or kind in ("idx", "idx.gz")
+    if beside and labels is not None and _fits_idx(labels):
+        lost.remove(f"column {labels.name}")
+    lost += [name for name in ABOUT if getattr(annotations, name) is not None]
+    lost += ["classes"] if annotations.classes else []
+    return lost + (["names"] if archive.names is not None else [])
 
 
 def _keep_source(source: object, target: str | os.PathLike[str]) -> None:
@@ -213,6 +291,7 @@ def verify(
     with Archive(source, model=model) as archive:
         for entry in archive.reader.sections:
             archive.reader.read_section(entry)
+        _ = archive.names, archive.annotations  # raises what is wrong with them
         done = 0
         if against is not None:
             for done in _compare(archive, against):

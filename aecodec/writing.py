@@ -6,7 +6,7 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import BinaryIO
 
@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec import container, models
-from aecodec.archive import META, MODL, NAME, mode_label
+from aecodec.annotations import Annotations
+from aecodec.archive import COLM, META, MODL, NAME, mode_label
 from aecodec.choosing import NO_MODEL, ModelLike, choose_codec
 from aecodec.codec import DEFAULT_EFFORT, Codec, default_chunk_images
-from aecodec.images import ImageSource
+from aecodec.columns import pack_column
+from aecodec.images import ImageSource, Skipped
 from aecodec.latent_coding import ANS, ZSTD
 from aecodec.metrics import bits_per_pixel, psnr_db
 from aecodec.targets import MAX_ERROR, NBYTES, PSNR, QUALITY, Target
@@ -45,6 +47,7 @@ class Summary:
     max_error: int
     model: str
     images_by_mode: dict[str, int]
+    skipped: tuple[Skipped, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Options:
     chunk_images: int | None = None
     embed_model: bool = False
     codec: Codec | None = None
+    annotations: Annotations = field(default_factory=Annotations)  # over those of the source
 
 
 def no_progress(done: int, total: int) -> None:
@@ -68,6 +72,8 @@ def no_progress(done: int, total: int) -> None:
 def write(source: ImageSource, file: BinaryIO, options: Options, progress: Progress) -> Summary:
     """Write the set as an ``.aez``; see :func:`aecodec.encode` for errors."""
     target = options.target
+    if source.is_settled:
+        options.annotations.over(source.annotations).require_count(source.image_count)
     batches = source.batches(options.chunk_images or default_chunk_images(source.shape))
     first = next(batches, np.empty((0, *source.shape), np.uint8))
     codec = options.codec or choose_codec(
@@ -88,7 +94,7 @@ def write(source: ImageSource, file: BinaryIO, options: Options, progress: Progr
     writer = container.Writer(
         file,
         _header(source, codec, target, chunk_images, parts),
-        _sections(source, codec.model, parts, embed_model=options.embed_model),
+        _sections(source, codec.model, parts, options),
     )
     done = error_sum = error_max = 0
     by_mode: dict[str, int] = {}
@@ -99,6 +105,9 @@ def write(source: ImageSource, file: BinaryIO, options: Options, progress: Progr
         error_max = max(error_max, chunk.max_error)
         _count_modes(chunk, by_mode)
         progress(done, source.image_count or done)
+    if not source.is_settled:
+        for section in _rows(source, options.annotations):
+            writer.write_section(section)
     nbytes = writer.close()
     raw_nbytes = done * int(np.prod(source.shape))
     return Summary(
@@ -110,6 +119,7 @@ def write(source: ImageSource, file: BinaryIO, options: Options, progress: Progr
         error_max,
         codec.model.name if codec.model else NO_MODEL,
         by_mode,
+        source.skipped,
     )
 
 
@@ -128,11 +138,12 @@ def _encoded(
             yield codec.encode_chunk(piece, target, by_pixels=by_pixels)
         return
     own = float(_nbytes_without_chunks(source, codec, target, options, by_pixels=by_pixels))
-    left = 0.0 if source.image_count else -own
+    known = source.image_count if source.is_settled else 0  # else only in the end
+    left = 0.0 if known else -own
     for piece in pieces:
         left += target.value * len(piece)
-        if source.image_count:  # the file's own bytes are shared by all images
-            left -= own * len(piece) / source.image_count
+        if known:  # the file's own bytes are shared by all images
+            left -= own * len(piece) / known
         chunk = codec.encode_chunk(piece, target, by_pixels=by_pixels, nbytes=int(left))
         left -= container.chunk_nbytes(chunk)
         yield chunk
@@ -146,8 +157,11 @@ def _nbytes_without_chunks(
     writer = container.Writer(
         io.BytesIO(),
         _header(source, codec, target, 1, parts),
-        _sections(source, codec.model, parts, embed_model=options.embed_model),
+        _sections(source, codec.model, parts, options),
     )
+    if not source.is_settled:
+        for section in _rows(source, options.annotations):
+            writer.write_section(section)
     return writer.close()
 
 
@@ -213,23 +227,38 @@ def _header(
 
 
 def _sections(
-    source: ImageSource, model: models.Model | None, parts: list[str], *, embed_model: bool
+    source: ImageSource, model: models.Model | None, parts: list[str], options: Options
 ) -> list[container.Section]:
+    """Those before the chunks; rows that are not settled follow the chunks."""
     metadata = {"has_channel_axis": source.has_channel_axis, "source": source.kind}
+    metadata |= options.annotations.over(source.annotations).metadata()
     sections = [container.Section(META, required=False, payload=models.canonical_json(metadata))]
-    if source.names is not None:
-        names = json.dumps(list(source.names), ensure_ascii=True).encode()
-        sections.append(container.Section(NAME, required=False, payload=zlib.compress(names, 9)))
+    if source.is_settled:
+        sections += _rows(source, options.annotations)
     if model is None or not parts:
         return sections
     decoding = model.decoding(parts)
     references = [container.PartRef(*pair) for pair in decoding.fingerprints().items()]
     payload = container.pack_parts(references, model.name)
     sections.insert(0, container.Section(container.PART, required=True, payload=payload))
-    if embed_model:
+    if options.embed_model:
         packed = zlib.compress(models.pack_model(decoding), 9)
         sections.append(container.Section(MODL, required=False, payload=packed))
     return sections
+
+
+def _rows(source: ImageSource, annotations: Annotations) -> list[container.Section]:
+    """What there is of each image: its name, its value in every column."""
+    sections = []
+    if source.names is not None:
+        names = json.dumps(list(source.names), ensure_ascii=True).encode()
+        sections.append(container.Section(NAME, required=False, payload=zlib.compress(names, 9)))
+    merged = annotations.over(source.annotations)
+    merged.require_count(source.image_count)
+    return sections + [
+        container.Section(COLM, required=False, payload=pack_column(column))
+        for column in merged.columns
+    ]
 
 
 def _count_modes(chunk: container.Chunk, by_mode: dict[str, int]) -> None:

@@ -46,6 +46,12 @@ INFO_KEYS = [
     "psnr_db",
     "images_by_mode",
     "source",
+    "title",
+    "origin",
+    "licence",
+    "label",
+    "classes",
+    "columns",
 ]
 
 

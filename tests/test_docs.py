@@ -4,12 +4,13 @@ import re
 import runpy
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from aecodec import cli, container
+from aecodec import cli, container, help_texts
 from aecodec.archive import Archive
 from aecodec.container import chunks, records, sections
 from aecodec.demo import load_sample
@@ -18,7 +19,19 @@ from aecodec.transfer import encode
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SPEC = (ROOT / "formats" / "aez.md").read_text(encoding="utf-8")
-COMMANDS = ("compress", "decompress", "info", "verify", "train", "models", "bench", "demo")
+COMMANDS = (
+    "compress",
+    "decompress",
+    "info",
+    "verify",
+    "view",
+    "train",
+    "models",
+    "bench",
+    "demo",
+    "completion",
+)
+GUIDES = ("pack-a-data-set", "train-your-own-model", "read-in-a-training-loop")
 SAMPLE_IMAGES = 60
 
 
@@ -66,6 +79,76 @@ def test_command_line_examples_run(tmp_path, monkeypatch, capsys):
     assert len(np.load("ten.npz")["images"]) == 10
 
 
+@pytest.mark.parametrize("guide", GUIDES)
+def test_guides_run_from_top_to_bottom(guide, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / f"{guide}.md").read_text(encoding="utf-8")
+    steps = re.findall(r"^```(python|console)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert len(steps) >= 2
+    names = {}
+    for i, (language, step) in enumerate(steps):
+        if language == "python":
+            Path(f"step{i}.py").write_text(step, encoding="utf-8")
+            names |= runpy.run_path(f"step{i}.py", init_globals=names)
+            continue
+        for line in step.splitlines():
+            program, *arguments = shlex.split(line.removeprefix("$ "))
+            assert program == "aecodec"
+            assert cli.main(arguments) == 0, f"{line}: {capsys.readouterr().err}"
+
+
+def test_examples_of_the_help_parse():
+    for line in help_texts.example_lines():
+        start = line.index("aecodec ")
+        words = shlex.split(line[start:].split(" > ")[0].split(" | ")[0], comments=True)
+        arguments = cli._parser().parse_args(words[1:])
+        assert callable(arguments.run)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_has_examples(command, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([command, "--help"])
+    assert f"examples:\n  aecodec {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion(shell, capsys):
+    pytest.importorskip("shtab")
+    assert cli.main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert "decompress" in script
+    assert "max-error" in script
+
+
+def test_completion_is_sound_bash(tmp_path, capsys):
+    pytest.importorskip("shtab")
+    assert cli.main(["completion", "bash"]) == 0
+    script = tmp_path / "completion.bash"
+    script.write_text(capsys.readouterr().out, encoding="utf-8")
+    line = (
+        "source $0; COMP_WORDS=(aecodec comp); COMP_CWORD=1; _shtab_aecodec; echo ${COMPREPLY[@]}"
+    )
+    run = subprocess.run(["bash", "-c", line, script], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["compress", "completion"]
+
+
+def test_completion_names_what_is_missing(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert cli.main(["completion", "bash"]) == 2
+    assert "pip install 'aecodec[completion]'" in capsys.readouterr().err
+
+
+def test_api_documentation_builds_without_a_warning(tmp_path):
+    pytest.importorskip("pdoc")
+    command = [sys.executable, ROOT / "docs" / "build_api.py", "-o", tmp_path / "api"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    page = (tmp_path / "api" / "aecodec" / "integrations" / "torch.html").read_text()
+    assert "ChunkBatchSampler" in page
+
+
 def test_training_examples_parse():
     (example,) = (block for block in blocks("sh") if "aecodec train" in block)
     for line in example.splitlines():
@@ -92,14 +175,14 @@ def test_ci_is_sound_bash():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_options_are_documented(command, capsys):
-    told = section("Command line") + section("A model of your own")
+    told = section("Command line") + section("Data sets") + section("A model of your own")
     missing = [name for name in options(command, capsys) if f"`{name}" not in told]
     assert missing == []
 
 
 def test_documented_options_exist(capsys):
-    known = {"--version"}.union(*(options(command, capsys) for command in COMMANDS))
-    told = section("Command line") + section("A model of your own")
+    known = {"--version", "--help"}.union(*(options(command, capsys) for command in COMMANDS))
+    told = section("Command line") + section("Data sets") + section("A model of your own")
     assert set(re.findall(r"--[a-z][a-z-]*", told)) <= known
 
 
@@ -124,7 +207,15 @@ def test_info_names_are_documented():
         assert re.findall(r"`(\w+)`", row[1]) == list(archive.info)
 
 
-@pytest.mark.parametrize("document", ["README.md", "aecodec/weights/README.md", "CHANGELOG.md"])
+@pytest.mark.parametrize(
+    "document",
+    [
+        "README.md",
+        "aecodec/weights/README.md",
+        "CHANGELOG.md",
+        *(f"docs/{guide}.md" for guide in GUIDES),
+    ],
+)
 def test_links_lead_somewhere(document):
     path = ROOT / document
     links = re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8"))
@@ -178,6 +269,8 @@ def test_spec_lists_each_mode(name):
     assert f"| {getattr(container, f'MODE_{name}')} | {name} |" in SPEC
 
 
-@pytest.mark.parametrize("kind", sorted(container.KNOWN_SECTIONS | {"META", "NAME", "MODL"}))
+@pytest.mark.parametrize(
+    "kind", sorted(container.KNOWN_SECTIONS | {"META", "NAME", "MODL", "COLM"})
+)
 def test_spec_names_each_section(kind):
     assert f"`{kind}`" in SPEC

@@ -396,7 +396,7 @@ def test_batches_of_nothing(batch_images):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (idx_bytes((5,), bytes(5)), r"IDX of 1 dimension \(labels\?\), expected images"),
+        (idx_bytes((5,), bytes(5)), r"IDX of 1 dimension \(labels\?.*\), expected images"),
         (idx_bytes((5, 4), bytes(20)), r"found shape \(5, 4\), expected \(N, H, W\)"),
         (idx_bytes((5, 4, 0), b""), r"found shape \(5, 4, 0\), expected sides"),
         (idx_bytes((5, 4, 4), bytes(80), 9), "found dtype int8, expected uint8"),
@@ -521,7 +521,10 @@ def test_other_entries_are_ignored_and_counted(tmp_path):
     (folder / "more.png").mkdir()
     with open_images(folder) as opened:
         assert opened.names == ("0.png", "1.png")
-        assert opened.ignored_count == 3
+        assert sorted(opened.skipped) == [
+            ("._0.png", "hidden"),
+            ("notes.txt", "not called as a picture"),
+        ]
 
 
 def test_empty_folder_is_an_input_error(tmp_path):
@@ -621,23 +624,47 @@ def test_animations_are_refused(tmp_path):
         open_images(tmp_path)
 
 
-def test_pictures_that_differ_are_named(tmp_path):
-    Image.new("L", (4, 3)).save(tmp_path / "a.png")
-    Image.new("L", (5, 3)).save(tmp_path / "b.png")
-    with pytest.raises(ImageSetError, match=r"a.png is \(3, 4, 1\), b.png is \(3, 5, 1\)"):
-        read_set(tmp_path)
+def test_pictures_that_differ_are_skipped(tmp_path):
+    save_pictures(tmp_path, np.zeros((3, 3, 4), np.uint8))
+    Image.new("L", (5, 3)).save(tmp_path / "a.png")
     Image.new("RGB", (4, 3)).save(tmp_path / "b.png")
-    with pytest.raises(ImageSetError, match=r"a.png is \(3, 4, 1\), b.png is \(3, 4, 3\)"):
-        read_set(tmp_path)
+    with open_images(tmp_path) as opened:
+        assert opened.shape == (3, 4, 1)
+        assert sum(map(len, opened.batches(2))) == opened.image_count == 3
+        assert opened.names == ("0.png", "1.png", "2.png")
+        assert opened.skipped == (
+            ("a.png", "shape (H, W, C) is (3, 5, 1), that of most is (3, 4, 1)"),
+            ("b.png", "shape (H, W, C) is (3, 4, 3), that of most is (3, 4, 1)"),
+        )
 
 
-def test_damaged_pictures_are_named(tmp_path):
-    save_pictures(tmp_path, random_images(2, 30, 40))
+def test_most_pictures_decide_the_shape_not_the_first(tmp_path):
+    save_pictures(tmp_path, np.zeros((3, 3, 4), np.uint8), ["b.png", "c.png", "d.png"])
+    Image.new("L", (9, 9)).save(tmp_path / "a.png")
+    with open_images(tmp_path) as opened:
+        assert opened.shape == (3, 4, 1)
+
+
+def test_damaged_pictures_are_skipped_and_named(tmp_path):
+    x = random_images(3, 30, 40)
+    save_pictures(tmp_path, x)
     data = (tmp_path / "1.png").read_bytes()
     for nbytes in (0, 4, 20, 40, 200, len(data) - 40):
         (tmp_path / "1.png").write_bytes(data[:nbytes])
-        with pytest.raises(ImageSetError, match=r"1\.png: cannot be decoded as a picture"):
-            read_set(tmp_path)
+        with open_images(tmp_path) as opened:
+            batches = list(opened.batches(2))
+            assert [len(batch) for batch in batches] == [2]
+            assert np.array_equal(batches[0][..., 0], x[[0, 2]])
+            assert opened.names == ("0.png", "2.png")
+            ((name, reason),) = opened.skipped
+            assert name == "1.png"
+            assert reason.startswith("cannot be decoded as a picture")
+
+
+def test_nothing_but_damaged_pictures_is_an_error(tmp_path):
+    (tmp_path / "1.png").write_bytes(b"\x89PNG")
+    with pytest.raises(ImageSetError, match=r"1\.png: cannot be decoded as a picture"):
+        open_images(tmp_path)
 
 
 def test_a_picture_that_vanishes_is_an_input_error(tmp_path):
@@ -672,7 +699,7 @@ def test_without_pillow_the_extra_is_named(tmp_path, monkeypatch):
 def written_names(folder, names):
     folder.mkdir()
     write_set(folder, random_images(len(names), 3, 4), "folder", names=names)
-    return sorted(os.listdir(folder))
+    return sorted(set(os.listdir(folder)) - {"metadata.csv", "metadata.json"})
 
 
 def test_picture_names(tmp_path):
@@ -681,14 +708,14 @@ def test_picture_names(tmp_path):
     assert written_names(tmp_path / "c", ["a.png", "a.jpg", "b.gif", "b.bmp", "c.PNG"]) == [
         "a.jpg.png",
         "a.png",
-        "b.bmp.png",
-        "b.gif.png",
+        "b.bmp",
+        "b.png",
         "c.PNG",
     ]
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", "../a.png", "a/b.png", "/a.png", "a\\b", "a\0.png"]
+    "name", ["", ".", "..", "../a.png", "a/../b.png", "a//b.png", "/a.png", "a/", "a\\b", "a\0.png"]
 )
 def test_names_that_leave_the_folder_are_refused(tmp_path, name):
     with pytest.raises(ImageSetError, match="is not a plain file name"):

@@ -1,0 +1,1 @@
+"""``aecodec view``: what a file holds as one HTML page that needs nothing else."""

@@ -1,0 +1,38 @@
+"""The page on loopback: one page and its sheets, to this machine alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+LOOPBACK = "127.0.0.1"
+NAMES = (LOOPBACK, "localhost")
+
+
+def make_server(port: int, pages: Mapping[str, tuple[str, bytes]]) -> ThreadingHTTPServer:
+    """A server, not running yet, of these paths with their types and contents; port 0: any.
+
+    Requests that name another host are refused: a page elsewhere must not read from here.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            host = self.headers.get("Host", "").rsplit(":", 1)[0]
+            if host not in NAMES:
+                self.send_error(403, "served to this machine alone")
+            elif self.path not in pages:
+                self.send_error(404)
+            else:
+                kind, content = pages[self.path]
+                self.send_response(200)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(content)))
+                self.send_header("X-Content-Type-Options", "nosniff")
+                self.end_headers()
+                self.wfile.write(content)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: ANN401
+            """No line for each request."""
+
+    return ThreadingHTTPServer((LOOPBACK, port), Handler)
