@@ -228,7 +228,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--model", metavar="NAME|FILE", help="default: the best installed one")
     sub.add_argument("--labels", metavar="FILE", help="IDX, .npy or text: a classifier reads too")
     sub.add_argument(
-        "--limit", type=int, metavar="N", help="images measured (5000, fewer if large)"
+        "--limit", type=int, metavar="N", help="images measured (3000, fewer if large)"
     )
     _common(sub, force=True)
 

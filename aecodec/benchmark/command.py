@@ -24,8 +24,8 @@ from aecodec.images import open_images
 from aecodec.report.page import report_page
 from aecodec.targets import QUALITY, Target
 
-MAX_IMAGES = 5000
-MAX_SAMPLES = 4_000_000  # 5,000 images of 28 x 28, which take a minute or two
+MAX_IMAGES = 3000
+MAX_SAMPLES = 2_400_000  # 3,000 images of 28 x 28, which take about a minute
 READ_IMAGES = 1024
 
 
