@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Union
 
 from aecodec import container
 from aecodec.errors import AezCorruptError, AezError, AezLimitError, ModelCorruptError
+from aecodec.remote import is_url, open_url
 from aecodec.targets import MAX_ERROR, NBYTES, PSNR, QUALITY, QUALITY_UNIT
 
 if TYPE_CHECKING:
@@ -368,6 +369,8 @@ def _open_source(source: Source) -> tuple[BinaryIO, str, bool]:
     """(file, name for messages, whether closing is ours)."""
     if isinstance(source, bytes | bytearray | memoryview):
         return io.BytesIO(source), "bytes", True
+    if isinstance(source, str) and is_url(source):
+        return open_url(source), source, True
     if isinstance(source, str | os.PathLike):
         return open(source, "rb"), os.fspath(source), True
     if not source.seekable():  # a pipe: the index is at its end

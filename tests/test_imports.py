@@ -18,6 +18,7 @@ RANKS = {
     "_version": 0,
     "errors": 0,
     "files": 0,
+    "remote": 0,
     "container": 1,
     "metrics": 1,
     "images": 1,
@@ -53,6 +54,7 @@ RANKS = {
     "benchmark.command": 15,
     "cli": 16,
     "__main__": 17,
+    "integrations": 13,
 }
 TORCH_AT_ONCE = {
     "nets",
@@ -67,6 +69,7 @@ BARE = {
     "errors",
     "targets",
     "files",
+    "remote",
     "container",
     "archive",
     "cli",
