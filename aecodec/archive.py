@@ -19,6 +19,7 @@ from aecodec import container
 from aecodec.annotations import ABOUT, Annotations, class_fault, read_metadata
 from aecodec.columns import MAX_COLUMN_NBYTES, Column, unpack_column
 from aecodec.errors import AezCorruptError, AezError, AezLimitError, ModelCorruptError
+from aecodec.remote import is_url, open_url
 from aecodec.targets import MAX_ERROR, NBYTES, PSNR, QUALITY, QUALITY_UNIT
 
 if TYPE_CHECKING:
@@ -429,6 +430,8 @@ def _open_source(source: Source) -> tuple[BinaryIO, str, bool]:
     """(file, name for messages, whether closing is ours)."""
     if isinstance(source, bytes | bytearray | memoryview):
         return io.BytesIO(source), "bytes", True
+    if isinstance(source, str) and is_url(source):
+        return open_url(source), source, True
     if isinstance(source, str | os.PathLike):
         return open(source, "rb"), os.fspath(source), True
     if not source.seekable():  # a pipe: the index is at its end

@@ -21,6 +21,7 @@ from aecodec.errors import AezCorruptError
 from aecodec.files import atomic_path
 from aecodec.images import ImageSetError, idx_labels, labels_path, open_images, open_sink
 from aecodec.latent_coding import ZSTD
+from aecodec.remote import is_url, local_name
 from aecodec.targets import one_target
 from aecodec.writing import Options, Progress, Summary, no_progress, write
 
@@ -341,7 +342,7 @@ def _compare(
 
 def default_output(archive_path: str, kind: str) -> Path:
     """Where ``decompress`` writes without -o: the name without .aez, with the kind's suffix."""
-    path = Path(archive_path)
+    path = Path(local_name(archive_path) if is_url(archive_path) else archive_path)
     stem = path.with_suffix("") if path.suffix == ".aez" else path.with_name(path.name + ".out")
     suffix = {"npy": ".npy", "npz": ".npz", "idx.gz": ".gz"}.get(kind, "")
     return stem if stem.name.endswith(suffix) else stem.with_name(stem.name + suffix)

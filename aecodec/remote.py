@@ -1,0 +1,108 @@
+"""Files that are named by a URL, opened by fsspec: http, s3, memory, zip and others.
+
+Only what is asked for is read. Nothing is imported for a path on this machine.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+BUFFER_NBYTES = 4096
+HTTP = ("http://", "https://")
+BLOCK_NBYTES = 64 << 10  # read at once, where the far side is asked for ranges
+
+
+def is_url(name: str) -> bool:
+    """Whether fsspec is meant: ``memory://x.aez``, ``zip://x.aez::sets.zip``."""
+    protocol, separator, _ = name.partition("://")
+    return bool(separator) and protocol.replace("+", "").replace("-", "").isalnum()
+
+
+def local_name(url: str) -> str:
+    """What a copy of the file would be called: the last piece of its path."""
+    path = url.split("::")[0].partition("://")[2].split("?")[0].split("#")[0]
+    return PurePosixPath(path).name or "remote"
+
+
+def open_url(url: str) -> BinaryIO:
+    """The file for reading; the caller closes it.
+
+    OSError when it cannot be had, ValueError for an unknown protocol, ImportError names what to
+    install.
+    """
+    try:
+        import fsspec
+    except ImportError as error:
+        raise ImportError(f"{url} needs fsspec: pip install aecodec[remote]") from error
+    try:
+        opened = fsspec.open(url, "rb", cache_type="blockcache", block_size=BLOCK_NBYTES)
+        remote = _Remote(opened.open(), url, opened)
+        if not remote.seekable() or (url.startswith(HTTP) and not _answers_ranges(remote)):
+            with remote, fsspec.open(url, "rb", block_size=0) as stream:
+                return io.BytesIO(stream.read())  # the index is at its end
+        return cast("BinaryIO", io.BufferedReader(remote, BUFFER_NBYTES))
+    except ImportError as error:
+        raise ImportError(f"{url}: {error}; http needs pip install aecodec[remote]") from error
+    except (OSError, ValueError):
+        raise
+    except Exception as error:  # each protocol has its own
+        raise OSError(f"{url}: {error}") from error
+
+
+def _answers_ranges(remote: _Remote) -> bool:
+    """Whether the server gives a file's end without the rest; that block is kept for the reader."""
+    try:
+        remote.seek(-1, io.SEEK_END)
+        remote.read(1)
+        remote.seek(0)
+    except OSError as error:
+        if isinstance(error.__cause__, ValueError):  # fsspec's answer where ranges are not
+            return False
+        raise
+    return True
+
+
+class _Remote(io.RawIOBase):
+    """fsspec's file as any other: whatever goes wrong in it is an OSError."""
+
+    def __init__(self, file: Any, url: str, owner: Any = None) -> None:  # noqa: ANN401
+        self._file, self.name = file, url
+        self._owner = owner  # fsspec closes an outer file, a zip's, when nobody holds it
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return bool(self._file.seekable())
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        try:
+            return int(self._file.seek(offset, whence))
+        except OSError:
+            raise
+        except Exception as error:
+            raise OSError(f"{self.name}: {error}") from error
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer).cast("B")
+        try:
+            data = self._file.read(len(view))
+        except OSError:
+            raise
+        except Exception as error:
+            raise OSError(f"{self.name}: {error}") from error
+        view[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()

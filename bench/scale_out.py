@@ -1,0 +1,266 @@
+"""Dask over a Zarr store of .aez chunks: images a second by workers, and a worker killed midway.
+
+Each task writes or reads whole chunks, so that doing one again does no harm: what a killed worker
+had begun, another does again. The images are those of IN over and over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+import numpy.typing as npt
+import zarr
+from common import (
+    VerificationError,
+    add_result_options,
+    facts,
+    format_table,
+    load_images,
+    rounded,
+    write_result,
+)
+from dask.distributed import Client, LocalCluster, as_completed
+
+from aecodec.integrations.zarr import AezCodec
+from aecodec.metrics import psnr_db, squared_error
+
+COUNT, KILL_COUNT, CHUNK_IMAGES = 1_000_000, 200_000, 10_000
+KILL_AFTER = 0.3  # of the tasks are done
+RETRIES = 3
+
+
+@dataclass(frozen=True)
+class Job:
+    """A range of images of the store at ``store``, tiled from the .npy at ``source``."""
+
+    store: str
+    source: str
+    start: int
+    stop: int
+
+    def images(self) -> npt.NDArray[np.uint8]:
+        originals = np.load(self.source, mmap_mode="r")
+        return np.asarray(originals[np.arange(self.start, self.stop) % len(originals)])
+
+
+def write_images(job: Job) -> tuple[int, int]:
+    """(images written, process)."""
+    zarr.open_array(job.store, mode="r+")[job.start : job.stop] = job.images()
+    return job.stop - job.start, os.getpid()
+
+
+def read_images(job: Job) -> tuple[int, str, int]:
+    """(images read, SHA-256 of their pixels, process)."""
+    images = np.asarray(zarr.open_array(job.store, mode="r")[job.start : job.stop])
+    return len(images), hashlib.sha256(np.ascontiguousarray(images).data).hexdigest(), os.getpid()
+
+
+def measure_error(job: Job) -> int:
+    """Sum of squared errors of a range."""
+    images = np.asarray(zarr.open_array(job.store, mode="r")[job.start : job.stop])
+    return int(squared_error(job.images()[..., None], images[..., None]).sum())
+
+
+def make_jobs(
+    store: Path, source: Path, count: int, chunk_images: int, codec: AezCodec
+) -> list[Job]:
+    """A new store, and its ranges, a chunk each."""
+    shape = np.load(source, mmap_mode="r").shape[1:]
+    zarr.create_array(
+        store,
+        shape=(count, *shape),
+        chunks=(chunk_images, *shape),
+        dtype="uint8",
+        serializer=codec,
+        compressors=None,
+    )
+    starts = range(0, count, chunk_images)
+    return [Job(str(store), str(source), i, min(i + chunk_images, count)) for i in starts]
+
+
+def open_cluster(workers: int, folder: Path) -> LocalCluster:
+    """Worker processes of one thread on this machine; no dashboard."""
+    dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"})
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=None,
+        worker_dashboard_address=None,
+        local_directory=str(folder),
+    )
+
+
+def run_jobs(client: Client, work: Any, jobs: Sequence[Job]) -> tuple[list[Any], float]:  # noqa: ANN401
+    """(results in order, seconds)."""
+    start = time.perf_counter()
+    futures = client.map(work, jobs, retries=RETRIES, pure=False)
+    return client.gather(futures), time.perf_counter() - start
+
+
+def run_with_kill(client: Client, jobs: Sequence[Job]) -> tuple[list[Any], int]:
+    """Write, and kill -9 the worker that has done most once ``KILL_AFTER`` is done."""
+    futures = client.map(write_images, jobs, retries=RETRIES, pure=False)
+    done: list[int] = []
+    killed = 0
+    for _, result in as_completed(futures, with_results=True):
+        done.append(result[1])
+        if not killed and len(done) >= KILL_AFTER * len(jobs):
+            busy = {info["pid"] for info in client.run(_process_facts).values()}
+            killed = max(busy, key=done.count)
+            os.kill(killed, signal.SIGKILL)
+    return client.gather(futures), killed
+
+
+def _process_facts() -> dict[str, int]:
+    return {"pid": os.getpid()}
+
+
+def require_whole(store: Path, jobs: Sequence[Job], results: Sequence[Any]) -> None:
+    """VerificationError unless each job has answered and each chunk is there."""
+    expected = [job.stop - job.start for job in jobs]
+    if [result[0] for result in results] != expected:
+        raise VerificationError(f"{store.name}: {len(results)} answers for {len(jobs)} tasks")
+    array = zarr.open_array(store, mode="r")
+    if array.nchunks_initialized != array.nchunks:
+        raise VerificationError(
+            f"{store.name}: {array.nchunks_initialized} chunks of {array.nchunks} are there"
+        )
+
+
+def speed_row(
+    folder: Path, source: Path, workers: int, count: int, chunk_images: int, codec: AezCodec
+) -> tuple[dict[str, Any], list[str]]:
+    """Speeds with so many workers, and what each chunk decodes to."""
+    store = folder / f"{workers}-workers.zarr"
+    jobs = make_jobs(store, source, count, chunk_images, codec)
+    with open_cluster(workers, folder) as cluster, Client(cluster) as client:
+        spare = make_jobs(folder / f"warm-{workers}.zarr", source, 8, 8, codec)
+        for _ in range(workers):  # models loaded, torch imported
+            client.gather(
+                [
+                    client.submit(write_images, spare[0], workers=[w], pure=False)
+                    for w in client.scheduler_info()["workers"]
+                ]
+            )
+        written, write_s = run_jobs(client, write_images, jobs)
+        require_whole(store, jobs, written)
+        read, read_s = run_jobs(client, read_images, jobs)
+        errors, _ = run_jobs(client, measure_error, jobs)
+    require_whole(store, jobs, read)
+    nbytes = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
+    samples = count * int(np.prod(np.load(source, mmap_mode="r").shape[1:]))
+    row = {
+        "workers": workers,
+        "processes_used": len({result[1] for result in written}),
+        "images": count,
+        "write_images_per_s": count / write_s,
+        "read_images_per_s": count / read_s,
+        "store_nbytes": nbytes,
+        "raw_nbytes": samples,
+        "psnr_db": psnr_db(sum(errors), samples) if sum(errors) else None,
+    }
+    return row, [result[1] for result in read]
+
+
+def kill_row(
+    folder: Path, source: Path, count: int, chunk_images: int, codec: AezCodec, digests: list[str]
+) -> dict[str, Any]:
+    """Two workers, one of them killed; VerificationError unless the store is as without that."""
+    store = folder / "killed.zarr"
+    jobs = make_jobs(store, source, count, chunk_images, codec)
+    with open_cluster(2, folder) as cluster, Client(cluster) as client:
+        written, killed = run_with_kill(client, jobs)
+        require_whole(store, jobs, written)
+        alive = {info["pid"] for info in client.run(_process_facts).values()}
+        read, _ = run_jobs(client, read_images, jobs)
+    whole = [
+        result[1]
+        for result, job in zip(read, jobs, strict=True)
+        if job.stop - job.start == chunk_images
+    ]
+    if not killed or killed in alive:
+        raise VerificationError("no worker was killed")
+    if whole != digests[: len(whole)]:
+        raise VerificationError("chunks differ from those written without a killed worker")
+    return {
+        "images": count,
+        "chunks": len(jobs),
+        "killed_after_chunks": int(np.ceil(KILL_AFTER * len(jobs))),
+        "chunks_as_without_kill": len(whole),
+        "chunks_lost": 0,
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("input", metavar="IN", help="gray images that are tiled")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--quality", type=float, default=5.0)
+    parser.add_argument("--count", type=int, default=COUNT)
+    parser.add_argument("--kill-count", type=int, default=KILL_COUNT, help="0: kill none")
+    parser.add_argument("--chunk", type=int, default=CHUNK_IMAGES)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    add_result_options(parser, "scale_out")
+    a = parser.parse_args(argv)
+    images = load_images(a.input)[..., 0]
+    codec = AezCodec(model=a.model, quality=a.quality)
+    rows, killed = [], None
+    with tempfile.TemporaryDirectory(prefix="aecodec-scale-out-") as name:
+        folder = Path(name)
+        source = folder / "images.npy"
+        np.save(source, images)
+        for workers in a.workers:
+            row, digests = speed_row(folder, source, workers, a.count, a.chunk, codec)
+            rows.append(row)
+            print(_table([row]), flush=True)
+        if a.kill_count:
+            killed = kill_row(folder, source, a.kill_count, a.chunk, codec, digests)
+    print(_table(rows))
+    if killed:
+        print(f"a worker killed: {killed['chunks_lost']} of {killed['chunks']} chunks lost")
+    result = {
+        **facts(Path(a.input).name, images[..., None]),
+        "packages": {package: version(package) for package in ("dask", "distributed", "zarr")},
+        "model": a.model,
+        "quality": a.quality,
+        "chunk_images": a.chunk,
+        "rows": rows,
+        "killed": killed,
+    }
+    write_result(a.name, result, a.results)
+    return 0
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    head = ["workers", "images", "write img/s", "read img/s", "bytes", "PSNR dB"]
+    return format_table(
+        head,
+        [
+            [
+                str(row["workers"]),
+                f"{row['images']:,}",
+                rounded(row["write_images_per_s"]),
+                rounded(row["read_images_per_s"]),
+                f"{row['store_nbytes']:,}",
+                "-" if row["psnr_db"] is None else f"{row['psnr_db']:.2f}",
+            ]
+            for row in rows
+        ],
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
