@@ -278,7 +278,9 @@ def installed_models() -> Iterator[Model]:
     """Every readable model on this machine; damaged ones are left to whoever names them."""
     for path in model_paths():
         with contextlib.suppress(ModelCorruptError, AezLimitError, OSError):
-            yield load_model(path)
+            model = load_model(path)
+            if model.parts:  # one for other uses (aecodec/uses) has none: it is of no file's
+                yield model
 
 
 def find_parts(wanted: Mapping[str, bytes], models: Iterable[Model], model_name: str) -> Model:

@@ -18,7 +18,9 @@ from aecodec.transfer import encode
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SPEC = (ROOT / "formats" / "aez.md").read_text(encoding="utf-8")
-COMMANDS = ("compress", "decompress", "info", "verify", "train", "models", "bench", "demo")
+USES = ("map", "generate", "denoise", "sheet")
+COMMANDS = ("compress", "decompress", "info", "verify", "train", "models", "bench", "demo", *USES)
+TELLING = ("Command line", "A model of your own", "Maps, generation, denoising")
 SAMPLE_IMAGES = 60
 
 
@@ -67,8 +69,9 @@ def test_command_line_examples_run(tmp_path, monkeypatch, capsys):
 
 
 def test_training_examples_parse():
-    (example,) = (block for block in blocks("sh") if "aecodec train" in block)
-    for line in example.splitlines():
+    examples = [block for block in blocks("sh") if "aecodec train" in block]
+    assert len(examples) == 2
+    for line in "".join(examples).splitlines():
         program, *arguments = shlex.split(line)
         assert program == "aecodec"
         cli._parser().parse_args(arguments)
@@ -92,14 +95,14 @@ def test_ci_is_sound_bash():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_options_are_documented(command, capsys):
-    told = section("Command line") + section("A model of your own")
+    told = "".join(map(section, TELLING))
     missing = [name for name in options(command, capsys) if f"`{name}" not in told]
     assert missing == []
 
 
 def test_documented_options_exist(capsys):
     known = {"--version"}.union(*(options(command, capsys) for command in COMMANDS))
-    told = section("Command line") + section("A model of your own")
+    told = "".join(map(section, TELLING))
     assert set(re.findall(r"--[a-z][a-z-]*", told)) <= known
 
 

@@ -50,6 +50,8 @@ RANKS = {
     "fitting": 12,
     "demo": 13,
     "benchmark": 13,
+    "uses": 13,
+    "uses.options": 0,
     "report": 14,
     "benchmark.command": 15,
     "cli": 16,
@@ -62,6 +64,7 @@ TORCH_AT_ONCE = {
     "pixel_training",
     "prior_training",
     "optimizer",
+    "uses",
 }
 BARE = {
     "_version",
@@ -72,6 +75,7 @@ BARE = {
     "archive",
     "repairing",
     "cli",
+    "uses.options",
     "__main__",
     "__init__",
 }
