@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float32]
 # Ten colours that stay apart for most eyes, on white and on black, after Tol's bright and muted.
 COLOURS = (
     "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee",
-    "#aa3377", "#999999", "#ee7733", "#332288", "#44aa99",
+    "#aa3377", "#999999", "#ee7733", "#8866cc", "#44aa99",
 )  # fmt: skip
 DPI = 110
 MAX_LEGEND = 20
@@ -49,17 +49,12 @@ def scatter(points: Floats, labels: npt.NDArray[Any] | None, title: str, note: s
     flat = points.shape[1] == 2
     axes: Any = figure.add_subplot() if flat else figure.add_subplot(projection="3d")
     size = float(np.clip(16000 / max(1, len(points)), 2.5, 24))
-    names = [None] if labels is None else list(np.unique(labels))
-    for i, name in enumerate(names):
-        chosen = points if labels is None else points[labels == name]
-        axes.scatter(
-            *chosen.T,
-            s=size,
-            color=COLOURS[i % len(COLOURS)],
-            label=None if name is None else str(name),
-            linewidths=0,
-            alpha=0.75,
-        )
+    names, code = [""], np.zeros(len(points), np.int64)
+    if labels is not None:
+        names, code = (each.tolist() for each in np.unique(labels, return_inverse=True))
+    order = np.random.default_rng(0).permutation(len(points))  # else the last label hides others
+    colours = [COLOURS[code[i] % len(COLOURS)] for i in order]
+    axes.scatter(*points[order].T, s=size, c=colours, linewidths=0, alpha=0.75)
     axes.set_xlabel("first coordinate")
     axes.set_ylabel("second coordinate")
     if not flat:
@@ -70,7 +65,11 @@ def scatter(points: Floats, labels: npt.NDArray[Any] | None, title: str, note: s
         axes.set_box_aspect(None, zoom=0.88)
     axes.set_title(f"{title}\n{note}", fontsize=10)
     if 1 < len(names) <= MAX_LEGEND:
-        legend = figure.legend(loc="outside right upper", markerscale=5 / size**0.5, title="label")
+        for i, name in enumerate(names):
+            axes.scatter(
+                *[[]] * points.shape[1], s=30, c=COLOURS[i % len(COLOURS)], label=str(name)
+            )
+        legend = figure.legend(loc="outside right upper", title="label")
         legend.get_frame().set_linewidth(0)
     return figure
 
