@@ -2,7 +2,8 @@
 
 A model is one safetensors file. Tensors named ``PART.NAME`` belong to a decoding part and are
 integers; ``encoder.NAME`` are float32 and never affect what a file means. Everything else (shapes,
-provenance, the guard's floors) is JSON in the file's metadata.
+provenance, the guard's floors) is JSON in the file's metadata. A model for other uses (aecodec/uses)
+has no part: its tensors are floats called ``encoder.NAME``, and its settings' ``use`` says for what.
 """
 
 from __future__ import annotations
