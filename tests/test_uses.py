@@ -494,6 +494,7 @@ def test_training_makes_a_model(options, number, tmp_path, capsys, images):
         (["--vae", "--latent-dim", "0"], "--latent-dim: expected 1 to 256, got 0"),
         (["--denoise", "2"], "--denoise: expected 0 to 1, got 2.0"),
         (["--denoise", "0.3", "--noise", "hail"], "--noise: expected some of"),
+        (["--map", "--base", "mnist"], "--base: has no meaning with --map"),
     ],
 )
 def test_training_refuses(options, message, tmp_path, capsys):

@@ -127,6 +127,9 @@ def fit_use(a: argparse.Namespace) -> int:
 
 
 def _settings(a: argparse.Namespace) -> dict[str, Any]:
+    for option in ("base", "exact"):
+        if getattr(a, option):
+            raise ValueError(f"--{option}: has no meaning with --map, --vae or --denoise")
     latents = 2 if a.latent_dim is None else a.latent_dim
     if not 1 <= latents <= LATENTS_MAX:
         raise ValueError(f"--latent-dim: expected 1 to {LATENTS_MAX}, got {latents}")
