@@ -32,6 +32,13 @@ from aecodec.set_options import (
     skipped_text,
 )
 from aecodec.terminal import progress_bar
+from aecodec.uses.options import (
+    add_denoise_options,
+    add_generate_options,
+    add_map_options,
+    add_sheet_options,
+    add_train_options,
+)
 from aecodec.view.command import add_view_options, view
 
 if TYPE_CHECKING:
@@ -219,6 +226,8 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_train(command("train", _train, "train a model on an image set"), inputs)
 
+    _add_uses(command)
+
     sub = command("models", _models, "list the models on this machine")
     sub.add_argument("--json", action="store_true", help="a JSON list on standard output")
 
@@ -240,6 +249,20 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("completion", print_completion, "print a script for a shell to complete by")
     add_completion_options(sub, _parser)
     return parser
+
+
+def _add_uses(command: Callable[..., Any]) -> None:
+    """Commands of the other uses: their options are told where they are bare, their work is not."""
+    for name, add, text in (
+        ("map", add_map_options, "draw a table or an image set in 2 or 3 dimensions"),
+        ("generate", add_generate_options, "make images with a variational autoencoder"),
+        ("denoise", add_denoise_options, "take noise off images"),
+        ("sheet", add_sheet_options, "draw originals over what an .aez makes of them"),
+    ):
+        sub = command(name, _use, text)
+        add(sub)
+        sub.set_defaults(use=name)
+        _common(sub, force=True)
 
 
 def _common(sub: Any, *, force: bool = False) -> None:  # noqa: ANN401
@@ -268,6 +291,7 @@ def _add_train(sub: Any, inputs: str) -> None:  # noqa: ANN401
     sub.add_argument(
         "--batch", type=int, help="images a step (144 l, a multiple of nine; 288 p, 128)"
     )
+    add_train_options(sub)
     sub.add_argument("--exact", metavar="NPY", help="indices of the images that r ends on")
     sub.add_argument("--flip", type=float, help="share of images mirrored in training (0)")
     sub.add_argument("--weight-decay", type=float, metavar="W", help="0.1 for l, 0.3 for r")
@@ -455,9 +479,19 @@ def _repair(a: argparse.Namespace) -> int:
 
 
 def _train(a: argparse.Namespace) -> int:
+    if a.map or a.vae or a.denoise is not None:
+        from aecodec.uses.fitting import fit_use
+
+        return fit_use(a)
     from aecodec.fitting import fit_model
 
     return fit_model(a)
+
+
+def _use(a: argparse.Namespace) -> int:
+    from aecodec.uses.commands import run_use
+
+    return run_use(a)
 
 
 def _models(a: argparse.Namespace) -> int:

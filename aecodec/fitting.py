@@ -34,7 +34,7 @@ def fit_model(a: argparse.Namespace) -> int:
     layers = _layers(a.layers)
     a.resume_layers = a.resume and output.exists()  # some may be finished
     base = load_model(output if a.resume_layers else a.base) if a.resume_layers or a.base else None
-    images, data = _load_set(a.input)
+    images, data = load_set(a.input)
     if base is not None:
         base.require_shape((images.shape[1], images.shape[2], images.shape[3]))
     name = a.name or (base.name if base else output.stem)
@@ -73,12 +73,12 @@ def _fit_latents(
     """``base`` with layer L trained, and what to tell about it."""
     from aecodec.latent_training import LatentConfig, train_autoencoder
 
-    config = _configure(LatentConfig(), a)
+    config = configure(LatentConfig(), a)
     if config.batch_images < QUALITIES or config.batch_images % QUALITIES:
         raise ValueError(f"--batch: expected a multiple of nine, got {config.batch_images}")
     model = base
     if not (a.resume_layers and _is_done(base.training, config.steps, data) and base.encoder):
-        with _training(a, "l", config.steps, ".ckpt") as (checkpoint, report):
+        with show_training(a, "l", config.steps, ".ckpt") as (checkpoint, report):
             model = train_autoencoder(
                 images,
                 config,
@@ -108,12 +108,15 @@ def _fit_pixels(
     from aecodec.codec import VARIANTS
     from aecodec.pixel_training import PixelTrainConfig, train_pixel_model
 
-    config = _configure(PixelTrainConfig(), a)
+    config = configure(PixelTrainConfig(), a)
     name = VARIANTS[a.variant]
     about = base.training.get(name, {})
     parts = dict(base.parts)
     if not (a.resume_layers and _is_done(about, config.steps, data) and name in parts):
-        with _training(a, f"r, {a.variant}", config.steps, f".{name}.ckpt") as (checkpoint, report):
+        with show_training(a, f"r, {a.variant}", config.steps, f".{name}.ckpt") as (
+            checkpoint,
+            report,
+        ):
             parts[name], about = train_pixel_model(
                 images,
                 config,
@@ -141,11 +144,11 @@ def _fit_dequantizer(
     """``base`` with the dequantizer trained, and what to tell about it."""
     from aecodec.pixel_training import DEQUANTIZER_STEPS, PixelTrainConfig, train_dequantizer
 
-    config = _configure(PixelTrainConfig(steps=DEQUANTIZER_STEPS), a)
+    config = configure(PixelTrainConfig(steps=DEQUANTIZER_STEPS), a)
     about = base.training.get(DEQUANTIZER, {})
     parts = dict(base.parts)
     if not (a.resume_layers and _is_done(about, config.steps, data) and DEQUANTIZER in parts):
-        with _training(a, "d", config.steps, f".{DEQUANTIZER}.ckpt") as (checkpoint, report):
+        with show_training(a, "d", config.steps, f".{DEQUANTIZER}.ckpt") as (checkpoint, report):
             parts[DEQUANTIZER], about = train_dequantizer(
                 images,
                 config,
@@ -177,11 +180,11 @@ def _fit_prior(
         raise ValueError(
             "--layers p: the latents' prior needs layer l, trained with it or in --base"
         )
-    config = _configure(PriorTrainConfig(), a)
+    config = configure(PriorTrainConfig(), a)
     about = base.training.get(LATENT_PRIOR, {})
     parts = dict(base.parts)
     if not (a.resume_layers and _is_done(about, config.steps, data) and LATENT_PRIOR in parts):
-        with _training(a, "p", config.steps, f".{LATENT_PRIOR}.ckpt") as (checkpoint, report):
+        with show_training(a, "p", config.steps, f".{LATENT_PRIOR}.ckpt") as (checkpoint, report):
             parts[LATENT_PRIOR], about = train_prior(
                 images,
                 config,
@@ -204,7 +207,7 @@ def _fit_prior(
 _FITS = {"l": _fit_latents, "p": _fit_prior, "r": _fit_pixels, "d": _fit_dequantizer}
 
 
-def _configure(config: Any, a: argparse.Namespace) -> Any:  # noqa: ANN401
+def configure(config: Any, a: argparse.Namespace) -> Any:  # noqa: ANN401
     """The layer's own defaults, with what the options name in their place."""
     chosen = {
         "steps": a.steps,
@@ -250,7 +253,7 @@ def _facts(about: Any, steps: int, text: str, **measured: Any) -> dict[str, Any]
 
 
 @contextmanager
-def _training(
+def show_training(
     a: argparse.Namespace, what: str, steps: int, suffix: str
 ) -> Iterator[tuple[Path, Report]]:
     """Where checkpoints go, and a progress bar as the report."""
@@ -285,7 +288,7 @@ def _tell(a: argparse.Namespace, layer: str, about: dict[str, Any]) -> None:
 # ---------------------------------------------------------------- input
 
 
-def _load_set(path: str) -> tuple[npt.NDArray[np.uint8], dict[str, object]]:
+def load_set(path: str) -> tuple[npt.NDArray[np.uint8], dict[str, object]]:
     with open_images(sys.stdin.buffer if path == "-" else path) as source:
         height, width, _ = source.shape
         if not all(SIDE_MIN <= side <= SIDE_MAX for side in (height, width)):

@@ -37,6 +37,21 @@ _EXAMPLES: Final = {
     "bench": """
   aecodec bench cells.npy                               # beside PNG, zstd, JPEG and others
   aecodec bench t10k-images-idx3-ubyte.gz --labels t10k-labels-idx1-ubyte.gz --limit 2000""",
+    "repair": """
+  aecodec repair cut.aez -o whole.aez                   # says which images are lost""",
+    "map": """
+  aecodec map t10k-images-idx3-ubyte.gz --labels t10k-labels-idx1-ubyte.gz --model mnist -o map.html
+  aecodec map wine.csv --linear -o wine.png             # what PCA finds
+  aecodec map birds.aez --dims 3 -o points.npy""",
+    "generate": """
+  aecodec generate --model mnist -o samples.png --seed 7
+  aecodec generate --model fashion --manifold -n 400 -o plane.png
+  aecodec generate --model mnist --elbo t10k-images-idx3-ubyte.gz --json""",
+    "denoise": """
+  aecodec denoise scans/ -o clean/ --model mnist
+  aecodec denoise clean.npy --add-noise gaussian 0.3 --model mnist --sheet sheet.png""",
+    "sheet": """
+  aecodec sheet birds.aez --against birds/ -o sheet.png""",
     "demo": """
   aecodec demo
   aecodec demo --quality 7 -o demo.png""",

@@ -2,7 +2,8 @@
 
 A model is one safetensors file. Tensors named ``PART.NAME`` belong to a decoding part and are
 integers; ``encoder.NAME`` are float32 and never affect what a file means. Everything else (shapes,
-provenance, the guard's floors) is JSON in the file's metadata.
+provenance, the guard's floors) is JSON in the file's metadata. A model for other uses (aecodec/uses)
+has no part: its tensors are floats called ``encoder.NAME``, and its settings' ``use`` says for what.
 """
 
 from __future__ import annotations
@@ -278,7 +279,9 @@ def installed_models() -> Iterator[Model]:
     """Every readable model on this machine; damaged ones are left to whoever names them."""
     for path in model_paths():
         with contextlib.suppress(ModelCorruptError, AezLimitError, OSError):
-            yield load_model(path)
+            model = load_model(path)
+            if model.parts:  # one for other uses (aecodec/uses) has none: it is of no file's
+                yield model
 
 
 def find_parts(wanted: Mapping[str, bytes], models: Iterable[Model], model_name: str) -> Model:

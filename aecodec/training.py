@@ -60,7 +60,11 @@ class Trainer:
         self.config, self.device, self.fingerprint = config, device, fingerprint
         matrices, rate, rest = _split_parameters(objective)
         self.optimizers: list[torch.optim.Optimizer] = [
-            Muon(matrices, config.lr_matrices, weight_decay=config.weight_decay),
+            *(
+                Muon(parameters, config.lr_matrices, weight_decay=config.weight_decay)
+                for parameters in (matrices,)
+                if parameters
+            ),
             *(
                 torch.optim.Adam(parameters, lr, betas=(0.9, 0.99))
                 for parameters, lr in ((rest, config.lr), (rate, config.lr_rate))

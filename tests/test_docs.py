@@ -19,19 +19,23 @@ from aecodec.transfer import encode
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SPEC = (ROOT / "formats" / "aez.md").read_text(encoding="utf-8")
+USES = ("map", "generate", "denoise", "sheet")
 COMMANDS = (
     "compress",
     "decompress",
     "info",
     "verify",
+    "repair",
     "view",
     "train",
     "models",
     "bench",
     "demo",
     "completion",
+    *USES,
 )
 GUIDES = ("pack-a-data-set", "train-your-own-model", "read-in-a-training-loop")
+TELLING = ("Command line", "Data sets", "A model of your own", "Maps, generation, denoising")
 SAMPLE_IMAGES = 60
 
 
@@ -150,8 +154,9 @@ def test_api_documentation_builds_without_a_warning(tmp_path):
 
 
 def test_training_examples_parse():
-    (example,) = (block for block in blocks("sh") if "aecodec train" in block)
-    for line in example.splitlines():
+    examples = [block for block in blocks("sh") if "aecodec train" in block]
+    assert len(examples) == 2
+    for line in "".join(examples).splitlines():
         program, *arguments = shlex.split(line)
         assert program == "aecodec"
         cli._parser().parse_args(arguments)
@@ -175,14 +180,14 @@ def test_ci_is_sound_bash():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_options_are_documented(command, capsys):
-    told = section("Command line") + section("Data sets") + section("A model of your own")
+    told = "".join(map(section, TELLING))
     missing = [name for name in options(command, capsys) if f"`{name}" not in told]
     assert missing == []
 
 
 def test_documented_options_exist(capsys):
     known = {"--version", "--help"}.union(*(options(command, capsys) for command in COMMANDS))
-    told = section("Command line") + section("Data sets") + section("A model of your own")
+    told = "".join(map(section, TELLING))
     assert set(re.findall(r"--[a-z][a-z-]*", told)) <= known
 
 

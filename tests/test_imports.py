@@ -60,6 +60,8 @@ RANKS = {
     "view": 13,
     "view.command": 14,
     "benchmark": 13,
+    "uses": 13,
+    "uses.options": 0,
     "report": 14,
     "benchmark.command": 15,
     "cli": 16,
@@ -73,6 +75,7 @@ TORCH_AT_ONCE = {
     "prior_training",
     "optimizer",
     "integrations",
+    "uses",
 }
 BARE = {
     "_version",
@@ -91,6 +94,7 @@ BARE = {
     "terminal",
     "completion",
     "cli",
+    "uses.options",
     "__main__",
     "__init__",
 }

@@ -1,0 +1,74 @@
+"""``aecodec denoise``: images with noise in, cleaned images out, and how much was gained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from aecodec.metrics import psnr_db, squared_error
+from aecodec.nets.use_objectives import NOISES, add_noise, pad_to_four
+
+Images = npt.NDArray[np.uint8]
+BATCH_IMAGES = 500
+
+
+def noisy_images(images: Images, noise: str, level: float, seed: int) -> Images:
+    """uint8 (N, H, W, C) with noise of a kind of NOISES, rounded to whole gray levels.
+
+    ``gaussian`` is clipped to the gray range; levels are shares of it, or of the pixels.
+    """
+    if noise not in NOISES:
+        raise ValueError(f"noise: expected one of {', '.join(NOISES)}, got {noise!r}")
+    if not 0 <= level <= 1:
+        raise ValueError(f"level: expected 0 to 1, got {level}")
+    generator_state = torch.random.get_rng_state()
+    try:
+        torch.manual_seed(seed)
+        out = np.empty_like(images)
+        for start in range(0, len(images), BATCH_IMAGES):
+            x = _to_float(images[start : start + BATCH_IMAGES])
+            out[start : start + len(x)] = _to_gray(add_noise(x, noise, torch.tensor(level)))
+    finally:
+        torch.random.set_rng_state(generator_state)
+    return out
+
+
+def denoise(objective: Any, images: Images) -> Images:  # noqa: ANN401
+    """Cleaned images, uint8 (N, H, W, C) as they came; any sides will do."""
+    out = np.empty_like(images)
+    with torch.inference_mode():
+        for start in range(0, len(images), BATCH_IMAGES):
+            x = _to_float(images[start : start + BATCH_IMAGES])
+            clean = objective.model(pad_to_four(x))[:, :, : x.shape[2], : x.shape[3]]
+            out[start : start + len(x)] = _to_gray(clean)
+    return out
+
+
+def denoising_gain(
+    objective: Any,  # noqa: ANN401
+    images: Images,
+    noise: str,
+    level: float,
+    seed: int,
+) -> tuple[float, float]:
+    """PSNR in dB, all pixels pooled, of images with noise and of what the network makes of them."""
+    noisy = noisy_images(images, noise, level, seed)
+    return pooled_psnr_db(images, noisy), pooled_psnr_db(images, denoise(objective, noisy))
+
+
+def pooled_psnr_db(images: Images, others: Images) -> float:
+    """PSNR over all samples of all images."""
+    return psnr_db(int(squared_error(images, others).sum()), images.size)
+
+
+def _to_float(images: Images) -> torch.Tensor:
+    return torch.from_numpy(images.astype(np.float32)).permute(0, 3, 1, 2) / 255
+
+
+def _to_gray(x: torch.Tensor) -> Images:
+    pixels = (x.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+    gray: Images = pixels.contiguous().numpy()
+    return gray

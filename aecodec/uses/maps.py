@@ -1,0 +1,194 @@
+"""Maps: rows or images to 2 or 3 dimensions by an autoencoder, and how good they are beside PCA's.
+
+A linear map is trained by Adam on squared error like any other network here, never solved; what
+it finds is the subspace of PCA (Baldi and Hornik 1989), up to a change of axes within it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from aecodec.nets.float_autoencoder import DenseAutoencoder, FloatAutoencoder, LinearAutoencoder
+from aecodec.nets.use_objectives import ImageMapObjective, TableMapObjective
+from aecodec.pca import PcaBasis, fit_pca
+from aecodec.training import Report, TrainConfig, Trainer
+
+Floats = npt.NDArray[np.float32]
+Images = npt.NDArray[np.uint8]
+BATCH_ROWS = 1000
+NEIGHBOURS = 5
+
+
+@dataclass(frozen=True)
+class MapConfig(TrainConfig):
+    """How a map of a table is trained."""
+
+    steps: int = 5_000
+    batch_images: int = 512
+    lr: float = 1e-2  # Adam: all of a linear map
+    weight_decay: float = 0.02
+
+
+@dataclass(frozen=True)
+class Map:
+    """Points (N, D) of a set, and the mean squared error per sample of what they rebuild."""
+
+    points: Floats
+    mse: float
+
+
+def fit_linear(
+    rows: Floats, dims: int, config: MapConfig, report: Report = lambda step, numbers: None
+) -> tuple[Map, Floats]:
+    """Train a linear autoencoder on rows (N, P); its map, and the plane it found, (P, D).
+
+    The plane's columns are orthonormal, and points are coordinates along them, turned so that
+    their variance falls from the first to the last: the network itself leaves the axes open.
+    """
+    torch.manual_seed(config.seed)
+    objective = TableMapObjective(LinearAutoencoder(rows.shape[1], dims), rows)
+    _run(objective, rows, config, report)
+    found = objective.model.linear["decode"].weight.detach().double().numpy()  # type: ignore[union-attr,index]
+    plane, _ = np.linalg.qr(found)
+    centred = rows.astype(np.float64) - rows.mean(axis=0, dtype=np.float64)
+    _, _, turn = np.linalg.svd(centred @ plane, full_matrices=False)
+    plane = plane @ turn.T
+    return Map((centred @ plane).astype(np.float32), table_error(objective, rows)), plane
+
+
+def fit_dense(
+    rows: Floats, dims: int, config: MapConfig, report: Report = lambda step, numbers: None
+) -> Map:
+    """Train an autoencoder of dense layers on rows (N, P); its map."""
+    torch.manual_seed(config.seed)
+    objective = TableMapObjective(DenseAutoencoder(rows.shape[1], dims), rows)
+    _run(objective, rows, config, report)
+    return Map(encode_rows(objective, rows), table_error(objective, rows))
+
+
+def fit_images(
+    images: Images, dims: int, config: MapConfig, report: Report = lambda step, numbers: None
+) -> Map:
+    """Train a convolutional autoencoder on the images uint8 (N, H, W, C) themselves; its map."""
+    torch.manual_seed(config.seed)
+    shape = (images.shape[1], images.shape[2], images.shape[3])
+    objective = ImageMapObjective(FloatAutoencoder(shape, dims), images)
+    _run(objective, images, config, report)
+    return map_images(objective, images)
+
+
+def map_images(objective: Any, images: Images) -> Map:  # noqa: ANN401
+    """The map of images uint8 (N, H, W, C) by a trained network."""
+    return Map(encode_rows(objective, images), map_error(objective, images))
+
+
+def map_pca(rows: npt.NDArray[Any], dims: int) -> tuple[Map, PcaBasis]:
+    """PCA of the rows themselves, for comparison."""
+    basis = fit_pca(rows, dims)
+    flat = rows.reshape(len(rows), -1)
+    points = np.empty((len(flat), len(basis.axes)), np.float32)
+    total = 0.0
+    for start in range(0, len(flat), BATCH_ROWS):
+        x = flat[start : start + BATCH_ROWS].astype(np.float64) - basis.mean
+        points[start : start + len(x)] = y = x @ basis.axes.T
+        total += float(np.square(x).sum() - np.square(y).sum())
+    return Map(points, max(total, 0.0) / flat.size), basis
+
+
+def _run(objective: Any, rows: npt.NDArray[Any], config: MapConfig, report: Report) -> None:  # noqa: ANN401
+    trainer = Trainer(objective, config, torch.device("cpu"), "map")
+    no_checkpoint: Path | None = None
+    if not trainer.run(rows, no_checkpoint, report):
+        raise KeyboardInterrupt
+    objective.load_state_dict(trainer.averaged)
+    objective.eval()
+
+
+def encode_rows(objective: Any, rows: npt.NDArray[Any]) -> Floats:  # noqa: ANN401
+    """Points (N, D) of rows or images, by a trained network."""
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(rows), BATCH_ROWS):
+            x = objective.prepare(rows[start : start + BATCH_ROWS])
+            parts.append(objective.model.encode(x).numpy())
+    points: Floats = np.concatenate(parts)
+    return points
+
+
+def table_error(objective: Any, rows: Floats) -> float:  # noqa: ANN401
+    """Mean squared error per sample, in the rows' own units squared."""
+    total = 0.0
+    with torch.inference_mode():
+        for start in range(0, len(rows), BATCH_ROWS):
+            x = objective.prepare(rows[start : start + BATCH_ROWS])
+            x_hat = objective.model.decode(objective.model.encode(x))
+            total += float((x_hat - x).double().square().sum())
+    return total / rows.size * float(objective.spread) ** 2
+
+
+def map_error(objective: Any, images: Images) -> float:  # noqa: ANN401
+    """Mean squared error per sample, gray levels squared, of images through the bottleneck."""
+    total, (height, width) = 0.0, images.shape[1:3]
+    with torch.inference_mode():
+        for start in range(0, len(images), BATCH_ROWS):
+            batch = images[start : start + BATCH_ROWS]
+            model = objective.model
+            x_hat = 256 * model.decode(model.encode(objective.prepare(batch)))
+            x = torch.from_numpy(batch.astype(np.float32)).permute(0, 3, 1, 2)
+            total += float((x_hat[:, :, :height, :width] - x).double().square().sum())
+    return total / images.size
+
+
+# ---------------------------------------------------------------- how good a map is
+
+
+def neighbour_accuracy(points: Floats, labels: npt.NDArray[Any], k: int = NEIGHBOURS) -> float:
+    """Share of points whose label is the commonest among their k nearest others.
+
+    Each point is left out of its own vote; of labels equally common the first in order wins.
+    """
+    if len(points) <= k:
+        raise ValueError(f"{len(points)} points, {k} neighbours need more")
+    names, code = np.unique(labels, return_inverse=True)
+    hits = 0
+    y = torch.from_numpy(np.ascontiguousarray(points, np.float32)).double()
+    for start in range(0, len(points), BATCH_ROWS):
+        distance = torch.cdist(y[start : start + BATCH_ROWS], y)
+        here = torch.arange(len(distance))
+        distance[here, start + here] = torch.inf
+        nearest = distance.topk(k, largest=False).indices.numpy()
+        votes = (code[nearest][:, :, None] == np.arange(len(names))).sum(axis=1)
+        hits += int((votes.argmax(axis=1) == code[start : start + len(votes)]).sum())
+    return hits / len(points)
+
+
+def principal_angles(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Degrees between the spaces that the columns of a (P, D) and b (P, D) span, smallest first."""
+    qa, _ = np.linalg.qr(a.astype(np.float64))
+    qb, _ = np.linalg.qr(b.astype(np.float64))
+    cosines = np.linalg.svd(qa.T @ qb, compute_uv=False)
+    sines = np.linalg.svd(qb - qa @ (qa.T @ qb), compute_uv=False)[::-1]
+    angles: npt.NDArray[np.float64] = np.degrees(np.arctan2(sines, cosines))
+    return angles
+
+
+def facts_of(
+    made: Map, pca: Map, labels: npt.NDArray[Any] | None
+) -> Mapping[str, float | int | None]:
+    """What is reported of a map, beside PCA: errors, and accuracies where there are labels."""
+    known = labels is not None and len(labels) > NEIGHBOURS
+    return {
+        "points": len(made.points),
+        "dims": made.points.shape[1],
+        "mse": made.mse,
+        "pca_mse": pca.mse,
+        "accuracy": neighbour_accuracy(made.points, labels) if known else None,  # type: ignore[arg-type]
+        "pca_accuracy": neighbour_accuracy(pca.points, labels) if known else None,  # type: ignore[arg-type]
+    }

@@ -1,0 +1,192 @@
+"""A map as one HTML page that needs nothing else: points on a canvas, images on hover."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aecodec.uses.drawing import COLOURS
+
+SPRITE_COLUMNS = 100
+Images = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+
+def map_page(
+    points: Floats,
+    labels: npt.NDArray[Any] | None,
+    images: Images | None,
+    title: str,
+    note: str,
+) -> str:
+    """The page's text. points (N, 2) or (N, 3); images uint8 (N, H, W, C), or None for a table."""
+    names = [] if labels is None else [str(name) for name in np.unique(labels)]
+    codes = [0] * len(points)
+    if labels is not None:
+        codes = np.unique(labels, return_inverse=True)[1].tolist()
+    facts = {
+        "points": [[round(float(v), 4) for v in point] for point in points],
+        "codes": codes,
+        "names": names,
+        "colours": COLOURS,
+        "columns": SPRITE_COLUMNS,
+        "size": [0, 0] if images is None else [images.shape[2], images.shape[1]],
+    }
+    data = json.dumps(facts, separators=(",", ":")).replace("<", "\\u003c")
+    sprite = "" if images is None else _sprite(images)
+    page = _PAGE.replace("@TITLE@", html.escape(title)).replace("@NOTE@", html.escape(note))
+    return page.replace("@SPRITE@", sprite).replace("@DATA@", data)
+
+
+def _sprite(images: Images) -> str:
+    """All images in one PNG, as a data address; needs Pillow."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError("pages with images need Pillow: pip install 'aecodec[uses]'") from error
+    count, height, width, channels = images.shape
+    columns = min(SPRITE_COLUMNS, count)
+    rows = -(-count // columns)
+    sheet = np.zeros((rows * columns, height, width, channels), np.uint8)
+    sheet[:count] = images
+    sheet = sheet.reshape(rows, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
+    sheet = np.ascontiguousarray(sheet).reshape(rows * height, columns * width, channels)
+    buffer = io.BytesIO()
+    Image.fromarray(sheet[:, :, 0] if channels == 1 else sheet).save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>@TITLE@</title>
+<style>
+:root { color-scheme: light dark; --ground: #fff; --ink: #222; --line: #bbb; --quiet: #666 }
+@media (prefers-color-scheme: dark) {
+  :root { --ground: #15171a; --ink: #e6e6e6; --line: #4a4e55; --quiet: #a0a4aa } }
+body { margin: 0; background: var(--ground); color: var(--ink); font: 15px/1.4 system-ui, sans-serif }
+main { max-width: 900px; margin: 0 auto; padding: 16px }
+h1 { font-size: 18px; margin: 0 } p { margin: 2px 0 10px; color: var(--quiet) }
+canvas { width: 100%; height: auto; display: block; touch-action: none }
+ul { list-style: none; padding: 0; margin: 8px 0; display: flex; flex-wrap: wrap; gap: 4px 16px }
+li span { display: inline-block; width: 11px; height: 11px; border-radius: 50%; margin-right: 6px }
+#tip { position: fixed; display: none; pointer-events: none; padding: 6px; border-radius: 4px;
+  background: var(--ground); border: 1px solid var(--line); font-size: 13px; text-align: center }
+#tip canvas { image-rendering: pixelated; width: 112px; margin-bottom: 3px }
+</style></head><body><main>
+<h1>@TITLE@</h1><p>@NOTE@</p>
+<canvas id="map" role="img" aria-label="@TITLE@"></canvas><ul id="legend"></ul>
+</main><div id="tip"><canvas id="thumb"></canvas><div id="text"></div></div>
+<script id="data" type="application/json">@DATA@</script>
+<script>
+"use strict";
+const D = JSON.parse(document.getElementById("data").textContent), P = D.points;
+const map = document.getElementById("map"), tip = document.getElementById("tip");
+const thumb = document.getElementById("thumb"), pen = map.getContext("2d");
+const W = 900, H = 640, L = 62, B = 52, T = 12, R = 12, solid = P.length && P[0].length === 3;
+const sprite = new Image(); sprite.src = "@SPRITE@";
+const dims = solid ? 3 : 2, low = [], high = [];
+for (let k = 0; k < dims; k++) {
+  let a = Infinity, b = -Infinity;
+  for (const p of P) { a = Math.min(a, p[k]); b = Math.max(b, p[k]); }
+  const room = (b - a || 1) * 0.03; low.push(a - room); high.push(b + room);
+}
+let yaw = 0.6, pitch = 0.4, screen = [];
+function project(p) {
+  if (!solid) return [L + (p[0] - low[0]) / (high[0] - low[0]) * (W - L - R),
+    H - B - (p[1] - low[1]) / (high[1] - low[1]) * (H - B - T)];
+  const [x, y, z] = p.map((v, k) => (v - low[k]) / (high[k] - low[k]) - 0.5);
+  const u = x * Math.cos(yaw) + y * Math.sin(yaw), v = y * Math.cos(yaw) - x * Math.sin(yaw);
+  return [W / 2 + u * 460, H / 2 - (z * Math.cos(pitch) + v * Math.sin(pitch)) * 420];
+}
+function ticks(a, b) {
+  const raw = (b - a) / 6, unit = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].find(m => m * unit >= raw) * unit, out = [];
+  for (let i = Math.ceil(a / step); i * step <= b; i++) out.push(i * step);
+  return out.map(v => [v, Number(v.toPrecision(6)).toString()]);
+}
+function draw() {
+  const css = getComputedStyle(document.documentElement), scale = devicePixelRatio || 1;
+  map.width = W * scale; map.height = H * scale; pen.setTransform(scale, 0, 0, scale, 0, 0);
+  pen.fillStyle = css.getPropertyValue("--ground"); pen.fillRect(0, 0, W, H);
+  pen.strokeStyle = css.getPropertyValue("--line"); pen.fillStyle = css.getPropertyValue("--ink");
+  pen.font = "13px system-ui, sans-serif"; pen.textAlign = "center";
+  if (solid) {
+    ["first", "second", "third"].forEach((name, k) => {
+      const at = low.slice(), to = low.slice(); to[k] = high[k];
+      const a = project(at), b = project(to);
+      pen.beginPath(); pen.moveTo(...a); pen.lineTo(...b); pen.stroke();
+      pen.fillText(name, Math.min(W - 30, Math.max(30, b[0])), Math.min(H - 6, b[1] + 14));
+    });
+  } else {
+    pen.strokeRect(L, T, W - L - R, H - B - T);
+    for (const [v, text] of ticks(low[0], high[0])) {
+      const x = project([v, low[1]])[0];
+      pen.beginPath(); pen.moveTo(x, H - B); pen.lineTo(x, H - B + 5); pen.stroke();
+      pen.fillText(text, x, H - B + 19);
+    }
+    pen.fillText("first coordinate", (W + L) / 2, H - 8);
+    pen.textAlign = "right";
+    for (const [v, text] of ticks(low[1], high[1])) {
+      const y = project([low[0], v])[1];
+      pen.beginPath(); pen.moveTo(L, y); pen.lineTo(L - 5, y); pen.stroke();
+      pen.fillText(text, L - 8, y + 4);
+    }
+    pen.save(); pen.translate(14, H / 2); pen.rotate(-Math.PI / 2); pen.textAlign = "center";
+    pen.fillText("second coordinate", 0, 0); pen.restore();
+  }
+  screen = P.map(project);
+  const r = Math.max(1.1, Math.min(4, 90 / Math.sqrt(P.length)));
+  pen.globalAlpha = 0.8;
+  screen.forEach(([x, y], i) => {
+    pen.fillStyle = D.colours[D.codes[i] % D.colours.length];
+    pen.beginPath(); pen.arc(x, y, r, 0, 7); pen.fill();
+  });
+  pen.globalAlpha = 1;
+}
+function hover(event) {
+  const box = map.getBoundingClientRect(), k = W / box.width;
+  const x = (event.clientX - box.left) * k, y = (event.clientY - box.top) * k;
+  let best = -1, near = 144;
+  screen.forEach(([a, b], i) => {
+    const d = (a - x) ** 2 + (b - y) ** 2; if (d < near) { near = d; best = i; }
+  });
+  if (best < 0) { tip.style.display = "none"; return; }
+  const [w, h] = D.size;
+  thumb.style.display = w ? "block" : "none";
+  if (w) {
+    thumb.width = w; thumb.height = h;
+    const sx = best % D.columns * w, sy = Math.floor(best / D.columns) * h;
+    thumb.getContext("2d").drawImage(sprite, sx, sy, w, h, 0, 0, w, h);
+  }
+  document.getElementById("text").textContent =
+    "number " + best + (D.names.length ? ", label " + D.names[D.codes[best]] : "");
+  tip.style.display = "block";
+  tip.style.left = Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 6) + "px";
+  tip.style.top = Math.min(event.clientY + 14, innerHeight - tip.offsetHeight - 6) + "px";
+}
+let held = null;
+map.addEventListener("pointerdown", e => { held = solid ? [e.clientX, e.clientY] : null; });
+addEventListener("pointerup", () => { held = null; });
+map.addEventListener("pointermove", e => {
+  if (!held) { hover(e); return; }
+  yaw -= (e.clientX - held[0]) / 150;
+  pitch = Math.max(-1.5, Math.min(1.5, pitch + (e.clientY - held[1]) / 150));
+  held = [e.clientX, e.clientY]; draw();
+});
+map.addEventListener("pointerleave", () => { tip.style.display = "none"; });
+D.names.slice(0, 40).forEach((name, i) => {
+  const item = document.createElement("li"), dot = document.createElement("span");
+  dot.style.background = D.colours[i % D.colours.length];
+  item.append(dot, name); document.getElementById("legend").append(item);
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+addEventListener("resize", draw); draw();
+</script></body></html>
+"""
