@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from aecodec import encoding, latent_coding
+from aecodec import encoding, latent_coding, targeting
+from aecodec.bound_search import BoundSearch
 from aecodec.container import Chunk
 from aecodec.errors import AezCorruptError, ModelMissingError
 from aecodec.latent_coding import ANS, CODERS, ZSTD
@@ -183,7 +184,7 @@ class Codec:
         latents = self._latents(images)
         if target.kind == QUALITY:
             return self._encode_with_quality(latents, target.stored)
-        limit = encoding.squared_error_limit(target.value, images.shape)
+        limit = targeting.squared_error_limit(target.value, images.shape)
         stored = latents.quality_for_error(limit)
         if stored is None:
             return self._encode_pixels_with_psnr(images, target.value)
@@ -205,7 +206,7 @@ class Codec:
         return latent_coding.ZstdCoder(self.device)
 
     def _encode_pixels_with_psnr(self, images: Images, psnr: float) -> Chunk:
-        return encoding.encode_with_psnr(images, psnr, self.pixel_layer(), self._mover())
+        return targeting.encode_with_psnr(images, psnr, self.pixel_layer(), self._mover())
 
     def _mover(self) -> Dequantizer | None:
         return self.dequantizer() if self.can_dequantize() else None
@@ -214,7 +215,7 @@ class Codec:
         self, images: Images, target: float, nbytes: int, *, by_pixels: bool
     ) -> Chunk:
         if self.model is None:
-            found = encoding.encode_rounded_within(images, nbytes)
+            found = targeting.encode_rounded_within(images, nbytes)
         else:
             ways = [self._latents_within, self._pixels_within]
             for within in reversed(ways) if by_pixels else ways:
@@ -239,14 +240,14 @@ class Codec:
             stored = latents.quality_for_nbytes(share, stored)
             return None if stored is None else self._encode_with_quality(latents, stored)
 
-        return encoding.encode_within_nbytes(nbytes, smallest)
+        return targeting.encode_within_nbytes(nbytes, smallest)
 
     def _pixels_within(self, images: Images, nbytes: int) -> Chunk | None:
         if not self.can_refine():
             return None
-        pixels, mover = self.pixel_layer(), self._mover()
-        return encoding.encode_within_nbytes(
-            nbytes, lambda share: encoding.encode_pixels_within(images, share, pixels, mover)
+        search = BoundSearch(images, self.pixel_layer(), self._mover())
+        return targeting.encode_within_nbytes(
+            nbytes, lambda share: targeting.encode_pixels_within(search, share)
         )
 
     def lmbda(self, stored_quality: int) -> float:
@@ -272,7 +273,7 @@ class Codec:
         few = sample[:: max(1, len(sample) // SAMPLE_IMAGES)]
         if target.kind == NBYTES:
             return self._pixels_are_better(few, target)
-        limit = encoding.squared_error_limit(target.value, few.shape)
+        limit = targeting.squared_error_limit(target.value, few.shape)
         stored = self._latents(few).quality_for_error(limit)
         if stored is None:
             return True
@@ -332,7 +333,7 @@ def decode_whole(opened: OpenChunk) -> Images:
 
 def _bound_without_model(images: Images, target: Target) -> int:
     if target.kind == PSNR:
-        return int(encoding.psnr_bounds(images, target.value).min())
+        return int(targeting.psnr_bounds(images, target.value).min())
     return int(target.value) if target.kind == MAX_ERROR else 0
 
 

@@ -20,20 +20,18 @@ from aecodec.container import (
     MODE_ZSTD,
     Chunk,
     SubPayload,
-    chunk_nbytes,
 )
 from aecodec.entropy import zstd
 from aecodec.targets import BOUND_MAX, QUALITY_MAX, QUALITY_UNIT
 
 if TYPE_CHECKING:
     from aecodec.latent_symbols import ChunkLatents
-    from aecodec.nets.pixel_layer import Dequantizer, PixelLayer
+    from aecodec.nets.pixel_layer import PixelLayer
 
 Images = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.intp]
 
 GUARD_STEPS = (2.0, 4.0)  # finer qualities tried for images that are worse, then the finest
-RATE_WEIGHT = 0.09  # squared steps that a bit is worth under a PSNR; 0.115 is right for fine steps
 CLEARLY_SMALLER = 0.8  # layer R this much below a fast zstd needs no comparison with a slow one
 
 
@@ -101,6 +99,16 @@ def _rounded_plan(images: Images, bound: int) -> ChunkPlan:
     return plan
 
 
+def rounded_to(images: Images, bounds: npt.NDArray[np.intp]) -> Images:
+    """Each image's gray levels rounded to those of its bound."""
+    rounded = images.copy()
+    for bound in np.unique(bounds):
+        mine = bounds == bound
+        symbols = refinement.to_symbols(images[mine], int(bound))
+        rounded[mine] = refinement.to_levels(symbols, int(bound))
+    return rounded
+
+
 # ---------------------------------------------------------------- layer R
 
 
@@ -108,13 +116,13 @@ def encode_with_bound(images: Images, bound: int, layer: PixelLayer) -> Chunk:
     """Every pixel within ``bound`` of its value; by layer R, by zstd where that is smaller."""
     plan, everyone = _rounded_plan(images, bound), np.arange(len(images))
     pixels = refinement.PixelPlan(layer, images, bound)
-    return _encode_pixels(plan, [(everyone, pixels, everyone)])
+    return encode_pixels(plan, [(everyone, pixels, everyone)])
 
 
 Priced = tuple[Indices, "refinement.PixelPlan", Indices]  # images, and their rows in the plan
 
 
-def _encode_pixels(plan: ChunkPlan, priced: Sequence[Priced]) -> Chunk:
+def encode_pixels(plan: ChunkPlan, priced: Sequence[Priced]) -> Chunk:
     """All images, each as its plan has it, or as the chunk's fallback where zstd is smaller."""
     bits = np.zeros(len(plan.images))
     for mine, pixels, rows in priced:
@@ -134,15 +142,15 @@ def _smaller_by_layer(x_hat: Images, bits: npt.NDArray[np.float64]) -> npt.NDArr
     if bits.sum() / 8 < CLEARLY_SMALLER * zstd.fast_nbytes(x_hat.tobytes()):
         return everyone
     no_layer = len(code_pixels(x_hat).data)
-    options = [(_layer_nbytes(bits), everyone), (no_layer, ~everyone)]
+    options = [(layer_nbytes(bits), everyone), (no_layer, ~everyone)]
     cheap = bits < 8 * no_layer / len(bits)
     if cheap.any() and not cheap.all():
-        apart = _layer_nbytes(bits[cheap]) + len(code_pixels(x_hat[~cheap]).data)
+        apart = layer_nbytes(bits[cheap]) + len(code_pixels(x_hat[~cheap]).data)
         options.append((apart, cheap))
     return min(options, key=lambda option: option[0])[1]
 
 
-def _layer_nbytes(bits: npt.NDArray[np.float64]) -> int:
+def layer_nbytes(bits: npt.NDArray[np.float64]) -> int:
     return math.ceil(float(bits.sum()) / 8) + refinement.STATES_NBYTES
 
 
@@ -214,7 +222,7 @@ class _LatentPlan(ChunkPlan):
         if pixels is not None:
             bound = refinement.bound_for(self._mse_limit)
             bits = refinement.PixelPlan(pixels(), self.images[good], bound).bits
-            rival = min(rival, _layer_nbytes(bits))
+            rival = min(rival, layer_nbytes(bits))
         if len(payload) < rival:
             self.accept(good, x_hat, SubPayload(self._latents.coder.mode, stored, payload))
 
@@ -232,177 +240,3 @@ class _LatentPlan(ChunkPlan):
             if chosen.any():
                 sub = SubPayload(priced.mode, bound, priced.encode(np.flatnonzero(chosen)))
                 self.accept(left[chosen], priced.x_hat[chosen], sub)
-
-
-# ---------------------------------------------------------------- a PSNR
-
-
-def squared_error_limit(psnr: float, shape: Sequence[int]) -> float:
-    """The sum of squared errors of images of ``shape`` (N, H, W, C) at a PSNR in dB."""
-    return math.prod(shape) * 65025 * 10 ** (-psnr / 10)
-
-
-def encode_with_psnr(
-    images: Images, psnr: float, layer: PixelLayer, dequantizer: Dequantizer | None
-) -> Chunk:
-    """By layer R at the coarsest bounds that reach a PSNR over the whole chunk.
-
-    One bound for the first images and the next finer one for the rest. Images that zstd packs
-    better are rounded, or kept as they are where that would miss the PSNR.
-    """
-    bounds = psnr_bounds(images, psnr)
-    if dequantizer is not None:
-        priced = _weighed_for_psnr(images, psnr, layer, dequantizer)
-    else:
-        priced = []
-        for bound in np.unique(bounds):
-            mine = np.flatnonzero(bounds == bound)
-            pixels = refinement.PixelPlan(layer, images[mine], int(bound))
-            priced.append((mine, pixels, np.arange(len(mine))))
-    plan = ChunkPlan(images)
-    plan.fallback = rounded_to(images, bounds)
-    chunk = _encode_pixels(plan, priced)
-    if chunk.sum_squared_error > squared_error_limit(psnr, images.shape):
-        return _encode_pixels(ChunkPlan(images), priced)
-    return chunk
-
-
-def _weighed_for_psnr(
-    images: Images, psnr: float, layer: PixelLayer, dequantizer: Dequantizer
-) -> list[Priced]:
-    """Plans that weigh bits against error, of two neighbouring bounds, that reach a PSNR."""
-    limit = squared_error_limit(psnr, images.shape)
-
-    def plan_at(bound: int) -> tuple[refinement.PixelPlan, npt.NDArray[np.int64]]:
-        if not bound:
-            pixels = refinement.PixelPlan(layer, images, 0)
-        else:
-            pixels = refinement.PixelPlan(layer, images, bound, dequantizer, RATE_WEIGHT)
-        return pixels, metrics.squared_error(images, pixels.x_hat)
-
-    low, high = 0, BOUND_MAX + 1  # low is good enough, high is not
-    good = bad = None
-    guess = refinement.bound_for(limit / images.size)
-    while high - low > 1:
-        guess = min(max(guess, low + 1), high - 1)
-        pixels, errors = plan_at(guess)
-        total = float(errors.sum())
-        if total <= limit:
-            low, good = guess, (pixels, errors)
-        else:
-            high, bad = guess, (pixels, errors)
-        # error grows about as the square of the step
-        guess = round((guess + 0.5) * math.sqrt(limit / max(total, 1)) - 0.5)
-    good = good or plan_at(0)
-    first = 0
-    if bad is not None:
-        fit = np.flatnonzero(good[1].sum() + np.cumsum(bad[1] - good[1]) <= limit)
-        first = int(fit[-1]) + 1 if len(fit) else 0
-    everyone = np.arange(len(images))
-    priced = [(everyone[first:], good[0], everyone[first:])]
-    if bad is not None and first:
-        priced.insert(0, (everyone[:first], bad[0], everyone[:first]))
-    return priced
-
-
-def rounded_to(images: Images, bounds: npt.NDArray[np.intp]) -> Images:
-    """Each image's gray levels rounded to those of its bound."""
-    rounded = images.copy()
-    for bound in np.unique(bounds):
-        mine = bounds == bound
-        symbols = refinement.to_symbols(images[mine], int(bound))
-        rounded[mine] = refinement.to_levels(symbols, int(bound))
-    return rounded
-
-
-def psnr_bounds(images: Images, psnr: float) -> npt.NDArray[np.intp]:
-    """Bounds (N,) of the images, at most two neighbouring ones, that reach a PSNR by rounding."""
-    limit = squared_error_limit(psnr, images.shape)
-
-    def errors(bound: int) -> npt.NDArray[np.int64]:
-        return metrics.squared_error(images, rounded_to(images, np.full(len(images), bound)))
-
-    low, high = 0, BOUND_MAX  # low is good enough
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if errors(middle).sum() <= limit else (low, middle - 1)
-    bounds = np.full(len(images), low, np.intp)
-    if low < BOUND_MAX:
-        fine = errors(low)
-        more = np.cumsum(errors(low + 1) - fine)
-        fit = np.flatnonzero(fine.sum() + more <= limit)
-        bounds[: fit[-1] + 1 if len(fit) else 0] += 1
-    return bounds
-
-
-# ---------------------------------------------------------------- a number of bytes
-
-
-def encode_within_nbytes(
-    nbytes: int, smallest: Callable[[float], Chunk | None], tries: int = 8
-) -> Chunk | None:
-    """The chunk that ``smallest`` makes for as many payload bytes as fit ``nbytes`` in all.
-
-    A chunk has more than its payload, and images that the guard sends elsewhere: what is over is
-    taken off the payload's share, and the chunk made again. None where that does not end well.
-    """
-    share = float(nbytes)
-    for again in range(tries):
-        chunk = smallest(share) if share > 0 else None
-        if chunk is None:
-            return None
-        over = chunk_nbytes(chunk) - nbytes
-        if over <= 0:
-            return chunk
-        share -= over + again * nbytes / 500
-    return None
-
-
-def encode_pixels_within(
-    images: Images, share: float, layer: PixelLayer, dequantizer: Dequantizer | None
-) -> Chunk | None:
-    """By layer R at the finest bounds whose payloads have ``share`` bytes or less; None if none.
-
-    One bound for the first images and the next coarser one for the rest.
-    """
-    plans: dict[int, refinement.PixelPlan] = {}
-
-    def plan_at(bound: int) -> refinement.PixelPlan:
-        if bound not in plans:
-            weighed = (dequantizer, RATE_WEIGHT) if bound and dequantizer else ()
-            plans[bound] = refinement.PixelPlan(layer, images, bound, *weighed)
-        return plans[bound]
-
-    def fits(bound: int) -> bool:
-        return _layer_nbytes(plan_at(bound).bits) <= share
-
-    if not fits(BOUND_MAX):
-        return None
-    low, high = -1, BOUND_MAX  # high fits, low does not
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if fits(middle) else (middle, high)
-    everyone = np.arange(len(images))
-    coarse, count = plan_at(high), 0
-    if low >= 0:
-        extra = np.cumsum(plan_at(low).bits - coarse.bits)
-        room = 8 * (share - 2 * refinement.STATES_NBYTES - 2) - coarse.bits.sum()
-        count = int(np.searchsorted(np.maximum.accumulate(extra), room, side="right"))
-    priced = [(everyone[count:], coarse, everyone[count:])]
-    if count:
-        priced.insert(0, (everyone[:count], plan_at(low), everyone[:count]))
-    return _encode_pixels(ChunkPlan(images), priced)
-
-
-def encode_rounded_within(images: Images, nbytes: int) -> Chunk | None:
-    """Under zstd, gray levels rounded to the finest bound that fits; None if none does."""
-    low, high = -1, BOUND_MAX + 1  # high fits, low does not
-    best = None
-    while high - low > 1:
-        middle = (low + high) // 2
-        chunk = encode_without_model(images, middle)
-        if chunk_nbytes(chunk) <= nbytes:
-            best, high = chunk, middle
-        else:
-            low = middle
-    return best
