@@ -23,7 +23,7 @@ from aecodec.nets.latent_layer import LatentLayer
 from aecodec.nets.use_objectives import add_noise
 from aecodec.quantizer import gains_at
 from aecodec.transfer import compress
-from aecodec.uses import denoising, generation, maps, sheets
+from aecodec.uses import denoising, drawing, generation, maps, sheets
 from aecodec.uses.inputs import read_labels, read_table
 from aecodec.uses.latents import read_latents
 from aecodec.uses.page import map_page
@@ -187,6 +187,33 @@ def test_map_page_is_whole_and_safe(images):
     assert data["points"] == [[0, 1], [2, 3], [4, 5], [6, 7]]
     assert "http" not in page  # nothing is fetched from elsewhere
     assert "prefers-color-scheme: dark" in page
+
+
+def test_heavy_tails_get_an_asinh_scale():
+    rng = np.random.default_rng(0)
+    points = np.stack([rng.standard_normal(4000), rng.standard_t(1.5, 4000)], 1).astype(np.float32)
+    first, second = drawing.linear_widths(points)
+    assert first == 0
+    assert second == pytest.approx(np.median(np.abs(points[:, 1])))
+    figure = drawing.scatter(points, None, "title", "note")
+    axes = figure.axes[0]
+    assert [axes.get_xscale(), axes.get_yscale()] == ["linear", "asinh"]
+    assert axes.get_ylabel() == "second coordinate (asinh scale)"
+    page = map_page(points, None, None, "title", "note")
+    data = json.loads(page.split('type="application/json">')[1].split("</script>")[0])
+    assert data["axes"] == ["first coordinate", axes.get_ylabel()]
+    assert data["ticks"] == [[], axes.get_yticks().tolist()]
+    assert drawing.linear_widths(np.repeat(points, 2, axis=1)[:, :3]) == [
+        0,
+        0,
+        0,
+    ]  # 3-D: all linear
+    assert drawing.linear_widths(np.zeros((5, 2), np.float32)) == [0, 0]
+
+
+def test_asinh_ticks_are_round_and_within():
+    values = np.array([-40, 0.1, 12], np.float32)
+    assert drawing.asinh_ticks(values, 0.5) == [-30, -10, -3, -1, 0, 1, 3, 10]
 
 
 @pytest.mark.parametrize(

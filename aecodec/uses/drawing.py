@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import NormalDist
@@ -25,6 +26,9 @@ COLOURS = (
 )  # fmt: skip
 DPI = 110
 MAX_LEGEND = 20
+HEAVY_TAILS = (
+    6.0  # an axis whose 99th percentile is this many times its median; a normal one has 3.8
+)
 GAP = 2  # white pixels between the images of a grid
 
 
@@ -43,6 +47,32 @@ def write_figure(figure: Figure, output: Path, *, force: bool) -> None:
         figure.savefig(temporary, format="png", metadata={"Software": None})
 
 
+def linear_widths(points: Floats) -> list[float]:
+    """For each axis of a map where an asinh scale turns from linear to logarithmic; 0: all linear.
+
+    Where few points lie far out, the many near 0 would else be one blot.
+    """
+    if points.shape[1] != 2 or not len(points):
+        return [0.0] * points.shape[1]
+    middle, far = np.percentile(np.abs(points), [50, 99], axis=0)
+    return [float(m) if 0 < HEAVY_TAILS * m < f else 0.0 for m, f in zip(middle, far, strict=True)]
+
+
+def asinh_ticks(values: Floats, linear_width: float) -> list[float]:
+    """0 and round numbers on both sides of it, from ``linear_width`` on, within the values."""
+    first = math.floor(math.log10(linear_width))
+    last = math.ceil(math.log10(float(np.abs(values).max())))
+    sizes = [m * 10.0**e for e in range(first, last + 1) for m in (1, 3)]
+    sizes = [size for size in sizes if size >= linear_width]
+    ticks = [-size for size in reversed(sizes)] + [0.0] + sizes
+    return [tick for tick in ticks if values.min() <= tick <= values.max()]
+
+
+def axis_name(name: str, linear_width: float) -> str:
+    """What an axis of a map is called."""
+    return f"{name} coordinate (asinh scale)" if linear_width else f"{name} coordinate"
+
+
 def scatter(points: Floats, labels: npt.NDArray[Any] | None, title: str, note: str) -> Figure:
     """Points (N, 2) or (N, 3), coloured by label."""
     figure = new_figure(7.6, 6.2)
@@ -55,8 +85,14 @@ def scatter(points: Floats, labels: npt.NDArray[Any] | None, title: str, note: s
     order = np.random.default_rng(0).permutation(len(points))  # else the last label hides others
     colours = [COLOURS[code[i] % len(COLOURS)] for i in order]
     axes.scatter(*points[order].T, s=size, c=colours, linewidths=0, alpha=0.75)
-    axes.set_xlabel("first coordinate")
-    axes.set_ylabel("second coordinate")
+    widths = linear_widths(points)
+    axes.set_xlabel(axis_name("first", widths[0]))
+    axes.set_ylabel(axis_name("second", widths[1]))
+    for k, (width, name) in enumerate(zip(widths, "xyz", strict=False)):
+        if width:
+            getattr(axes, f"set_{name}scale")("asinh", linear_width=width)
+            ticks = asinh_ticks(points[:, k], width)
+            getattr(axes, f"set_{name}ticks")(ticks, [f"{tick:g}" for tick in ticks])
     if not flat:
         axes.set_zlabel("third coordinate", labelpad=10)
         axes.xaxis.labelpad = axes.yaxis.labelpad = 10

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aecodec.uses.drawing import COLOURS
+from aecodec.uses.drawing import COLOURS, asinh_ticks, axis_name, linear_widths
 
 SPRITE_COLUMNS = 100
+AXES = ("first", "second", "third")
 Images = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
@@ -30,7 +31,11 @@ def map_page(
     codes = [0] * len(points)
     if labels is not None:
         codes = np.unique(labels, return_inverse=True)[1].tolist()
+    widths = linear_widths(points)
     facts = {
+        "axes": [axis_name(name, width) for name, width in zip(AXES, widths, strict=False)],
+        "widths": widths,
+        "ticks": [asinh_ticks(points[:, k], w) if w else [] for k, w in enumerate(widths)],
         "points": [[round(float(v), 4) for v in point] for point in points],
         "codes": codes,
         "names": names,
@@ -95,17 +100,22 @@ const dims = solid ? 3 : 2, low = [], high = [];
 for (let k = 0; k < dims; k++) {
   let a = Infinity, b = -Infinity;
   for (const p of P) { a = Math.min(a, p[k]); b = Math.max(b, p[k]); }
+  a = at(k, a); b = at(k, b);
   const room = (b - a || 1) * 0.03; low.push(a - room); high.push(b + room);
 }
+function at(k, v) { return D.widths[k] ? Math.asinh(v / D.widths[k]) : v; }
+function across(u) { return L + (u - low[0]) / (high[0] - low[0]) * (W - L - R); }
+function up(v) { return H - B - (v - low[1]) / (high[1] - low[1]) * (H - B - T); }
 let yaw = 0.6, pitch = 0.4, screen = [];
 function project(p) {
-  if (!solid) return [L + (p[0] - low[0]) / (high[0] - low[0]) * (W - L - R),
-    H - B - (p[1] - low[1]) / (high[1] - low[1]) * (H - B - T)];
+  if (!solid) return [across(at(0, p[0])), up(at(1, p[1]))];
   const [x, y, z] = p.map((v, k) => (v - low[k]) / (high[k] - low[k]) - 0.5);
   const u = x * Math.cos(yaw) + y * Math.sin(yaw), v = y * Math.cos(yaw) - x * Math.sin(yaw);
   return [W / 2 + u * 460, H / 2 - (z * Math.cos(pitch) + v * Math.sin(pitch)) * 420];
 }
-function ticks(a, b) {
+function ticks(k) {
+  if (D.widths[k]) return D.ticks[k].map(v => [at(k, v), Number(v.toPrecision(6)).toString()]);
+  const a = low[k], b = high[k];
   const raw = (b - a) / 6, unit = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].find(m => m * unit >= raw) * unit, out = [];
   for (let i = Math.ceil(a / step); i * step <= b; i++) out.push(i * step);
@@ -118,28 +128,28 @@ function draw() {
   pen.strokeStyle = css.getPropertyValue("--line"); pen.fillStyle = css.getPropertyValue("--ink");
   pen.font = "13px system-ui, sans-serif"; pen.textAlign = "center";
   if (solid) {
-    ["first", "second", "third"].forEach((name, k) => {
-      const at = low.slice(), to = low.slice(); to[k] = high[k];
-      const a = project(at), b = project(to);
+    D.axes.forEach((name, k) => {
+      const from = low.slice(), to = low.slice(); to[k] = high[k];
+      const a = project(from), b = project(to);
       pen.beginPath(); pen.moveTo(...a); pen.lineTo(...b); pen.stroke();
       pen.fillText(name, Math.min(W - 30, Math.max(30, b[0])), Math.min(H - 6, b[1] + 14));
     });
   } else {
     pen.strokeRect(L, T, W - L - R, H - B - T);
-    for (const [v, text] of ticks(low[0], high[0])) {
-      const x = project([v, low[1]])[0];
+    for (const [v, text] of ticks(0)) {
+      const x = across(v);
       pen.beginPath(); pen.moveTo(x, H - B); pen.lineTo(x, H - B + 5); pen.stroke();
       pen.fillText(text, x, H - B + 19);
     }
-    pen.fillText("first coordinate", (W + L) / 2, H - 8);
+    pen.fillText(D.axes[0], (W + L) / 2, H - 8);
     pen.textAlign = "right";
-    for (const [v, text] of ticks(low[1], high[1])) {
-      const y = project([low[0], v])[1];
+    for (const [v, text] of ticks(1)) {
+      const y = up(v);
       pen.beginPath(); pen.moveTo(L, y); pen.lineTo(L - 5, y); pen.stroke();
       pen.fillText(text, L - 8, y + 4);
     }
     pen.save(); pen.translate(14, H / 2); pen.rotate(-Math.PI / 2); pen.textAlign = "center";
-    pen.fillText("second coordinate", 0, 0); pen.restore();
+    pen.fillText(D.axes[1], 0, 0); pen.restore();
   }
   screen = P.map(project);
   const r = Math.max(1.1, Math.min(4, 90 / Math.sqrt(P.length)));
