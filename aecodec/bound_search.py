@@ -25,6 +25,7 @@ TooCoarse = Callable[[float, float, float], bool]
 
 RATE_WEIGHT = 0.09  # squared steps that a bit is worth; 0.115 is right for fine steps
 SAMPLE_IMAGES = 64
+FEW_IMAGES = 16  # tell which of two bounds is cheaper
 WINDOW = (0.65, 1.5)  # bounds weighed, as shares of one near the target
 WINDOW_BOUNDS = 16  # and about how many of them
 
@@ -61,9 +62,9 @@ class BoundSearch:
         self, images: Images, layer: PixelLayer, dequantizer: Dequantizer | None = None
     ) -> None:
         self.plans = Plans(images, layer, dequantizer)
-        chosen = np.linspace(0, len(images) - 1, min(SAMPLE_IMAGES, len(images))).astype(np.intp)
-        self._sample = Plans(images[chosen], layer, dequantizer)
-        self._share = len(chosen) / len(images)
+        sample = _spread(images, SAMPLE_IMAGES)
+        self._sample = Plans(sample, layer, dequantizer)
+        self._share = len(sample) / len(images)
 
     def bracket(self, too_coarse: TooCoarse) -> tuple[int | None, int | None]:
         """The coarsest bound worth using that is fine enough, and the next coarser one.
@@ -97,6 +98,25 @@ class BoundSearch:
         window = range(first, last + 1, max(1, -(-(last - first) // WINDOW_BOUNDS)))
         hull = lower_hull({bound: self._sample.totals(bound) for bound in window})
         return range(first), hull, range(window[-1] + 1, BOUND_MAX + 1)
+
+
+def cheapest_within(images: Images, bound: int, layer: PixelLayer) -> int:
+    """``bound``, or the finest one with as many gray levels where that takes no more bits.
+
+    Often it does where levels are few: the last one is then of as wide a cell as the others, not a
+    sliver that parts white from almost white.
+    """
+    finer = refinement.finest_alike(bound)
+    if finer == bound:
+        return bound
+    sample = Plans(_spread(images, FEW_IMAGES), layer, None)
+    return min((finer, bound), key=lambda b: sample.totals(b)[1])
+
+
+def _spread(images: Images, count: int) -> Images:
+    """``count`` of the images, or all, evenly spread."""
+    chosen: Images = images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)]
+    return chosen
 
 
 def lower_hull(totals: dict[int, tuple[float, float]]) -> list[int]:

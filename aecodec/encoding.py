@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec import metrics, refinement
+from aecodec.bound_search import cheapest_within
 from aecodec.container import (
     MODE_STORED,
     MODE_ZSTD,
@@ -115,6 +116,7 @@ def rounded_to(images: Images, bounds: npt.NDArray[np.intp]) -> Images:
 def encode_with_bound(images: Images, bound: int, layer: PixelLayer) -> Chunk:
     """Every pixel within ``bound`` of its value; by layer R, by zstd where that is smaller."""
     plan, everyone = _rounded_plan(images, bound), np.arange(len(images))
+    bound = cheapest_within(images, bound, layer)
     pixels = refinement.PixelPlan(layer, images, bound)
     return encode_pixels(plan, [(everyone, pixels, everyone)])
 

@@ -130,6 +130,14 @@ def decode_payloads(
     return [images[part] for part in parts]
 
 
+def finest_alike(bound: int) -> int:
+    """The smallest bound with as many gray levels as ``bound`` has."""
+    levels = (255 + bound) // (2 * bound + 1)
+    while bound and (255 + bound - 1) // (2 * bound - 1) == levels:
+        bound -= 1
+    return bound
+
+
 def bound_for(mse: float) -> int:
     """The largest E whose squared error stays under ``mse`` when errors are spread evenly.
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import GRAY, smooth_images
+from conftest import GRAY, noise_images, smooth_images
 
 import aecodec
-from aecodec.bound_search import BoundSearch, lower_hull
+from aecodec import refinement
+from aecodec.bound_search import BoundSearch, cheapest_within, lower_hull
 from aecodec.codec import Codec
 from aecodec.container import MODE_PIXELS_ANS
-from aecodec.targets import PSNR, Target
+from aecodec.demo import load_sample
+from aecodec.targets import BOUND_MAX, MAX_ERROR, PSNR, Target
 
 
 def test_hull_of_a_convex_curve_is_all_of_it():
@@ -67,3 +69,42 @@ def test_more_bytes_never_more_error(refined, nbytes):
         with aecodec.open(blob, codec=Codec(refined)) as archive:
             errors.append(((archive[:].astype(int) - images) ** 2).sum())
     assert errors[1] <= errors[0]
+
+
+@pytest.mark.parametrize("bound", range(BOUND_MAX + 1))
+def test_finest_bound_with_as_many_levels(bound):
+    def levels(e: int) -> int:
+        return len(np.unique(refinement.to_symbols(np.arange(256, dtype=np.uint8), e)))
+
+    finer = refinement.finest_alike(bound)
+    assert finer <= bound
+    assert levels(finer) == levels(bound)
+    assert finer == 0 or levels(finer - 1) > levels(bound)
+
+
+def test_a_bound_gives_way_to_a_finer_one_that_is_cheaper(refined):
+    """Under E = 50, 253 to 255 have a level of their own; under 36 the brightest have 73 together."""
+    white = 250 + np.arange(300)[:, None, None, None] % 6
+    images = np.minimum(smooth_images(GRAY, 300).astype(int) * 2, white).astype(np.uint8)
+    layer = Codec(refined).pixel_layer()
+    assert cheapest_within(images, 50, layer) == 36
+    bits = {e: refinement.PixelPlan(layer, images, e).bits.sum() for e in (36, 50)}
+    assert bits[36] < bits[50]
+
+
+def test_a_file_has_the_finer_bound():
+    images = load_sample()[:200, ..., None]
+    codec = Codec(aecodec.load_model("fashion"))
+    chunk = codec.encode_chunk(images, Target(MAX_ERROR, 127))
+    assert {(sub.mode, sub.parameter) for sub in chunk.sub_payloads} == {(MODE_PIXELS_ANS, 85)}
+    assert chunk.max_error <= 85
+    bits = {e: refinement.PixelPlan(codec.pixel_layer(), images, e).bits.sum() for e in (85, 127)}
+    assert bits[85] < bits[127]
+
+
+def test_a_bound_stays_where_the_finer_one_costs_more(refined):
+    images, layer = noise_images(GRAY, 50), Codec(refined).pixel_layer()
+    assert refinement.finest_alike(48) == 36
+    bits = {e: refinement.PixelPlan(layer, images, e).bits.sum() for e in (36, 48)}
+    assert cheapest_within(images, 48, layer) == min(bits, key=lambda e: bits[e])
+    assert cheapest_within(images, 5, layer) == 5
