@@ -7,6 +7,8 @@ well and noise badly, as a trained one would; its trunk is random and nearly sil
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +24,10 @@ from aecodec.nets.autoencoder import QUALITIES, Autoencoder, AutoencoderConfig, 
 from aecodec.nets.integer import LayerArrays
 from aecodec.nets.pixel_model import PixelConfig, tensor_shapes
 from aecodec.pixel_training import FEATURES, PixelTrainConfig, train_pixel_model
+
+# The networks are small: threads of torch that wait for a core, on a busy machine, cost most.
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
+torch.set_num_threads(1)
 
 settings.register_profile(
     "quick",
@@ -206,3 +212,19 @@ def no_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without any model, the bundled ones included."""
     monkeypatch.delenv(PATH_VARIABLE, raising=False)
     monkeypatch.setattr("aecodec.models.BUNDLED", tmp_path / "no such folder")
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)

@@ -94,16 +94,13 @@ def test_twin_is_the_stored_network(shape):
     assert (real - exact).abs().max() <= 2
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_batches_and_threads_change_nothing():
     part = random_part((8, 8, 1))
     dequantizer, planes = Dequantizer(model_of(part)), planes_of((8, 8, 1), 300)
     whole = dequantizer.move(planes, 20)
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        np.testing.assert_array_equal(dequantizer.move(planes, 20), whole)
-    finally:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(1)
+    np.testing.assert_array_equal(dequantizer.move(planes, 20), whole)
     alone = np.concatenate([dequantizer.move(planes[[i]], 20) for i in range(len(planes))])
     np.testing.assert_array_equal(alone, whole)
 

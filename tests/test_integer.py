@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,22 +77,6 @@ def pixels_sha256(decoder: ExactDecoder, batch: int = COUNT) -> str:
 @pytest.fixture(scope="module")
 def decoder() -> ExactDecoder:
     return ExactDecoder(COLOUR, random_layers(COLOUR, seed=7))
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 # ---------------------------------------------------------------- torch and NumPy agree

@@ -175,16 +175,13 @@ def test_symbols_beyond_a_byte_do_not_fit():
     assert coder.fits(symbols).tolist() == [False, True, True, False]
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_threads_and_batches_change_nothing():
     layer = layer_of(random_part(CONFIGS[0]), random_gains(12, seed=1))
     symbols, gains = symbols_of(300, 12), np.full(12, 60, np.int64)
     whole = layer.predict(2, symbols, gains, 600)
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        alone = [layer.predict(2, symbols[[i]], gains, 600) for i in range(len(symbols))]
-    finally:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(1)
+    alone = [layer.predict(2, symbols[[i]], gains, 600) for i in range(len(symbols))]
     np.testing.assert_array_equal(np.concatenate(alone), whole)
 
 
