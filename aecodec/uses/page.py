@@ -94,7 +94,7 @@ li span { display: inline-block; width: 11px; height: 11px; border-radius: 50%; 
 const D = JSON.parse(document.getElementById("data").textContent), P = D.points;
 const map = document.getElementById("map"), tip = document.getElementById("tip");
 const thumb = document.getElementById("thumb"), pen = map.getContext("2d");
-const W = 900, H = 640, L = 62, B = 52, T = 12, R = 12, solid = P.length && P[0].length === 3;
+const L = 62, B = 52, T = 12, R = 12, solid = P.length && P[0].length === 3;
 const sprite = new Image(); sprite.src = "@SPRITE@";
 const dims = solid ? 3 : 2, low = [], high = [];
 for (let k = 0; k < dims; k++) {
@@ -106,12 +106,13 @@ for (let k = 0; k < dims; k++) {
 function at(k, v) { return D.widths[k] ? Math.asinh(v / D.widths[k]) : v; }
 function across(u) { return L + (u - low[0]) / (high[0] - low[0]) * (W - L - R); }
 function up(v) { return H - B - (v - low[1]) / (high[1] - low[1]) * (H - B - T); }
-let yaw = 0.6, pitch = 0.4, screen = [];
+let W = 900, H = 640, yaw = 0.6, pitch = 0.4, screen = [];
 function project(p) {
   if (!solid) return [across(at(0, p[0])), up(at(1, p[1]))];
   const [x, y, z] = p.map((v, k) => (v - low[k]) / (high[k] - low[k]) - 0.5);
   const u = x * Math.cos(yaw) + y * Math.sin(yaw), v = y * Math.cos(yaw) - x * Math.sin(yaw);
-  return [W / 2 + u * 460, H / 2 - (z * Math.cos(pitch) + v * Math.sin(pitch)) * 420];
+  const size = Math.min(W * 0.51, H * 0.66);
+  return [W / 2 + u * size, H / 2 - (z * Math.cos(pitch) + v * Math.sin(pitch)) * size];
 }
 function ticks(k) {
   if (D.widths[k]) return D.ticks[k].map(v => [at(k, v), Number(v.toPrecision(6)).toString()]);
@@ -122,6 +123,7 @@ function ticks(k) {
   return out.map(v => [v, Number(v.toPrecision(6)).toString()]);
 }
 function draw() {
+  W = map.clientWidth; H = Math.round(Math.max(0.71 * W, Math.min(W, 420)));
   const css = getComputedStyle(document.documentElement), scale = devicePixelRatio || 1;
   map.width = W * scale; map.height = H * scale; pen.setTransform(scale, 0, 0, scale, 0, 0);
   pen.fillStyle = css.getPropertyValue("--ground"); pen.fillRect(0, 0, W, H);
