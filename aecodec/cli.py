@@ -57,7 +57,8 @@ examples:
   aecodec info digits.aez --json
 
 exit status: 0 done, 1 input or output failed, 2 wrong usage or not an image set,
-3 not an .aez or a damaged one, 4 too new or over a limit, 5 a model is missing, wrong or damaged
+3 not an .aez or a damaged one, 4 too new or over a limit, 5 a model is missing, wrong or damaged,
+130 interrupted
 """
 
 

@@ -178,6 +178,12 @@ def test_wrong_count(folder, capsys):
     assert "count is 0" in capsys.readouterr().err
 
 
+def test_wrong_port(folder, capsys):
+    argv = ["view", str(folder / "colour.aez"), "--serve", "--port"]
+    assert main([*argv, "65536"]) == 2
+    assert "--port: expected 0 to 65535, got 65536" in capsys.readouterr().err
+
+
 def browse(url: str, folder: Path, *more: str) -> str:
     """What a headless browser makes of a page: its document, after the scripts have run."""
     if CHROMIUM is None:
@@ -213,12 +219,11 @@ def check_drawn(document: str, cells: int) -> None:
     assert '<td class="k">format</td><td class="">.aez version 1.0</td>' in document
 
 
-@pytest.mark.parametrize("size", ["1280,900", "390,844"], ids=["desktop", "phone"])
-def test_a_browser_draws_it(folder, tmp_path, size):
+def test_a_browser_draws_it(folder, tmp_path):
     out = tmp_path / "page.html"
     argv = ["view", str(folder / "latents.aez"), "-o", str(out), "-q"]
     assert main([*argv, "--against", str(folder / "set.npy")]) == 0
-    document = browse(out.as_uri(), tmp_path, f"--window-size={size}")
+    document = browse(out.as_uri(), tmp_path, "--window-size=1280,900")
     check_drawn(document, 300)
     assert f'<h1 id="title">{html.escape(EVIL, quote=False)}</h1>' in document
     assert "&lt;b&gt;dog&lt;/b&gt;" in document
@@ -232,6 +237,58 @@ def test_a_browser_draws_other_files(name, folder, tmp_path):
     out = tmp_path / "page.html"
     assert main(["view", str(folder / f"{name}.aez"), "-o", str(out), "-q"]) == 0
     check_drawn(browse(out.as_uri(), tmp_path), {"pixels": 40, "colour": 20}[name])
+
+
+PHONE = """<iframe id="page" src="page.html" style="border:0;width:390px;height:844px"></iframe>
+<script>
+document.getElementById("page").onload = (event) => {
+  const { contentWindow: page, contentDocument: { body, documentElement: root } } = event.target;
+  document.body.dataset.found = [page.innerWidth, root.scrollWidth - root.clientWidth, body.dataset.ready,
+    body.dataset.error || "none"].join();
+};
+</script>"""
+
+
+@pytest.mark.parametrize(("name", "cells"), [("latents", 300), ("colour", 20)])
+def test_it_fits_a_phone(name, cells, folder, tmp_path):
+    """In a frame: a headless window is never narrower than 500 pixels."""
+    argv = ["view", str(folder / f"{name}.aez"), "-o", str(tmp_path / "page.html"), "-q"]
+    assert main(argv) == 0
+    (tmp_path / "phone.html").write_text(PHONE, encoding="utf-8")
+    document = browse(
+        (tmp_path / "phone.html").as_uri(), tmp_path, "--allow-file-access-from-files"
+    )
+    assert f'data-found="390,0,{cells},none"' in document
+
+
+def test_few_images_leave_no_empty_field(folder, tmp_path):
+    aecodec.compress(np.empty((0, 8, 8), np.uint8), tmp_path / "none.aez", model="none")
+    aecodec.compress(IMAGES[:1], tmp_path / "one.aez", model="fashion")
+    documents = {}
+    for name in ("none", "one"):
+        out = tmp_path / f"{name}.html"
+        assert main(["view", str(tmp_path / f"{name}.aez"), "-o", str(out), "-q"]) == 0
+        probe = "<script>document.body.dataset.tall = $('grid').clientHeight</script>"
+        out.write_text(out.read_text(encoding="utf-8") + probe, encoding="utf-8")
+        documents[name] = browse(out.as_uri(), tmp_path, "--window-size=1280,900")
+    check_drawn(documents["none"], 0)
+    assert documents["none"].count("The file holds no images.</p>") == 2
+    assert 'data-tall="0"' in documents["none"]
+    check_drawn(documents["one"], 1)
+    assert "<b>1</b><span>image of 28\u00d728</span>" in documents["one"]
+    (tall,) = re.findall(r'data-tall="(\d+)"', documents["one"])
+    assert 44 <= int(tall) < 100
+
+
+def test_all_but_a_few_are_not_all(folder, tmp_path):
+    """3,998 of 4,000 are 99.95 %, not 100.0 %."""
+    out = tmp_path / "page.html"
+    assert main(["view", str(folder / "pixels.aez"), "-o", str(out), "-q"]) == 0
+    probe = (
+        "<p id=p></p><script>p.textContent = share(3998, 4000) + share(7, 7) + share(999999, 1e6)"
+    )
+    out.write_text(out.read_text(encoding="utf-8") + probe + "</script>", encoding="utf-8")
+    assert ">99.95 %100.0 %99.99 %</p>" in browse(out.as_uri(), tmp_path)
 
 
 # ---------------------------------------------------------------- served

@@ -41,6 +41,8 @@ def view(a: argparse.Namespace) -> int:
     from aecodec.view.gathering import gather, sheets
     from aecodec.view.page import build_page, data_url
 
+    if not 0 <= a.port <= 65535:
+        raise ValueError(f"--port: expected 0 to 65535, got {a.port}")
     with Archive(a.input, model=_own_model(a)) as archive, progress_bar(a, "view") as progress:
         found = gather(archive, count=a.count, against=a.against, model=a.model, progress=progress)
     decoded = sheets(found.images)
