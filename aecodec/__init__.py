@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aecodec.archive import Archive
     from aecodec.archive import Archive as open
     from aecodec.codec import Codec
+    from aecodec.limits import Limits
     from aecodec.models import Model, load_model
     from aecodec.repairing import repair
     from aecodec.transfer import compress, decode, decompress, encode, verify
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Archive": "archive",
     "Codec": "codec",
+    "Limits": "limits",
     "Model": "models",
     "Summary": "writing",
     "compress": "transfer",
@@ -59,6 +61,7 @@ __all__ = [
     "AezUnsupportedError",
     "Archive",
     "Codec",
+    "Limits",
     "Model",
     "ModelCorruptError",
     "ModelMismatchError",

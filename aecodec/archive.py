@@ -7,20 +7,21 @@ images are asked for.
 from __future__ import annotations
 
 import io
-import json
 import math
 import operator
 import os
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Union
 
 from aecodec import container
 from aecodec.annotations import ABOUT, Annotations, class_fault, read_metadata
-from aecodec.columns import MAX_COLUMN_NBYTES, Column, unpack_column
+from aecodec.columns import Column, unpack_column
+from aecodec.container import COLM, META, MODL, NAME
 from aecodec.errors import AezCorruptError, AezError, AezLimitError, ModelCorruptError
+from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.remote import is_url, open_url
 from aecodec.targets import MAX_ERROR, NBYTES, PSNR, QUALITY, QUALITY_UNIT
+from aecodec.unpacking import inflate, parse_json
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -30,13 +31,12 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from aecodec.codec import Codec
-    from aecodec.container import Chunk
+    from aecodec.container import Chunk, SectionEntry
     from aecodec.decoding import OpenChunk
     from aecodec.models import Model
 
 Source = Union[str, "os.PathLike[str]", bytes, BinaryIO]
 
-META, NAME, MODL, COLM = "META", "NAME", "MODL", "COLM"
 MODE_NAMES = {
     container.MODE_STORED: "stored",
     container.MODE_ZSTD: "zstd",
@@ -45,16 +45,18 @@ MODE_NAMES = {
     container.MODE_PIXELS_ANS: "pixels",
     container.MODE_PIXELS_DEQUANTIZED: "dequantized",
 }
-MAX_DECODED_NBYTES = 16 << 30
-MAX_MODEL_NBYTES = 256 << 20
-MAX_TEXT_NBYTES = 64 << 20
 TARGET_NAMES = {
     container.TARGET_QUALITY: (QUALITY, QUALITY_UNIT),
     container.TARGET_MAX_ERROR: (MAX_ERROR, 1),
     container.TARGET_PSNR: (PSNR, QUALITY_UNIT),
     container.TARGET_NBYTES: (NBYTES, QUALITY_UNIT),
 }
-TOGETHER_IMAGES = 4096  # decoded at once, where chunks are small
+_SECTION_LIMITS = {
+    MODL: "max_model_nbytes",
+    NAME: "max_column_nbytes",
+    COLM: "max_column_nbytes",
+}
+TOGETHER_IMAGES, TOGETHER_NBYTES = 4096, 16 << 20  # decoded at once, where chunks are small
 
 
 class Archive:
@@ -62,7 +64,7 @@ class Archive:
 
     Indexing reads and decodes only the chunks it touches. ``model`` is needed only when the file's
     parts are neither embedded nor found among the installed models; ``codec`` is one loaded before.
-    A file raises nothing but ``AezError``.
+    ``limits`` are what the file may make this process spend. A file raises nothing but ``AezError``.
     """
 
     def __init__(
@@ -72,18 +74,18 @@ class Archive:
         model: Model | str | os.PathLike[str] | None = None,
         codec: Codec | None = None,
         device: str = "cpu",
-        max_decoded_nbytes: int = MAX_DECODED_NBYTES,
-        max_model_nbytes: int = MAX_MODEL_NBYTES,
-        max_column_nbytes: int = MAX_COLUMN_NBYTES,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self._file, self.name, self._owned = _open_source(source)
+        self._file, self.name, self._owned = open_source(source)
         self._wanted_model, self._codec, self._device = model, codec, device
-        self._max_decoded_nbytes, self._max_model_nbytes = max_decoded_nbytes, max_model_nbytes
-        self._max_column_nbytes = max_column_nbytes
+        self.limits = limits
+        self._codec_is_checked = False  # that it is the one that the file names
         self._annotations: Annotations | None = None
         self._last: tuple[int, OpenChunk] | None = None
         try:
-            self.reader = container.Reader(self._file, self.name)
+            self.reader = container.Reader(
+                self._file, self.name, max_memory_nbytes=limits.max_memory_nbytes
+            )
             self.metadata = self._read_metadata()
         except BaseException:
             self.close()
@@ -113,10 +115,10 @@ class Archive:
     @property
     def names(self) -> tuple[str, ...] | None:
         """File names of the images, when they came from a folder."""
-        data = self._section(NAME, MAX_TEXT_NBYTES, compressed=True)
+        data = self._unpacked_section(NAME, "max_column_nbytes")
         if data is None:
             return None
-        names = _parse_json(data, f"{self.name}: section {NAME}")
+        names = parse_json(data, f"{self.name}: section {NAME}")
         if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
             raise AezCorruptError(f"{self.name}: section {NAME} is not a list of texts")
         if len(names) != len(self):
@@ -128,10 +130,11 @@ class Archive:
         """All that the file says of its images besides their pixels and names."""
         if self._annotations is None:
             told = read_metadata(self.metadata, self.name)
-            left, columns = self._max_column_nbytes, []
+            limit = ("max_column_nbytes", self.limits.max_column_nbytes)
+            left, columns = self.limits.max_column_nbytes, []
             for entry in self.reader.sections:
                 if entry.kind == COLM:
-                    payload = self.reader.read_section(entry)
+                    payload = self.reader.read_section(entry, limit)
                     columns.append(unpack_column(payload, len(self), self.name, left))
                     left -= columns[-1].nbytes
             names = [column.name for column in columns]
@@ -215,22 +218,35 @@ class Archive:
         return {name: header.target_value / unit}
 
     def _read_metadata(self) -> dict[str, Any]:
-        data = self._section(META, MAX_TEXT_NBYTES, compressed=False)
-        if data is None:
+        entry = self._only_section(META)
+        if entry is None:
             return {}
-        metadata = _parse_json(data, f"{self.name}: section {META}")
+        metadata = parse_json(self.reader.read_section(entry), f"{self.name}: section {META}")
         if not isinstance(metadata, dict):
             raise AezCorruptError(f"{self.name}: section {META} is not a JSON object")
         return metadata
 
-    def _section(self, kind: str, limit: int, *, compressed: bool) -> bytes | None:
+    def check_sections(self) -> None:
+        """Read every section, whose checksum it is held against; names and columns are unpacked."""
+        for entry in self.reader.sections:
+            limit_name = _SECTION_LIMITS.get(entry.kind, "max_memory_nbytes")
+            self.reader.read_section(entry, (limit_name, getattr(self.limits, limit_name)))
+        _ = self.names, self.annotations
+
+    def _only_section(self, kind: str) -> SectionEntry | None:
         found = [entry for entry in self.reader.sections if entry.kind == kind]
-        if not found:
-            return None
         if len(found) > 1:
             raise AezCorruptError(f"{self.name}: {len(found)} sections {kind}, expected one")
-        data = self.reader.read_section(found[0])
-        return _inflate(data, limit, f"{self.name}: section {kind}") if compressed else data
+        return found[0] if found else None
+
+    def _unpacked_section(self, kind: str, limit_name: str) -> bytes | None:
+        """A section under zlib, packed and unpacked within the limit of this name."""
+        entry = self._only_section(kind)
+        if entry is None:
+            return None
+        limit = (limit_name, getattr(self.limits, limit_name))
+        data = self.reader.read_section(entry, limit)
+        return inflate(data, f"{self.name}: section {kind}", limit)
 
     # ------------------------------------------------------------ images
 
@@ -270,11 +286,7 @@ class Archive:
 
         from aecodec.codec import decode_whole
 
-        nbytes = len(indices) * math.prod(self.image_shape)
-        if nbytes > self._max_decoded_nbytes:
-            raise AezLimitError(
-                f"{self.name}: {nbytes} bytes of images, the limit is {self._max_decoded_nbytes}"
-            )
+        self.check_decoded(len(indices))
         out = np.empty((len(indices), *self.image_shape), np.uint8)
         chunk_of = indices // self.reader.header.chunk_images
         wanted = [int(i) for i in np.unique(chunk_of)]
@@ -285,12 +297,22 @@ class Archive:
             out[here] = decode_whole(opened)[within] if whole else opened.take(within)
         return out
 
+    def check_decoded(self, image_count: int) -> None:
+        """AezLimitError if so many images are more than ``max_decoded_nbytes``."""
+        nbytes, most = image_count * math.prod(self.image_shape), self.limits.max_decoded_nbytes
+        if nbytes > most:
+            raise AezLimitError(
+                f"{self.name}: {nbytes} bytes of images, max_decoded_nbytes allows {most}"
+            )
+
     def open_chunks(self, numbers: Sequence[int]) -> Iterator[OpenChunk]:
         """These chunks in order, small ones several at a time, for random access within each.
 
         The last one is kept: neighbours are usually asked for together.
         """
-        together = max(1, TOGETHER_IMAGES // self.reader.header.chunk_images)
+        header = self.reader.header
+        images = min(TOGETHER_IMAGES, TOGETHER_NBYTES // header.image_nbytes)
+        together = max(1, images // header.chunk_images)
         for start in range(0, len(numbers), together):
             group = numbers[start : start + together]
             if len(group) == 1 and self._last and self._last[0] == group[0]:
@@ -350,9 +372,11 @@ class Archive:
                 except ModelCorruptError as error:
                     raise AezCorruptError(f"{self.name}: embedded model: {error}") from error
             self._codec = codec
-        elif self._codec.model is not None:
+            self._codec_is_checked = True
+        elif self._codec.model is not None and not self._codec_is_checked:
             self._check_parts(self._codec.model)
-            return self._codec.with_pixel_part(self._pixel_part())
+            self._codec = self._codec.with_pixel_part(self._pixel_part())
+            self._codec_is_checked = True
         return self._codec
 
     def _pixel_part(self) -> str | None:
@@ -371,7 +395,7 @@ class Archive:
         if not wanted:
             return None
         where = f"{self.name}: embedded model"
-        embedded = self._section(MODL, self._max_model_nbytes, compressed=True)
+        embedded = self._unpacked_section(MODL, "max_model_nbytes")
         if embedded is not None:
             try:
                 model = models.unpack_model(embedded, where)
@@ -381,7 +405,7 @@ class Archive:
                 raise AezCorruptError(f"{where} is not the one that the file names")
         elif self._wanted_model is not None:
             given = self._wanted_model
-            model = given if isinstance(given, models.Model) else models.load_model(given)
+            model = given if isinstance(given, models.Model) else self._load_model(given)
             self._check_parts(model)
         else:
             model = models.find_parts(
@@ -392,6 +416,11 @@ class Archive:
                 f"{self.name}: images are {self.image_shape}, its model is for {model.shape}"
             )
         return model
+
+    def _load_model(self, given: str | os.PathLike[str]) -> Model:
+        from aecodec.models import load_model
+
+        return load_model(given, max_model_nbytes=self.limits.max_model_nbytes)
 
     def _check_parts(self, model: Model) -> None:
         from aecodec.errors import ModelMismatchError
@@ -426,8 +455,8 @@ class Archive:
         return f"<Archive {self.name!r} {self.shape}>"
 
 
-def _open_source(source: Source) -> tuple[BinaryIO, str, bool]:
-    """(file, name for messages, whether closing is ours)."""
+def open_source(source: Source) -> tuple[BinaryIO, str, bool]:
+    """A seekable file, its name for messages, and whether closing it is the caller's."""
     if isinstance(source, bytes | bytearray | memoryview):
         return io.BytesIO(source), "bytes", True
     if isinstance(source, str) and is_url(source):
@@ -446,24 +475,3 @@ def mode_label(mode: int, parameter: int) -> str:
         return f"{name} q{parameter / QUALITY_UNIT:g}"
     by_bound = (container.MODE_PIXELS_ANS, container.MODE_PIXELS_DEQUANTIZED)
     return f"{name} e{parameter}" if mode in by_bound else name
-
-
-def _inflate(data: bytes, limit: int, where: str) -> bytes:
-    """zlib, never more than ``limit`` bytes of it."""
-    inflater = zlib.decompressobj()
-    try:
-        out = inflater.decompress(data, limit + 1)
-    except zlib.error as error:
-        raise AezCorruptError(f"{where}: damaged zlib data: {error}") from error
-    if len(out) > limit:
-        raise AezLimitError(f"{where}: over {limit} bytes, which is the limit")
-    if not inflater.eof or inflater.unused_data:
-        raise AezCorruptError(f"{where}: zlib data cut, or followed by other bytes")
-    return out
-
-
-def _parse_json(data: bytes, where: str) -> Any:  # noqa: ANN401  # checked by the callers
-    try:
-        return json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise AezCorruptError(f"{where}: not JSON: {error}") from error

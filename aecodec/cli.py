@@ -24,6 +24,7 @@ from aecodec.errors import (
     ModelMissingError,
 )
 from aecodec.help_texts import examples_of
+from aecodec.limits import add_limit_options, limits_of
 from aecodec.set_options import (
     add_set_options,
     info_lines,
@@ -31,7 +32,7 @@ from aecodec.set_options import (
     skipped_facts,
     skipped_text,
 )
-from aecodec.terminal import progress_bar
+from aecodec.terminal import images_text, progress_bar
 from aecodec.uses.options import (
     add_denoise_options,
     add_generate_options,
@@ -42,6 +43,7 @@ from aecodec.uses.options import (
 from aecodec.view.command import add_view_options, view
 
 if TYPE_CHECKING:
+    from aecodec.repairing import Repair
     from aecodec.writing import Summary
 
 EXIT_IO, EXIT_USAGE, EXIT_CORRUPT, EXIT_UNSUPPORTED, EXIT_MODEL = 1, 2, 3, 4, 5
@@ -203,12 +205,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="an IDX file for the labels (beside an IDX file by default)",
     )
+    sub.add_argument(
+        "--skip-damaged",
+        action="store_true",
+        help="write what is whole of a damaged file, tell the rest, exit 3 if there is any",
+    )
     sub.add_argument("--model", metavar="NAME|FILE", help="where the file's model is")
+    add_limit_options(sub)
     _common(sub, force=True)
 
     sub = command("info", _info, "tell what an .aez holds")
     sub.add_argument("input", metavar="IN.aez")
     sub.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    add_limit_options(sub)
 
     sub = command("verify", _verify, "check every checksum of an .aez")
     sub.add_argument("input", metavar="IN.aez")
@@ -216,11 +225,13 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--full", action="store_true", help="decode everything too, compare hashes")
     how.add_argument("--against", metavar="IN", help="the originals: compute all errors again")
     sub.add_argument("--model", metavar="NAME|FILE", help="where the file's model is")
+    add_limit_options(sub)
     _common(sub)
 
     sub = command("repair", _repair, "write what is whole in a cut or damaged .aez")
     sub.add_argument("input", metavar="IN.aez")
     sub.add_argument("-o", "--output", metavar="OUT.aez", required=True)
+    add_limit_options(sub)
     _common(sub, force=True)
 
     add_view_options(command("view", view, "show an .aez as one HTML page"))
@@ -348,7 +359,7 @@ def _summary_text(output: str, s: Summary, *, verbose: bool) -> str:
     if not s.images:
         return f"{output}: no images, {s.nbytes} bytes"
     text = (
-        f"{output}: {s.images:,} images, {s.raw_nbytes:,} -> {s.nbytes:,} bytes "
+        f"{output}: {images_text(s.images)}, {s.raw_nbytes:,} -> {s.nbytes:,} bytes "
         f"({s.bpp:.4f} bpp, {_psnr_text(s.psnr_db)}), model {s.model}"
     )
     if verbose or len(s.images_by_mode) > 1:
@@ -362,36 +373,71 @@ def _psnr_text(psnr_db: float | None) -> str:
 
 
 def _decompress(a: argparse.Namespace) -> int:
-    from aecodec.archive import Archive
-    from aecodec.transfer import decompress, default_kind, default_output, left_out
+    from aecodec.transfer import decompress, left_out
 
+    limits = limits_of(a)
     source = _standard_input().read() if a.input == STDIO else a.input
-    with Archive(source) as archive:
-        kind = a.to or default_kind(archive)
-    output = a.output or (STDIO if a.input == STDIO else str(default_output(a.input, kind)))
-    if a.to is None and a.output and a.output != STDIO:
-        kind = _kind_by_name(output) or kind
-    kind = "npy" if output == STDIO and kind == "folder" else kind
+    kind, output = _decompressed_as(a, source)
+    to_stdout = output == STDIO
     with progress_bar(a, "decompress") as progress:
-        count = decompress(
+        done = decompress(
             source,
-            _standard_output() if output == STDIO else output,
+            _standard_output() if to_stdout else output,
             kind=kind,
             images=_range(a.images),
             model=a.model,
             labels=a.labels,
+            skip_damaged=a.skip_damaged,
+            limits=limits,
             force=a.force,
             progress=progress,
         )
-    with Archive(source) as archive:
-        lost = left_out(archive, kind, with_labels=bool(a.labels))
-    if a.json and output != STDIO:
-        print(json.dumps({"output": output, "kind": kind, "images": count, "left_out": lost}))
-    elif not a.quiet and output != STDIO:
-        print(f"{output}: {count:,} images as {kind}", file=sys.stderr)
-        if lost:
-            print(f"  left out, which {kind} cannot hold: {', '.join(lost)}", file=sys.stderr)
-    return 0
+    left = [] if done.repair else left_out(source, kind, with_labels=bool(a.labels))
+    if a.json and not to_stdout:
+        facts = {"output": output, "kind": kind, "images": done.images, "left_out": left}
+        facts |= {"lost": done.lost, "repair": done.repair and done.repair.facts()}
+        print(json.dumps(facts))
+    elif not a.quiet:
+        if not to_stdout:
+            print(f"{output}: {images_text(done.images)} as {kind}", file=sys.stderr)
+        if left and not to_stdout:
+            print(f"  left out, which {kind} cannot hold: {', '.join(left)}", file=sys.stderr)
+        if not done.whole:
+            print(f"  damaged: {_losses(done.lost, done.repair)}", file=sys.stderr)
+    return 0 if done.whole else EXIT_CORRUPT
+
+
+def _decompressed_as(a: argparse.Namespace, source: str | bytes) -> tuple[str, str]:
+    """The kind of the output, and its name."""
+    from aecodec.archive import Archive
+    from aecodec.transfer import default_kind, default_output
+
+    kind = a.to
+    if kind is None:
+        try:
+            with Archive(source) as archive:
+                kind = default_kind(archive)
+        except AezCorruptError:
+            if not a.skip_damaged:
+                raise
+            kind = "npy"
+    output = a.output or (STDIO if a.input == STDIO else str(default_output(a.input, kind)))
+    if a.to is None and a.output and a.output != STDIO:
+        kind = _kind_by_name(output) or kind
+    return ("npy" if output == STDIO and kind == "folder" else kind), output
+
+
+def _losses(lost: list[list[int]], repair: Repair | None) -> str:
+    """What a damaged file lost, for people."""
+    told = [f"images lost: {', '.join(f'{at}:{end}' for at, end in lost) or 'none'}"]
+    if repair is not None:
+        if repair.images is None:
+            told.append("how many there were is unknown")
+        if repair.dropped_sections:
+            told.append(f"sections lost: {', '.join(repair.dropped_sections)}")
+        if repair.lost_nbytes:
+            told.append(f"{repair.lost_nbytes:,} bytes of unreadable sections lost")
+    return "; ".join(told)
 
 
 def _kind_by_name(output: str) -> str | None:
@@ -422,7 +468,7 @@ def _bad() -> slice:
 def _info(a: argparse.Namespace) -> int:
     from aecodec.archive import Archive
 
-    with Archive(a.input) as archive:
+    with Archive(a.input, limits=limits_of(a)) as archive:
         info = archive.info
     if a.json:
         print(json.dumps(info))
@@ -449,7 +495,14 @@ def _verify(a: argparse.Namespace) -> int:
 
     with progress_bar(a, "verify") as progress:
         against = sys.stdin.buffer if a.against == STDIO else a.against
-        count = verify(a.input, full=a.full, against=against, model=a.model, progress=progress)
+        count = verify(
+            a.input,
+            full=a.full,
+            against=against,
+            model=a.model,
+            limits=limits_of(a),
+            progress=progress,
+        )
     if a.json:
         facts = {"full": a.full or bool(a.against), "against": a.against, "ok": True}
         print(json.dumps({"input": a.input, "images": count, **facts}))
@@ -458,24 +511,18 @@ def _verify(a: argparse.Namespace) -> int:
         checked = (
             f"checksums, pixel hashes and errors against {a.against}" if a.against else checked
         )
-        print(f"{a.input}: {count:,} images, {checked} right")
+        print(f"{a.input}: {images_text(count)}, {checked} right")
     return 0
 
 
 def _repair(a: argparse.Namespace) -> int:
     from aecodec.repairing import repair
 
-    done = repair(a.input, a.output, force=a.force)
+    done = repair(a.input, a.output, force=a.force, limits=limits_of(a))
     if a.json:
         print(json.dumps({"input": a.input, "output": a.output, **done.facts()}))
     elif not a.quiet:
-        lost = ", ".join(f"{at}:{end}" for at, end in done.lost) or "none"
-        unknown = "; how many there were is unknown" if done.images is None else ""
-        dropped = "; sections lost: " + ", ".join(done.dropped_sections)
-        print(
-            f"{a.output}: {done.images_kept:,} images kept; images lost: {lost}{unknown}"
-            + (dropped if done.dropped_sections else "")
-        )
+        print(f"{a.output}: {images_text(done.images_kept)} kept; {_losses(done.lost, done)}")
     return 0 if done.whole else EXIT_CORRUPT
 
 

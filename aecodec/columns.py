@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from aecodec.errors import AezCorruptError, AezLimitError, AezUnsupportedError
+from aecodec.limits import DEFAULT_LIMITS
+from aecodec.unpacking import inflate, inflate_exactly
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +43,6 @@ DTYPES: Final = {
 _BY_NUMBER: Final = {number: name for name, (number, _) in DTYPES.items()}
 NAME_MAX_NBYTES: Final = 255
 TEXT_MAX_NBYTES: Final = 65535
-MAX_COLUMN_NBYTES: Final = 256 << 20  # unpacked; a reader's limit
 _START = struct.Struct("<BII")  # dtype, text_count, texts_nbytes
 _LENGTH = struct.Struct("<H")
 
@@ -257,7 +258,7 @@ def pack_column(column: Column) -> bytes:
 
 
 def unpack_column(
-    payload: bytes, image_count: int, where: str, max_nbytes: int = MAX_COLUMN_NBYTES
+    payload: bytes, image_count: int, where: str, max_nbytes: int = DEFAULT_LIMITS.max_column_nbytes
 ) -> Column:
     """The column that a COLM payload holds for ``image_count`` images.
 
@@ -282,7 +283,7 @@ def unpack_column(
     memory = image_count * (4 if dtype == TEXT else width) + texts_nbytes
     if memory > max_nbytes:
         raise AezLimitError(f"{where}: {memory} bytes unpacked, max_column_nbytes is {max_nbytes}")
-    raw = _inflate_exactly(payload[at:], texts_nbytes + image_count * width, where)
+    raw = inflate_exactly(payload[at:], texts_nbytes + image_count * width, where)
     texts = _unpack_texts(raw[:texts_nbytes], text_count, where)
     data = bytearray(image_count * width)
     for i in range(width):
@@ -293,6 +294,23 @@ def unpack_column(
     if dtype == "bool" and data.translate(None, b"\0\1"):
         raise AezCorruptError(f"{where}: a bool is neither 0 nor 1")
     return Column(name, dtype, bytes(data))
+
+
+def column_length(
+    payload: bytes, where: str, max_nbytes: int = DEFAULT_LIMITS.max_column_nbytes
+) -> int:
+    """How many values a COLM payload holds, for a reader that does not know the number of images."""
+    least = _START.size + 1
+    if len(payload) < least:
+        raise AezCorruptError(f"{where}: {len(payload)} bytes, expected at least {least}")
+    number, text_count, texts_nbytes = _START.unpack_from(payload)
+    dtype = _BY_NUMBER.get(number)
+    if dtype is None:
+        raise AezUnsupportedError(f"{where}: dtype is {number}, this reader knows 0..12")
+    width = _index_width(text_count) if dtype == TEXT else struct.calcsize(DTYPES[dtype][1])
+    limit = ("max_column_nbytes", max_nbytes)
+    raw = inflate(payload[least + payload[least - 1] :], where, limit)
+    return max(0, len(raw) - int(texts_nbytes)) // width
 
 
 def _index_width(text_count: int) -> int:
@@ -310,20 +328,6 @@ def _column_name(encoded: bytes, nbytes: int, where: str) -> str:
     if fault := text_fault(name, NAME_MAX_NBYTES):
         raise AezCorruptError(f"{where}: name {name!r} {fault}")
     return name
-
-
-def _inflate_exactly(data: bytes, nbytes: int, where: str) -> bytes:
-    inflater = zlib.decompressobj()
-    try:
-        out = inflater.decompress(data, nbytes + 1)
-    except zlib.error as error:
-        raise AezCorruptError(f"{where}: damaged zlib data: {error}") from error
-    if len(out) != nbytes:
-        found = f"more than {nbytes}" if len(out) > nbytes else str(len(out))
-        raise AezCorruptError(f"{where}: unpacks to {found} bytes, expected {nbytes}")
-    if not inflater.eof or inflater.unused_data:
-        raise AezCorruptError(f"{where}: zlib data cut, or followed by other bytes")
-    return out
 
 
 def _unpack_texts(raw: bytes, count: int, where: str) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ class OpenChunk:
         self._position = np.empty(len(self._assignment), np.int64)
         for index, count in enumerate(self.counts):
             self._position[self._assignment == index] = np.arange(count)
-        self.unpacked: dict[int, Images | Symbols] = {}
+        self.unpacked: dict[int, Images | Symbols | zstd.PackedSymbols] = {}
 
     def take(self, indices: npt.NDArray[np.intp]) -> Images:
         """Images (len(indices), H, W, C), indices within the chunk."""
@@ -95,7 +95,7 @@ class OpenChunk:
                 if index not in self.unpacked:
                     self._decode(index, self._position[image : image + 1])
                 gains = gains_at(self.layers.latent_layer().gains, sub.parameter)
-                rows.append(self.unpacked[index][self._position[image]] * gains)
+                rows.append(self._rows(index, self._position[image : image + 1])[0] * gains)
                 found[i] = True
         return np.array(rows, np.int32), found
 
@@ -106,16 +106,26 @@ class OpenChunk:
                 unpack_together([self])
             else:
                 self.unpacked[index] = self._unpack(sub, int(self.counts[index]))
-        unpacked = self.unpacked[index][positions]
         if sub.mode not in LATENT_MODES:
-            return unpacked  # type: ignore[return-value]
+            return self._rows(index, positions)  # type: ignore[return-value]
         layer = self.layers.latent_layer()
-        return layer.synthesize(unpacked, gains_at(layer.gains, sub.parameter))  # type: ignore[arg-type]
+        gains = gains_at(layer.gains, sub.parameter)
+        out = np.empty((len(positions), *self.shape), np.uint8)
+        for start in range(0, len(positions), TOGETHER_IMAGES):
+            some = slice(start, start + TOGETHER_IMAGES)
+            out[some] = layer.synthesize(self._rows(index, positions[some]), gains)  # type: ignore[arg-type]
+        return out
 
-    def _unpack(self, sub: SubPayload, count: int) -> Images | Symbols:
+    def _rows(self, index: int, positions: npt.NDArray[np.int64]) -> Images | Symbols:
+        unpacked = self.unpacked[index]
+        if isinstance(unpacked, zstd.PackedSymbols):
+            return unpacked.take(positions)
+        return unpacked[positions]
+
+    def _unpack(self, sub: SubPayload, count: int) -> Images | zstd.PackedSymbols:
         if sub.mode == MODE_LATENTS_ZSTD:
             latents = self.layers.latent_layer().config.latents
-            return zstd.unpack_symbols(sub.data, count, latents, self.where)
+            return zstd.PackedSymbols(sub.data, count, latents, self.where)
         nbytes = count * math.prod(self.shape)
         raw = sub.data
         if sub.mode == MODE_ZSTD:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from aecodec import entropy
 from aecodec.container import MODE_LATENTS_ANS, MODE_LATENTS_ZSTD
-from aecodec.entropy import zstd
+from aecodec.entropy import ans, zstd
+from aecodec.errors import AezLimitError
 from aecodec.nets.latent_prior import SYMBOL_OFFSET
 from aecodec.quantizer import gains_at
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 Symbols = npt.NDArray[np.int16]
 ZSTD, ANS = "zstd", "ans"
 CODERS = (ZSTD, ANS)
+MAX_SYMBOLS_NBYTES = 64 << 20  # of one chunk under ANS, which is decoded whole
 
 
 class LatentCoder(Protocol):
@@ -106,11 +108,18 @@ def unpack_latents(
     ends = np.cumsum([0, *counts])
     parts = [slice(a, b) for a, b in pairwise(ends)]
     gains = _ordered_gains(prior, quality)
+    nbytes = 2 * c.latents * int(ends[-1])
+    if nbytes > MAX_SYMBOLS_NBYTES:
+        raise AezLimitError(
+            f"{where[0]}: {nbytes} bytes of latents under ANS, this reader takes {MAX_SYMBOLS_NBYTES}"
+        )
     ordered = np.zeros((int(ends[-1]), c.latents), np.int16)
-    for g in range(c.groups):
-        raw = prior.predict(g, ordered, gains, quality)
-        decoded = decoder.decode([raw[part].reshape(-1, raw.shape[-1]) for part in parts], 0)
-        for part, levels in zip(parts, decoded, strict=True):
+    for g, group in product(range(c.groups), ans.blocks(counts)):
+        start, stop = group[0].start, group[-1].stop
+        raw = prior.predict(g, ordered[start:stop], gains, quality)
+        rows_of = [raw[part.start - start : part.stop - start] for part in group]
+        decoded = decoder.decode([each.reshape(-1, raw.shape[-1]) for each in rows_of], 0)
+        for part, levels in zip(group, decoded, strict=True):
             symbols = levels.astype(np.int16) - SYMBOL_OFFSET
             ordered[part, c.members(g)] = symbols.reshape(part.stop - part.start, -1)
     decoder.finish()

@@ -28,6 +28,7 @@ from aecodec.errors import (
     ModelMismatchError,
     ModelMissingError,
 )
+from aecodec.limits import DEFAULT_LIMITS
 
 FORMAT = "aecodec-model-1"
 LATENT_DECODER = "latent_decoder"
@@ -36,7 +37,6 @@ PIXEL_MODELS = (PIXEL_FAST, PIXEL_SMALL)
 DEQUANTIZER = "dequantizer"
 LATENT_PRIOR = "latent_prior"
 ENCODER = "encoder"
-MAX_MODEL_NBYTES = 256 << 20
 PATH_VARIABLE = "AECODEC_MODEL_PATH"
 BUNDLED = Path(__file__).parent / "weights"
 
@@ -152,7 +152,7 @@ def _with_sorted_header(data: bytes) -> bytes:
 
 
 def unpack_model(
-    data: bytes, where: str = "model", *, max_model_nbytes: int = MAX_MODEL_NBYTES
+    data: bytes, where: str = "model", *, max_model_nbytes: int = DEFAULT_LIMITS.max_model_nbytes
 ) -> Model:
     """Read a model from safetensors bytes.
 
@@ -160,7 +160,9 @@ def unpack_model(
     larger than ``max_model_nbytes``. Whether it decodes exactly is proven where it is put to work.
     """
     if len(data) > max_model_nbytes:
-        raise AezLimitError(f"{where}: {len(data)} bytes, the limit is {max_model_nbytes}")
+        raise AezLimitError(
+            f"{where}: {len(data)} bytes, max_model_nbytes allows {max_model_nbytes}"
+        )
     metadata = _read_metadata(data, where)
     try:
         tensors = safetensors.numpy.load(data)
@@ -242,7 +244,7 @@ def _parse_config(text: bytes, where: str) -> dict[str, Any]:
 
 
 def load_model(
-    name_or_path: str | os.PathLike[str], *, max_model_nbytes: int = MAX_MODEL_NBYTES
+    name_or_path: str | os.PathLike[str], *, max_model_nbytes: int = DEFAULT_LIMITS.max_model_nbytes
 ) -> Model:
     """A model by its file, or by the name of a bundled or installed one.
 
@@ -264,7 +266,7 @@ def load_model(
 def _read_bounded(path: Path, max_model_nbytes: int) -> bytes:
     nbytes = path.stat().st_size
     if nbytes > max_model_nbytes:
-        raise AezLimitError(f"{path}: {nbytes} bytes, the limit is {max_model_nbytes}")
+        raise AezLimitError(f"{path}: {nbytes} bytes, max_model_nbytes allows {max_model_nbytes}")
     return path.read_bytes()
 
 

@@ -4,39 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO
 
 from aecodec import container
-from aecodec.archive import MAX_TEXT_NBYTES, META, NAME, _inflate, _parse_json
-from aecodec.container.checks import check_crc32
-from aecodec.container.chunks import (
-    CHUNK_HEAD_NBYTES,
-    Chunk,
-    ChunkHead,
-    SubPayload,
-    expand_runs,
-    unpack_chunk_head,
-    unpack_chunk_table,
-)
-from aecodec.container.reader import MAX_CHUNK_NBYTES, MAX_SECTION_NBYTES
-from aecodec.container.records import HEADER_NBYTES, Header, unpack_index
-from aecodec.container.sections import (
-    MAX_SECTIONS,
-    SECTION_FRAME_NBYTES,
-    SectionEntry,
-    unpack_section_frame,
-)
-from aecodec.errors import AezCorruptError, AezError, AezLimitError, AezUnsupportedError
+from aecodec.archive import Archive, Source, open_source
+from aecodec.columns import column_length, pack_column, unpack_column
+from aecodec.errors import AezCorruptError, AezUnsupportedError
 from aecodec.files import atomic_path
+from aecodec.limits import DEFAULT_LIMITS, Limits
+from aecodec.scanning import Scan, ranges
+from aecodec.unpacking import inflate, parse_json
 
-CHUNK_MARKER: Final = b"\x89CHK"
-SECTION_MARKER: Final = b"\x89SEC"
-COLM: Final = "COLM"  # one value for each image, in a form that is not ours to cut
-_BLOCK_NBYTES: Final = 1 << 20
+Range = list[int]  # [first, last + 1]
 
 
 @dataclass(frozen=True)
@@ -44,18 +29,22 @@ class Repair:
     """What was kept; ranges are [first, last + 1] positions in the damaged file's images.
 
     ``images`` is None when nothing left in the file tells how many there were: then images may
-    be lost after the last one known, too. ``dropped_sections`` are kinds left out of the output.
+    be lost after the last one known, too. ``dropped_sections`` are kinds left out of the output;
+    ``lost_nbytes`` counts the bytes of sections whose kind is lost as well, None if unknown.
     """
 
     images: int | None
     images_kept: int
-    kept: list[list[int]]
-    lost: list[list[int]]
+    kept: list[Range]
+    lost: list[Range]
     dropped_sections: list[str]
+    lost_nbytes: int | None = 0
 
     @property
     def whole(self) -> bool:
-        return self.images is not None and not self.lost and not self.dropped_sections
+        """Whether all that was written is in the output."""
+        nothing_lost = not self.lost and not self.dropped_sections and self.lost_nbytes == 0
+        return self.images is not None and nothing_lost
 
     def facts(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -63,218 +52,221 @@ class Repair:
 
 
 def repair(
-    source: str | os.PathLike[str], output: str | os.PathLike[str], *, force: bool = False
+    source: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Repair:
     """Write all that is whole in ``source`` to ``output``; ``source`` is never changed.
 
-    Images keep their order and are numbered anew from 0; names go with their images. Where
-    images were lost, META's ``repaired`` holds their old positions. AezCorruptError if neither
-    header nor its copy is whole, or PART is needed and lost.
+    Images keep their order and are numbered anew from 0; names and columns go with their images.
+    Where images were lost, META's ``repaired`` holds their old positions. AezCorruptError if
+    neither header nor its copy is whole, or PART is needed and lost.
     """
     if Path(output).exists() and Path(output).samefile(source):
         raise ValueError(f"{output}: is the damaged file itself; write beside it")
     with open(source, "rb") as file:
-        scan = _Scan(file, os.fspath(source))
+        scan = Scan(file, os.fspath(source), limits)
         with atomic_path(output, force=force) as temporary, open(temporary, "wb") as out:
-            return scan.write(out)
+            return rewrite(scan, out)
 
 
-class _Scan:
-    """Where the whole chunks and sections of ``file`` lie."""
+def rewrite(scan: Scan, out: BinaryIO) -> Repair:
+    """Write what a scan found as a file of its own."""
+    full = scan.header.chunk_images
+    spans = [
+        (c.head.ordinal * full, c.head.ordinal * full + c.head.image_count) for c in scan.chunks
+    ]
+    rows = _Rows(scan)
+    total = scan.image_count()
+    if total is None:
+        total = rows.length
+    known = max([total or 0, *(end for _, end in spans)])
+    kept, lost = ranges(spans, known)
+    before, after, dropped = _sections(scan, rows, kept, lost, known)
+    writer = container.Writer(out, scan.header, before)
+    for found in scan.chunks:
+        writer.write_chunk(scan.read_chunk(found))
+    for section in after:
+        writer.write_section(section)
+    writer.close()
+    images_kept = sum(end - at for at, end in spans)
+    return Repair(total, images_kept, kept, lost, sorted(dropped), scan.lost_nbytes())
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
-        self.file, self.name = file, str(name)
-        self.nbytes = file.seek(0, os.SEEK_END)
-        self.header = self._find_header()
-        self.chunks: list[tuple[int, ChunkHead]] = []
-        self.sections: list[tuple[SectionEntry, bool]] = []  # and whether after a chunk
-        self.damaged: list[str] = []
-        at = HEADER_NBYTES
-        while (found := self._next_marker(at)) is not None:
-            at = self._take(*found)
 
-    def _at(self, offset: int, nbytes: int) -> bytes:
-        self.file.seek(offset)
-        data = self.file.read(min(nbytes, max(0, self.nbytes - offset)))
-        if len(data) < nbytes:
-            raise AezCorruptError(
-                f"{self.name}: byte {offset}: {nbytes} bytes needed, found {len(data)}"
-            )
-        return data
+class _Rows:
+    """NAME and COLM: what has a value for each image, and how many images that makes."""
 
-    def _next_marker(self, at: int) -> tuple[int, bytes] | None:
-        while at < self.nbytes:
-            self.file.seek(at)
-            block = self.file.read(_BLOCK_NBYTES)
-            found = [(block.find(m), m) for m in (CHUNK_MARKER, SECTION_MARKER) if m in block]
-            if found:
-                place, marker = min(found)
-                return at + place, marker
-            if len(block) < len(CHUNK_MARKER):
-                return None
-            at += len(block) - len(CHUNK_MARKER) + 1
-        return None
+    def __init__(self, scan: Scan) -> None:
+        self._scan = scan
+        self._limit = ("max_column_nbytes", scan.limits.max_column_nbytes)
+        lengths = set()
+        for entry, _ in scan.sections:
+            if entry.kind in (container.NAME, container.COLM):
+                try:
+                    lengths.add(self._length(entry.kind, scan.section_payload(entry)))
+                except (AezCorruptError, AezUnsupportedError):
+                    continue
+        self.length = lengths.pop() if len(lengths) == 1 else None
 
-    def _take(self, at: int, marker: bytes) -> int:
-        """Note what begins at ``at`` if it is whole; where to look on."""
-        try:
-            return self._take_chunk(at) if marker == CHUNK_MARKER else self._take_section(at)
-        except AezCorruptError:
-            return at + 1
+    def _length(self, kind: str, payload: bytes) -> int:
+        where = f"{self._scan.name}: section {kind}"
+        if kind == container.COLM:
+            return column_length(payload, where, self._limit[1])
+        return len(self._names(payload))
 
-    def _take_chunk(self, at: int) -> int:
-        head = self._head(at)
-        last = self.chunks[-1][1] if self.chunks else None
-        if last and (head.ordinal <= last.ordinal or last.image_count < self.header.chunk_images):
-            return at + 1  # a file inside a damaged payload, perhaps
-        self.read_chunk(at, head)
-        self.chunks.append((at, head))
-        return at + CHUNK_HEAD_NBYTES + head.table_nbytes + head.payload_nbytes
-
-    def _head(self, at: int) -> ChunkHead:
-        where = f"{self.name}: chunk at byte {at}"
-        head = unpack_chunk_head(self._at(at, CHUNK_HEAD_NBYTES), self.header, where)
-        table = self._at(at + CHUNK_HEAD_NBYTES, head.table_nbytes)
-        return unpack_chunk_table(head, table, self.header, where)
-
-    def read_chunk(self, at: int, head: ChunkHead) -> Chunk:
-        where = f"{self.name}: chunk {head.ordinal} at byte {at}"
-        if MAX_CHUNK_NBYTES < head.payload_nbytes <= self.nbytes:
-            raise AezLimitError(
-                f"{where}: payload_nbytes is {head.payload_nbytes}, "
-                f"max_chunk_nbytes allows {MAX_CHUNK_NBYTES}"
-            )
-        payload = self._at(at + CHUNK_HEAD_NBYTES + head.table_nbytes, head.payload_nbytes)
-        check_crc32("payload_crc32", head.payload_crc32, zlib.crc32(payload), where)
-        subs, begin = [], 0
-        for mode, parameter, nbytes in head.modes:
-            subs.append(SubPayload(mode, parameter, payload[begin : begin + nbytes]))
-            begin += nbytes
-        return Chunk(
-            head.image_count,
-            tuple(subs),
-            expand_runs(head.runs),
-            head.max_error,
-            head.sum_squared_error,
-            head.pixels_sha256,
-        )
-
-    def _take_section(self, at: int) -> int:
-        entry = unpack_section_frame(self._at(at, SECTION_FRAME_NBYTES), at, self.name)
-        try:
-            self.section_payload(entry)
-        except AezCorruptError:
-            self.damaged.append(entry.kind)
-            raise
-        if len(self.sections) >= MAX_SECTIONS:
-            raise AezLimitError(f"{self.name}: more than {MAX_SECTIONS} sections")
-        self.sections.append((entry, bool(self.chunks)))
-        return entry.end_offset
-
-    def section_payload(self, entry: SectionEntry) -> bytes:
-        where = f"{self.name}: section {entry.kind} at byte {entry.offset}"
-        if MAX_SECTION_NBYTES < entry.payload_nbytes <= self.nbytes:
-            raise AezLimitError(
-                f"{where}: payload_nbytes is {entry.payload_nbytes}, "
-                f"max_section_nbytes allows {MAX_SECTION_NBYTES}"
-            )
-        payload = self._at(entry.payload_offset, entry.payload_nbytes)
-        check_crc32("payload_crc32", entry.payload_crc32, zlib.crc32(payload), where)
-        return payload
-
-    def _find_header(self) -> Header:
-        """The header, or its copy in HEAD."""
-        fault: AezError
-        try:
-            return Header.unpack(self._at(0, min(HEADER_NBYTES, self.nbytes)), self.name)
-        except (AezCorruptError, AezUnsupportedError) as error:
-            fault = error
-        for at in self._markers(SECTION_MARKER):
-            try:
-                entry = unpack_section_frame(self._at(at, SECTION_FRAME_NBYTES), at, self.name)
-                if entry.kind == container.HEAD and entry.payload_nbytes == HEADER_NBYTES:
-                    return Header.unpack(self.section_payload(entry), self.name)
-            except (AezCorruptError, AezUnsupportedError):  # noqa: PERF203
-                continue
-        raise fault
-
-    def _markers(self, wanted: bytes) -> Iterator[int]:
-        at = 0
-        while (found := self._next_marker(at)) is not None:
-            if found[1] == wanted:
-                yield found[0]
-            at = found[0] + 1
-
-    def _total(self) -> int | None:
-        """How many images there were, if an index is left to tell."""
-        for entry, _ in reversed(self.sections):
-            if entry.kind == container.INDX:
-                entries = unpack_index(self.section_payload(entry), self.name)
-                return sum(e.image_count for e in entries)
-        return None
-
-    def write(self, out: BinaryIO) -> Repair:
-        full, total = self.header.chunk_images, self._total()
-        spans = [(h.ordinal * full, h.ordinal * full + h.image_count) for _, h in self.chunks]
-        known = max([total or 0, *(end for _, end in spans)])
-        kept, lost = _ranges(spans, known)
-        before, after, dropped = self._rewritten(kept, lost)
-        writer = container.Writer(out, self.header, before)
-        for at, head in self.chunks:
-            writer.write_chunk(self.read_chunk(at, head))
-        for section in after:
-            writer.write_section(section)
-        writer.close()
-        return Repair(total, sum(end - at for at, end in spans), kept, lost, sorted(dropped))
-
-    def _rewritten(
-        self, kept: list[list[int]], lost: list[list[int]]
-    ) -> tuple[list[container.Section], list[container.Section], set[str]]:
-        before: list[container.Section] = []
-        after: list[container.Section] = []
-        seen: set[str] = set()
-        copies = {container.HEAD, container.INDX}
-        for entry, late in self.sections:
-            if entry.kind in copies or (entry.kind == container.PART and entry.kind in seen):
-                continue
-            section = container.Section(entry.kind, entry.required, self.section_payload(entry))
-            if lost and entry.kind == COLM:
-                continue
-            if lost and entry.kind == NAME:
-                section = replace(section, payload=self._cut_names(section.payload, kept))
-            if lost and entry.kind == META:
-                meta = _parse_json(section.payload, f"{self.name}: section {META}")
-                if isinstance(meta, dict):
-                    meta["repaired"] = {"kept": kept, "lost": lost}
-                    packed = json.dumps(meta, ensure_ascii=False).encode()
-                    section = replace(section, payload=packed)
-            seen.add(entry.kind)
-            (after if late and entry.kind != container.PART else before).append(section)
-        if self.header.required_flags & 3 and container.PART not in seen:
-            raise AezCorruptError(f"{self.name}: both {container.PART} sections are lost")
-        present = {e.kind for e, _ in self.sections} | set(self.damaged)
-        return before, after, present - seen - copies
-
-    def _cut_names(self, payload: bytes, kept: list[list[int]]) -> bytes:
-        where = f"{self.name}: section {NAME}"
-        names = _parse_json(_inflate(payload, MAX_TEXT_NBYTES, where), where)
-        if not isinstance(names, list) or (kept and len(names) < kept[-1][1]):
+    def _names(self, payload: bytes) -> list[Any]:
+        where = f"{self._scan.name}: section {container.NAME}"
+        names = parse_json(inflate(payload, where, self._limit), where)
+        if not isinstance(names, list):
             raise AezCorruptError(f"{where}: is not a list of a text for each image")
-        chosen = [name for at, end in kept for name in names[at:end]]
-        return zlib.compress(json.dumps(chosen, ensure_ascii=False).encode(), 9)
+        return names
+
+    def cut(self, kind: str, payload: bytes, kept: list[Range], total: int) -> bytes:
+        """The same of the images kept; AezCorruptError if there is not a value for each image."""
+        chosen = [i for at, end in kept for i in range(at, end)]
+        if kind == container.COLM:
+            column = unpack_column(payload, total, self._scan.name, self._limit[1])
+            return pack_column(column.take(chosen))
+        names = self._names(payload)
+        if len(names) != total:
+            raise AezCorruptError(f"{self._scan.name}: {len(names)} names, expected {total}")
+        return zlib.compress(json.dumps([names[i] for i in chosen]).encode(), 9)
 
 
-def _ranges(spans: list[tuple[int, int]], total: int) -> tuple[list[list[int]], list[list[int]]]:
-    """Kept ranges, neighbours joined, and the gaps between them up to ``total``."""
-    kept: list[list[int]] = []
-    lost: list[list[int]] = []
-    at = 0
-    for begin, end in spans:
-        if begin > at:
-            lost.append([at, begin])
-        if kept and begin == at:
-            kept[-1][1] = end
-        else:
-            kept.append([begin, end])
-        at = end
-    return kept, [*lost, [at, total]] if at < total else lost
+def _sections(
+    scan: Scan, rows: _Rows, kept: list[Range], lost: list[Range], total: int
+) -> tuple[list[container.Section], list[container.Section], set[str]]:
+    """What goes before the chunks, what after them, and the kinds that are dropped."""
+    found: list[tuple[container.Section, bool]] = []
+    dropped = {entry.kind for entry in scan.damaged}
+    column_names: set[str] = set()
+    for entry, late in scan.sections:
+        kinds = {section.kind for section, _ in found}
+        if entry.kind in (container.HEAD, container.INDX):
+            continue
+        if entry.kind == container.PART and entry.kind in kinds:
+            continue  # the copy
+        payload = scan.section_payload(entry)
+        try:
+            if lost and entry.kind in (container.NAME, container.COLM):
+                payload = rows.cut(entry.kind, payload, kept, total)
+            if entry.kind == container.COLM:
+                count = sum(end - at for at, end in kept)
+                limit = scan.limits.max_column_nbytes
+                column_names.add(unpack_column(payload, count, scan.name, limit).name)
+        except (AezCorruptError, AezUnsupportedError):
+            dropped.add(entry.kind)
+            continue
+        section = container.Section(entry.kind, entry.required, payload)
+        found.append((section, late and entry.kind != container.PART))
+    kinds = {section.kind for section, _ in found}
+    if scan.header.required_flags & container.FLAGS_NEEDING_PARTS and container.PART not in kinds:
+        raise AezCorruptError(f"{scan.name}: both {container.PART} sections are lost")
+    told = {"kept": kept, "lost": lost} if lost else None
+    found = [(_corrected(section, scan, told, column_names), late) for section, late in found]
+    before = [section for section, late in found if not late]
+    copies = {container.HEAD, container.INDX} | (kinds & {container.PART})
+    return before, [section for section, late in found if late], dropped - copies
+
+
+def _corrected(
+    section: container.Section, scan: Scan, told: dict[str, Any] | None, column_names: set[str]
+) -> container.Section:
+    """META with what was lost in it, and without a label whose column is; others as they are."""
+    if section.kind != container.META:
+        return section
+    meta = parse_json(section.payload, f"{scan.name}: section {container.META}")
+    if not isinstance(meta, dict):
+        return section
+    label_is_lost = "label" in meta and meta["label"] not in column_names
+    if told is None and not label_is_lost:
+        return section
+    if label_is_lost:
+        meta = {key: value for key, value in meta.items() if key not in ("label", "classes")}
+    if told is not None:
+        meta["repaired"] = told
+    return replace(section, payload=json.dumps(meta, ensure_ascii=False).encode())
+
+
+# ---------------------------------------------------------------- reading on over damage
+
+
+@dataclass(frozen=True)
+class Salvage:
+    """An archive of what is whole: ``spans`` are its images that decode, (first, last + 1, old first).
+
+    ``lost`` are [first, last + 1] positions in the damaged file's images; ``repair`` is what the
+    container lost, None if that was whole.
+    """
+
+    archive: Archive
+    spans: list[tuple[int, int, int]]
+    lost: list[Range]
+    repair: Repair | None
+
+    @property
+    def whole(self) -> bool:
+        return not self.lost and (self.repair is None or self.repair.whole)
+
+
+@contextmanager
+def salvaged(
+    source: Source,
+    *,
+    model: Any = None,  # noqa: ANN401  # as Archive takes it
+    device: str = "cpu",
+    limits: Limits = DEFAULT_LIMITS,
+) -> Iterator[Salvage]:
+    """Open a file that may be damaged for what is whole in it, which every chunk is decoded to see.
+
+    A file whose records are not all whole is repaired into a temporary file first. Raises what
+    ``repair`` raises, and what keeps every chunk from being decoded, such as a missing model.
+    """
+    file, name, owned = open_source(source)
+    options: dict[str, Any] = {"model": model, "device": device, "limits": limits}
+    try:
+        done: Repair | None = None
+        with tempfile.TemporaryFile() as copy:
+            if not _is_whole(file, options):
+                done = rewrite(Scan(file, name, limits), copy)
+            with Archive(file if done is None else copy, **options) as archive:
+                archive.name = archive.reader.name = name
+                yield _salvage(archive, done)
+    finally:
+        if owned:
+            file.close()
+
+
+def _is_whole(file: BinaryIO, options: dict[str, Any]) -> bool:
+    try:
+        with Archive(file, **options) as archive:
+            archive.check_sections()
+            for i in range(archive.reader.chunk_count):
+                archive.reader.read_chunk(i)
+    except AezCorruptError:
+        return False
+    return True
+
+
+def _salvage(archive: Archive, done: Repair | None) -> Salvage:
+    """Which of an archive's images decode, and where they were in the damaged file."""
+    from aecodec.codec import decode_whole
+
+    size = archive.reader.header.chunk_images
+    old = [i for at, end in done.kept for i in range(at, end, size)] if done else None
+    spans: list[tuple[int, int, int]] = []
+    for number in range(archive.reader.chunk_count):
+        start = number * size
+        stop = min(len(archive), start + size)
+        old_start = old[number] if old else start
+        try:
+            for opened in archive.open_chunks([number]):
+                decode_whole(opened)
+        except AezCorruptError:
+            continue
+        spans.append((start, stop, old_start))
+    total = len(archive) if done is None else max([done.images or 0, *(r[1] for r in done.kept)])
+    _, lost = ranges([(at, at + stop - start) for start, stop, at in spans], total)
+    return Salvage(archive, spans, lost, done)

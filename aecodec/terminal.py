@@ -24,3 +24,8 @@ def progress_bar(a: argparse.Namespace, verb: str) -> Iterator[Callable[[int, in
             bar.update(done - bar.n)
 
         yield update
+
+
+def images_text(count: int) -> str:
+    """``1 image``, ``10,000 images``."""
+    return f"{count:,} image{'' if count == 1 else 's'}"

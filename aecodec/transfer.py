@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -21,7 +22,9 @@ from aecodec.errors import AezCorruptError
 from aecodec.files import atomic_path
 from aecodec.images import ImageSetError, idx_labels, labels_path, open_images, open_sink
 from aecodec.latent_coding import ZSTD
+from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.remote import is_url, local_name
+from aecodec.repairing import Repair, Salvage, salvaged
 from aecodec.targets import one_target
 from aecodec.writing import Options, Progress, Summary, no_progress, write
 
@@ -152,6 +155,23 @@ def compress(
             return write(opened, file, options, progress)
 
 
+@dataclass(frozen=True)
+class Unpacked:
+    """What a decompression wrote: how many images, and what damage kept from being written.
+
+    ``lost`` are [first, last + 1] positions of images asked for that are not there; ``repair``
+    tells what else the container lost, None if it was whole.
+    """
+
+    images: int
+    lost: list[list[int]]
+    repair: Repair | None = None
+
+    @property
+    def whole(self) -> bool:
+        return not self.lost and (self.repair is None or self.repair.whole)
+
+
 def decompress(
     source: Source,
     target: str | os.PathLike[str] | BinaryIO,
@@ -161,28 +181,35 @@ def decompress(
     model: ModelLike = None,
     device: str = "cpu",
     labels: str | os.PathLike[str] | None = None,
+    skip_damaged: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
     force: bool = False,
     progress: Progress = no_progress,
-) -> int:
-    """Write the images of an ``.aez`` as ``kind`` (default: what they came from); their count.
+) -> Unpacked:
+    """Write the images of an ``.aez`` as ``kind`` (default: what they came from).
 
     ``images`` picks a range, step 1. Chunks taken whole are checked against their pixel hashes.
     Labels go where the kind keeps them: into an .npz, a folder, a second file beside an IDX file
     (``labels``; by default its name with "labels" for "images"). What cannot be kept is left out:
     ``left_out`` tells.
+
+    ``skip_damaged`` writes what is whole of a cut or damaged file, names and labels with their
+    images, and tells the rest; without it damage raises AezCorruptError and nothing is written.
     """
-    with Archive(source, model=model, device=device) as archive:
+    opened = salvaged if skip_damaged else _undamaged
+    with opened(source, model=model, device=device, limits=limits) as found:
+        archive = found.archive
         kind = kind or default_kind(archive)
-        start, stop, step = images.indices(len(archive))
-        if step != 1:
-            raise ValueError(f"images: step is {step}, expected 1")
-        stop = max(start, stop)
+        spans, lost = _asked_for(found, images)
+        image_count = sum(stop - start for start, stop in spans)
+        archive.check_decoded(image_count)
+        indices = [i for start, stop in spans for i in range(start, stop)]
         names = archive.names
         options: dict[str, Any] = {
             "has_channel_axis": archive.has_channel_axis,
-            "image_count": stop - start,
-            "names": names[start:stop] if names else None,
-            "annotations": archive.annotations.take(range(start, stop)),
+            "image_count": image_count,
+            "names": [names[i] for i in indices] if names else None,
+            "annotations": archive.annotations.take(indices),
         }
         place = (kind, archive.image_shape)
         with ExitStack() as stack:
@@ -196,9 +223,38 @@ def decompress(
                 directory = kind == "folder"
                 target = stack.enter_context(atomic_path(target, force=force, directory=directory))
             sink = stack.enter_context(open_sink(target, *place, **options))
-            for batch in _ranges(archive, start, stop, progress):
+            for batch in _batches(archive, spans, progress):
                 sink.write(batch)
-        return stop - start
+        return Unpacked(image_count, lost, found.repair)
+
+
+@contextmanager
+def _undamaged(source: Source, **options: Any) -> Iterator[Salvage]:  # noqa: ANN401
+    """The archive as it is, all of its images."""
+    with Archive(source, **options) as archive:
+        yield Salvage(archive, [(0, len(archive), 0)], [], None)
+
+
+def _asked_for(found: Salvage, images: slice) -> tuple[list[tuple[int, int]], list[list[int]]]:
+    """(first, last + 1) of the archive's images to write, and which of those asked for are lost.
+
+    ``images`` counts in the file as it was before any damage.
+    """
+    ends = [at + stop - start for start, stop, at in found.spans] + [end for _, end in found.lost]
+    total = max([len(found.archive), *ends])
+    first, last, step = images.indices(total)
+    if step != 1:
+        raise ValueError(f"images: step is {step}, expected 1")
+    last = max(first, last)
+    if total and images.start is not None and images.start >= total:
+        raise ValueError(f"images: the first is {images.start}, the file holds {total}")
+    spans: list[tuple[int, int]] = []
+    for start, stop, at in found.spans:
+        begin, end = max(first, at) - at + start, min(last - at + start, stop)
+        if begin < end:
+            spans.append((begin, end))
+    lost = [[max(first, at), min(last, end)] for at, end in found.lost]
+    return spans, [span for span in lost if span[0] < span[1]]
 
 
 def _labels_target(
@@ -224,14 +280,15 @@ def _fits_idx(column: Column) -> bool:
     return True
 
 
-def left_out(archive: Archive, kind: str, *, with_labels: bool = False) -> list[str]:
-    """Of an archive's annotations, what a set of this kind cannot hold, as words for people.
+def left_out(source: Source, kind: str, *, with_labels: bool = False) -> list[str]:
+    """Of a file's annotations, what a set of this kind cannot hold, as words for people.
 
     ``with_labels``: labels go to a file of their own, whatever the kind.
     """
     if kind in ("npz", "folder"):
         return []
-    annotations = archive.annotations
+    with Archive(source) as archive:
+        annotations, names = archive.annotations, archive.names
     lost = [f"column {column.name}" for column in annotations.columns]
     labels = annotations.labels
     beside = with_labels or kind in ("idx", "idx.gz")
@@ -239,7 +296,7 @@ def left_out(archive: Archive, kind: str, *, with_labels: bool = False) -> list[
         lost.remove(f"column {labels.name}")
     lost += [name for name in ABOUT if getattr(annotations, name) is not None]
     lost += ["classes"] if annotations.classes else []
-    return lost + (["names"] if archive.names is not None else [])
+    return lost + (["names"] if names is not None else [])
 
 
 def _keep_source(source: object, target: str | os.PathLike[str]) -> None:
@@ -257,23 +314,27 @@ def default_kind(archive: Archive) -> str:
     return kind if kind in ("idx", "idx.gz", "npz", "folder") else "npy"
 
 
-def _ranges(archive: Archive, start: int, stop: int, progress: Progress) -> Iterator[Images]:
-    """Images start..stop as (n, H, W, C), a chunk at a time."""
-    if (start, stop) == (0, len(archive)):
-        done = 0
-        for batch in archive.batches():
-            yield batch
-            done += len(batch)
-            progress(done, stop)
-        return
+def _batches(
+    archive: Archive, spans: Sequence[tuple[int, int]], progress: Progress
+) -> Iterator[Images]:
+    """The images of these spans as (n, H, W, C), a chunk at a time."""
+    total = sum(stop - start for start, stop in spans)
+    done = 0
+    for batch in _whole_or_cut(archive, spans):
+        yield batch
+        done += len(batch)
+        progress(done, total)
+
+
+def _whole_or_cut(archive: Archive, spans: Sequence[tuple[int, int]]) -> Iterator[Images]:
     size = archive.reader.header.chunk_images
-    at = start
-    while at < stop:
-        end = min(stop, (at // size + 1) * size)
-        batch = archive[at:end]
-        yield batch if archive.has_channel_axis else batch[..., None]
-        at = end
-        progress(at - start, stop - start)
+    for start, stop in spans:
+        if (start, stop) == (0, len(archive)):
+            yield from archive.batches()
+            continue
+        for at in range(start - start % size, stop, size):
+            chosen = np.arange(max(start, at), min(stop, at + size))
+            yield archive.take(chosen)
 
 
 def verify(
@@ -282,6 +343,7 @@ def verify(
     full: bool = False,
     against: str | os.PathLike[str] | BinaryIO | Images | None = None,
     model: ModelLike = None,
+    limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
 ) -> int:
     """Check every checksum; with ``full`` decode everything and compare the pixel hashes.
@@ -289,10 +351,8 @@ def verify(
     ``against`` is the original set: every chunk's errors are computed again and must be those that
     the file states. Returns the number of images; raises the AezError that tells what is wrong.
     """
-    with Archive(source, model=model) as archive:
-        for entry in archive.reader.sections:
-            archive.reader.read_section(entry)
-        _ = archive.names, archive.annotations  # raises what is wrong with them
+    with Archive(source, model=model, limits=limits) as archive:
+        archive.check_sections()
         done = 0
         if against is not None:
             for done in _compare(archive, against):

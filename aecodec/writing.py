@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from aecodec import container, models
 from aecodec.annotations import Annotations
-from aecodec.archive import COLM, META, MODL, NAME, mode_label
+from aecodec.archive import mode_label
 from aecodec.choosing import NO_MODEL, ModelLike, choose_codec
 from aecodec.codec import DEFAULT_EFFORT, Codec, default_chunk_images
 from aecodec.columns import pack_column
@@ -232,7 +232,9 @@ def _sections(
     """Those before the chunks; rows that are not settled follow the chunks."""
     metadata = {"has_channel_axis": source.has_channel_axis, "source": source.kind}
     metadata |= options.annotations.over(source.annotations).metadata()
-    sections = [container.Section(META, required=False, payload=models.canonical_json(metadata))]
+    sections = [
+        container.Section(container.META, required=False, payload=models.canonical_json(metadata))
+    ]
     if source.is_settled:
         sections += _rows(source, options.annotations)
     if model is None or not parts:
@@ -243,7 +245,7 @@ def _sections(
     sections.insert(0, container.Section(container.PART, required=True, payload=payload))
     if options.embed_model:
         packed = zlib.compress(models.pack_model(decoding), 9)
-        sections.append(container.Section(MODL, required=False, payload=packed))
+        sections.append(container.Section(container.MODL, required=False, payload=packed))
     return sections
 
 
@@ -252,11 +254,13 @@ def _rows(source: ImageSource, annotations: Annotations) -> list[container.Secti
     sections = []
     if source.names is not None:
         names = json.dumps(list(source.names), ensure_ascii=True).encode()
-        sections.append(container.Section(NAME, required=False, payload=zlib.compress(names, 9)))
+        sections.append(
+            container.Section(container.NAME, required=False, payload=zlib.compress(names, 9))
+        )
     merged = annotations.over(source.annotations)
     merged.require_count(source.image_count)
     return sections + [
-        container.Section(COLM, required=False, payload=pack_column(column))
+        container.Section(container.COLM, required=False, payload=pack_column(column))
         for column in merged.columns
     ]
 

@@ -103,7 +103,14 @@ def test_without_a_model(capsys):
     assert facts["nbytes"] == Path("noise.npy.aez").stat().st_size
     assert main(["decompress", "noise.npy.aez", "-o", "out.npy", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told == {"output": "out.npy", "kind": "npy", "images": 12, "left_out": []}
+    assert told == {
+        "output": "out.npy",
+        "kind": "npy",
+        "images": 12,
+        "left_out": [],
+        "lost": [],
+        "repair": None,
+    }
     np.testing.assert_array_equal(np.load("out.npy"), NOISE)
 
 

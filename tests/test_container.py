@@ -40,6 +40,7 @@ from aecodec.container.chunks import pack_chunk_start, unpack_chunk_head, unpack
 from aecodec.container.records import Footer, IndexEntry
 from aecodec.container.sections import MAX_SECTIONS
 from aecodec.errors import AezCorruptError, AezError, AezLimitError, AezUnsupportedError
+from aecodec.limits import chunk_memory_nbytes
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -374,15 +375,6 @@ def test_header_is_not_packed_from_floats():
         replace(HEADER, height=28.0).pack()
 
 
-def test_chunk_limit():
-    with pytest.raises(AezLimitError, match="decoded chunk size is 12, max_chunk_nbytes allows 11"):
-        open_bytes(write(), max_chunk_nbytes=11)
-    open_bytes(write(), max_chunk_nbytes=12)
-
-
-# ---- sections
-
-
 @pytest.mark.parametrize(
     ("front", "error", "match"),
     [
@@ -447,9 +439,13 @@ def test_section_payload_is_read_late():
     reader = open_bytes(assemble(front=META_BYTES[:-1] + b"?"))
     with pytest.raises(AezCorruptError, match="section META at byte 48: payload_crc32 is 0x"):
         reader.read_section(reader.sections[0])
-    reader = open_bytes(assemble(front=frame(b"META", bytes(49))), max_section_nbytes=48)
-    with pytest.raises(AezLimitError, match="payload_nbytes is 49, max_section_nbytes allows 48"):
+    data = assemble(front=frame(b"META", bytes(99)))
+    reader = open_bytes(data, max_memory_nbytes=98)
+    with pytest.raises(AezLimitError, match="payload_nbytes is 99, max_memory_nbytes allows 98"):
         reader.read_section(reader.sections[0])
+    with pytest.raises(AezLimitError, match="payload_nbytes is 99, max_other allows 97"):
+        reader.read_section(reader.sections[0], ("max_other", 97))
+    assert reader.read_section(reader.sections[0], ("max_other", 99)) == bytes(99)
 
 
 def test_section_count():
@@ -613,9 +609,10 @@ def test_payload_limit():
     huge = SubPayload(MODE_STORED, 0, bytes(20))
     chunk = Chunk(1, (huge,), b"\0", 0, 0, bytes(32))
     head, table = pack_chunk_start(chunk, 0, STORED_HEADER)
-    reader = open_bytes(assemble(chunks=[head + table + huge.data]), max_chunk_nbytes=19)
-    with pytest.raises(AezLimitError, match="payload_nbytes is 20, max_chunk_nbytes allows 19"):
-        reader.read_chunk(0)
+    nbytes = chunk_memory_nbytes(20, 1, 6)
+    data = assemble(chunks=[head + table + huge.data])
+    with pytest.raises(AezLimitError, match=f"is {nbytes}, max_memory_nbytes allows {nbytes - 1}"):
+        open_bytes(data, max_memory_nbytes=nbytes - 1).read_chunk(0)
 
 
 # ---- index and footer
@@ -677,8 +674,8 @@ def test_index_is_an_index():
 
 
 def test_index_limit():
-    with pytest.raises(AezLimitError, match="index_nbytes is 84, max_index_nbytes allows 83"):
-        open_bytes(write(), max_index_nbytes=83)
+    with pytest.raises(AezLimitError, match="index_nbytes is 84, max_memory_nbytes allows 83"):
+        open_bytes(write(), max_memory_nbytes=83)
 
 
 @pytest.mark.parametrize(

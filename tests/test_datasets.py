@@ -26,6 +26,7 @@ from aecodec.container import Header, Section, Writer
 from aecodec.errors import AezCorruptError, AezLimitError, ImageSetError
 from aecodec.images import idx_labels, labels_path, open_images, read_labels, table_annotations
 from aecodec.images.pictures import picture_names
+from aecodec.limits import Limits
 
 IMAGES = smooth_images(GRAY, 12)[..., 0]
 LABELS = np.array([3, 1, 2, 1, 0, 9, 9, 4, 1, 0, 7, 3], np.uint8)
@@ -188,10 +189,10 @@ def test_hostile_sections(meta, columns, message):
 def test_all_columns_together_are_limited():
     two = {name: np.zeros(12, np.uint8) for name in "ab"}
     blob = aecodec.encode(IMAGES, columns=two, **NONE)
-    with Archive(blob, max_column_nbytes=24) as archive:
+    with Archive(blob, limits=Limits(max_column_nbytes=24)) as archive:
         assert len(archive.columns) == 2
     with (
-        Archive(blob, max_column_nbytes=23) as archive,
+        Archive(blob, limits=Limits(max_column_nbytes=23)) as archive,
         pytest.raises(AezLimitError, match="12 bytes unpacked, max_column_nbytes is 11"),
     ):
         _ = archive.columns
@@ -223,7 +224,7 @@ def test_verify_looks_at_columns():
 
 
 def test_npz_and_back_with_everything(full):
-    assert aecodec.decompress("full.aez", "out.npz", kind="npz") == 12
+    assert aecodec.decompress("full.aez", "out.npz", kind="npz").images == 12
     with np.load("out.npz") as arrays:
         np.testing.assert_array_equal(arrays["label"], LABELS)
         np.testing.assert_array_equal(arrays["age"], COLUMNS["age"])

@@ -238,7 +238,7 @@ def test_layout_names_files_that_exist():
 
 
 @pytest.mark.parametrize(
-    "magic", [container.MAGIC, container.FOOTER_MAGIC, chunks._MARKER, sections._MARKER]
+    "magic", [container.MAGIC, container.FOOTER_MAGIC, chunks.CHUNK_MARKER, sections.SECTION_MARKER]
 )
 def test_spec_spells_out_each_magic(magic):
     assert magic.hex(" ").upper() in SPEC

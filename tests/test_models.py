@@ -238,9 +238,9 @@ def test_wrong_checksum(tiny):
 
 def test_limit(tiny, tiny_path):
     size = tiny_path.stat().st_size
-    with pytest.raises(AezLimitError, match=f"{size} bytes, the limit is {size - 1}"):
+    with pytest.raises(AezLimitError, match=f"{size} bytes, max_model_nbytes allows {size - 1}"):
         load_model(tiny_path, max_model_nbytes=size - 1)
-    with pytest.raises(AezLimitError, match=f"model: {size} bytes, the limit is 5"):
+    with pytest.raises(AezLimitError, match=f"model: {size} bytes, max_model_nbytes allows 5"):
         unpack_model(pack_model(tiny), max_model_nbytes=5)
     assert load_model(tiny_path, max_model_nbytes=size).name == "tiny"
 

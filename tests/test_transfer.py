@@ -165,7 +165,7 @@ def test_sets_come_back_as_they_were(kind, tmp_path, codec, tiny):
     with Archive(tmp_path / "x.aez") as archive:
         assert default_kind(archive) == kind
     out = default_output(str(tmp_path / "x.aez"), kind)
-    assert decompress(tmp_path / "x.aez", out, model=tiny) == 40
+    assert decompress(tmp_path / "x.aez", out, model=tiny).images == 40
     decoded = read_set(out)[..., 0]
     np.testing.assert_array_equal(decoded, decode((tmp_path / "x.aez").read_bytes(), model=tiny))
     difference = decoded.astype(np.int64) - IMAGES
@@ -212,7 +212,7 @@ def test_ranges(tmp_path, codec, tiny, images, start, stop):
     done = []
     count = decompress(
         blob, tmp_path / "x.npy", images=images, model=tiny, progress=lambda *n: done.append(n)
-    )
+    ).images
     assert count == stop - start
     decoded = np.load(tmp_path / "x.npy")
     np.testing.assert_array_equal(decoded, decode(blob, codec=codec)[start:stop])

@@ -24,6 +24,7 @@ from aecodec.container.records import (
     FLAG_LATENTS,
     FLAG_REFINEMENT,
     FLAG_ZSTD,
+    FLAGS_NEEDING_PARTS,
     FOOTER_MAGIC,
     MAGIC,
     SUPPORTED_FLAGS,
@@ -37,9 +38,13 @@ from aecodec.container.records import (
     IndexEntry,
 )
 from aecodec.container.sections import (
+    COLM,
     HEAD,
     INDX,
     KNOWN_SECTIONS,
+    META,
+    MODL,
+    NAME,
     PART,
     PartRef,
     Section,
@@ -50,6 +55,8 @@ from aecodec.container.sections import (
 from aecodec.container.writer import Writer
 
 __all__ = [
+    "COLM",
+    "FLAGS_NEEDING_PARTS",
     "FLAG_ANS",
     "FLAG_LATENTS",
     "FLAG_REFINEMENT",
@@ -59,12 +66,15 @@ __all__ = [
     "INDX",
     "KNOWN_SECTIONS",
     "MAGIC",
+    "META",
     "MODE_LATENTS_ANS",
     "MODE_LATENTS_ZSTD",
     "MODE_PIXELS_ANS",
     "MODE_PIXELS_DEQUANTIZED",
     "MODE_STORED",
     "MODE_ZSTD",
+    "MODL",
+    "NAME",
     "PART",
     "SUPPORTED_FLAGS",
     "TARGET_MAX_ERROR",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import Final, NamedTuple
@@ -40,7 +40,7 @@ CHUNK_HEAD_NBYTES: Final = 80
 MAX_TABLE_NBYTES: Final = 16 << 20  # aez.md 5.1
 SHA256_NBYTES: Final = 32
 
-_MARKER: Final = b"\x89CHK"
+CHUNK_MARKER: Final = b"\x89CHK"
 _HEAD = struct.Struct("<4sIIIQQ32sIIB3s")
 _TABLE_ENTRY = struct.Struct("<BHI")
 MIN_TABLE_NBYTES: Final = 1 + _TABLE_ENTRY.size
@@ -114,7 +114,7 @@ class ChunkHead:
     def pack(self) -> bytes:
         """The 80 head bytes; the table goes apart."""
         fields = (
-            _MARKER,
+            CHUNK_MARKER,
             self.ordinal,
             self.image_count,
             self.table_nbytes,
@@ -174,8 +174,8 @@ def _modes_and_runs(
 
 def unpack_chunk_head(data: bytes, header: Header, where: str) -> ChunkHead:
     """The head in the 80 bytes ``data``, its ``modes`` and ``runs`` still empty."""
-    if data[:4] != _MARKER:
-        raise AezCorruptError(f"{where}: marker is {data[:4]!r}, expected {_MARKER!r}")
+    if data[:4] != CHUNK_MARKER:
+        raise AezCorruptError(f"{where}: marker is {data[:4]!r}, expected {CHUNK_MARKER!r}")
     fields = _HEAD.unpack(unseal(data, "head_crc32", where))
     if any(fields[-1]):
         raise AezUnsupportedError(f"{where}: reserved bytes are {fields[-1]!r}, expected 0")
@@ -208,6 +208,26 @@ def unpack_chunk_table(head: ChunkHead, table: bytes, header: Header, where: str
             f"{where}: sub-payloads have {nbytes} bytes, payload_nbytes is {head.payload_nbytes}"
         )
     return replace(head, modes=modes, runs=runs)
+
+
+def read_payload(head: ChunkHead, read: Callable[[int, int], bytes], where: str) -> Chunk:
+    """The chunk of a head with its table; ``read`` gives bytes by their offset in the payload."""
+    sub_payloads = []
+    at = crc32 = 0
+    for mode, parameter, nbytes in head.modes:
+        data = read(at, nbytes)
+        crc32 = zlib.crc32(data, crc32)
+        sub_payloads.append(SubPayload(mode, parameter, data))
+        at += nbytes
+    check_crc32("payload_crc32", head.payload_crc32, crc32, where)
+    return Chunk(
+        image_count=head.image_count,
+        sub_payloads=tuple(sub_payloads),
+        assignment=expand_runs(head.runs),
+        max_error=head.max_error,
+        sum_squared_error=head.sum_squared_error,
+        pixels_sha256=head.pixels_sha256,
+    )
 
 
 def expand_runs(runs: Sequence[tuple[int, int]]) -> bytes:

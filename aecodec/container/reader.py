@@ -6,7 +6,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from itertools import chain, islice
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
 from aecodec.container.checks import check_crc32
 from aecodec.container.chunks import (
@@ -14,8 +14,7 @@ from aecodec.container.chunks import (
     MIN_TABLE_NBYTES,
     Chunk,
     ChunkHead,
-    SubPayload,
-    expand_runs,
+    read_payload,
     unpack_chunk_head,
     unpack_chunk_table,
 )
@@ -44,10 +43,7 @@ from aecodec.container.sections import (
     unpack_section_frame,
 )
 from aecodec.errors import AezCorruptError, AezLimitError
-
-MAX_SECTION_NBYTES: Final = 64 << 20
-MAX_INDEX_NBYTES: Final = 256 << 20
-MAX_CHUNK_NBYTES: Final = 1 << 30
+from aecodec.limits import DEFAULT_LIMITS, chunk_memory_nbytes
 
 
 class Reader:
@@ -62,17 +58,13 @@ class Reader:
         file: BinaryIO,
         name: str,
         *,
-        max_section_nbytes: int = MAX_SECTION_NBYTES,
-        max_index_nbytes: int = MAX_INDEX_NBYTES,
-        max_chunk_nbytes: int = MAX_CHUNK_NBYTES,
+        max_memory_nbytes: int = DEFAULT_LIMITS.max_memory_nbytes,
         supported_flags: int = SUPPORTED_FLAGS,
         known_kinds: frozenset[str] = KNOWN_SECTIONS,
     ) -> None:
         self._file = file
         self.name = name
-        self._max_section_nbytes = max_section_nbytes
-        self._max_index_nbytes = max_index_nbytes
-        self._max_chunk_nbytes = max_chunk_nbytes
+        self._limit = ("max_memory_nbytes", max_memory_nbytes)
         self._known_kinds = known_kinds | KNOWN_SECTIONS
         self.file_nbytes = file.seek(0, os.SEEK_END)
         self.header, self._header_bytes = self._read_header(supported_flags)
@@ -121,44 +113,26 @@ class Reader:
         head = self.read_chunk_head(i)
         entry = self.index_entry(i)
         where = self._where(i, entry)
-        limit = ("max_chunk_nbytes", self._max_chunk_nbytes)
-        _check_limit("payload_nbytes", head.payload_nbytes, limit, where)
+        check_chunk_memory(head, self.header, self._limit, where)
         offset = entry.offset + CHUNK_HEAD_NBYTES + head.table_nbytes
-        sub_payloads = []
-        crc32 = 0
-        for mode, parameter, nbytes in head.modes:
-            data = self._read_at(offset, nbytes, "chunk payload")
-            crc32 = zlib.crc32(data, crc32)
-            sub_payloads.append(SubPayload(mode, parameter, data))
-            offset += nbytes
-        check_crc32("payload_crc32", head.payload_crc32, crc32, where)
-        return Chunk(
-            image_count=head.image_count,
-            sub_payloads=tuple(sub_payloads),
-            assignment=expand_runs(head.runs),
-            max_error=head.max_error,
-            sum_squared_error=head.sum_squared_error,
-            pixels_sha256=head.pixels_sha256,
+        return read_payload(
+            head, lambda at, nbytes: self._read_at(offset + at, nbytes, "chunk payload"), where
         )
 
-    def read_section(self, entry: SectionEntry) -> bytes:
-        """The payload of a section, within ``max_section_nbytes``, its checksum found right."""
-        return self._read_section(entry, ("max_section_nbytes", self._max_section_nbytes))
+    def read_section(self, entry: SectionEntry, limit: tuple[str, int] | None = None) -> bytes:
+        """The payload of a section, its checksum found right.
 
-    def _read_section(self, entry: SectionEntry, limit: tuple[str, int]) -> bytes:
+        It is held against ``limit``, a name and bytes, or else ``max_memory_nbytes``.
+        """
         where = f"{self.name}: section {entry.kind} at byte {entry.offset}"
-        _check_limit("payload_nbytes", entry.payload_nbytes, limit, where)
+        check_limit("payload_nbytes", entry.payload_nbytes, limit or self._limit, where)
         payload = self._read_at(entry.payload_offset, entry.payload_nbytes, f"section {entry.kind}")
         check_crc32("payload_crc32", entry.payload_crc32, zlib.crc32(payload), where)
         return payload
 
     def _read_header(self, supported_flags: int) -> tuple[Header, bytes]:
         data = self._read_at(0, min(HEADER_NBYTES, self.file_nbytes), "header")
-        header = Header.unpack(data, self.name, supported_flags)
-        chunk_nbytes = header.chunk_images * header.image_nbytes
-        limit = ("max_chunk_nbytes", self._max_chunk_nbytes)
-        _check_limit("decoded chunk size", chunk_nbytes, limit, f"{self.name}: header")
-        return header, data
+        return Header.unpack(data, self.name, supported_flags), data
 
     def _read_footer(self) -> Footer:
         offset = max(HEADER_NBYTES, self.file_nbytes - FOOTER_NBYTES)
@@ -173,14 +147,14 @@ class Reader:
         return footer
 
     def _read_index(self) -> bytes:
-        limit = ("max_index_nbytes", self._max_index_nbytes)
-        _check_limit("index_nbytes", self.footer.index_nbytes, limit, f"{self.name}: footer")
+        where = f"{self.name}: footer"
+        check_limit("index_nbytes", self.footer.index_nbytes, self._limit, where)
         entry = self._read_section_frame(self.footer.index_offset)
         where = f"{self.name}: section at byte {entry.offset}"
         if entry.kind != INDX:
             raise AezCorruptError(f"{where}: kind is {entry.kind}, expected {INDX}")
         _check_equal("end", entry.end_offset, self.file_nbytes - FOOTER_NBYTES, where)
-        return self._read_section(entry, limit)
+        return self.read_section(entry)
 
     def _check_index(self) -> tuple[int, int]:
         """Where the chunks begin and end, once they are found to lie one after the other."""
@@ -311,7 +285,14 @@ def _check_equal(field: str, found: int, expected: int, where: str) -> None:
         raise AezCorruptError(f"{where}: {field} is {found}, expected {expected}")
 
 
-def _check_limit(field: str, found: int, limit: tuple[str, int], where: str) -> None:
+def check_chunk_memory(head: ChunkHead, header: Header, limit: tuple[str, int], where: str) -> None:
+    """That reading the chunk takes no more than the limit, a name and bytes."""
+    needed = chunk_memory_nbytes(head.payload_nbytes, head.image_count, header.image_nbytes)
+    what = f"memory to decode {head.image_count} images of {header.image_nbytes} bytes"
+    check_limit(what, needed, limit, where)
+
+
+def check_limit(field: str, found: int, limit: tuple[str, int], where: str) -> None:
     limit_name, most = limit
     if found > most:
         raise AezLimitError(f"{where}: {field} is {found}, {limit_name} allows {most}")

@@ -14,13 +14,17 @@ from aecodec.errors import AezCorruptError, AezUnsupportedError
 PART: Final = "PART"
 HEAD: Final = "HEAD"
 INDX: Final = "INDX"
+MODL: Final = "MODL"
+META: Final = "META"
+NAME: Final = "NAME"
+COLM: Final = "COLM"
 KNOWN_SECTIONS: Final = frozenset({PART, HEAD, INDX})
 
 MAX_SECTIONS: Final = 4096  # aez.md 4.6
 SECTION_FRAME_NBYTES: Final = 28
 FINGERPRINT_NBYTES: Final = 32
 
-_MARKER: Final = b"\x89SEC"
+SECTION_MARKER: Final = b"\x89SEC"
 _FRAME = struct.Struct("<4s4sIQI")
 _REQUIRED_FLAG: Final = 1
 _REQUIRED_BY_KIND: Final = {PART: True, HEAD: False, INDX: True}  # aez.md 4.3
@@ -40,7 +44,7 @@ class Section:
             raise ValueError(f"section: {fault}")
         kind, flags = self.kind.encode("ascii"), _REQUIRED_FLAG if self.required else 0
         crc32 = zlib.crc32(self.payload)
-        return seal(_FRAME.pack(_MARKER, kind, flags, len(self.payload), crc32))
+        return seal(_FRAME.pack(SECTION_MARKER, kind, flags, len(self.payload), crc32))
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,8 @@ def unpack_section_frame(
 ) -> SectionEntry:
     """The entry of the section whose 28-byte frame ``data`` was read at ``offset``."""
     where = f"{name}: section at byte {offset}"
-    if data[:4] != _MARKER:
-        raise AezCorruptError(f"{where}: marker is {data[:4]!r}, expected {_MARKER!r}")
+    if data[:4] != SECTION_MARKER:
+        raise AezCorruptError(f"{where}: marker is {data[:4]!r}, expected {SECTION_MARKER!r}")
     fields = _FRAME.unpack(unseal(data, "frame_crc32", where))
     _, kind_bytes, flags, payload_nbytes, payload_crc32 = fields
     kind = kind_bytes.decode("latin-1")  # any bytes, so that the check below can name them

@@ -10,6 +10,7 @@ compiled, where numba is installed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,8 @@ from aecodec.errors import AezCorruptError
 LANES = 7
 STATE_MIN = 1 << 32
 STATES_NBYTES = 8 * LANES
+
+BLOCK_IMAGES = 585 * LANES  # decoded in one call: whole turns of the lanes, whatever an image has
 
 Raw = npt.NDArray[np.int32]
 Symbols = npt.NDArray[np.uint8]
@@ -119,6 +122,19 @@ class Decoder:
             self.where, self.words, self.positions, self.states, strict=True
         ):
             check_end(name, len(words) - int(position), states)
+
+
+def blocks(counts: Sequence[int]) -> list[list[slice]]:
+    """Images of several streams, as slices of all of them, in groups to be decoded one by one.
+
+    Several streams are decoded side by side, in one group; of one alone, a block at a time, so that
+    what predicts its symbols need not be there for all.
+    """
+    ends = np.cumsum([0, *counts]).tolist()
+    if len(counts) > 1:
+        return [[slice(a, b) for a, b in pairwise(ends)]]
+    starts = range(0, ends[-1], BLOCK_IMAGES)
+    return [[slice(at, min(at + BLOCK_IMAGES, ends[-1]))] for at in starts]
 
 
 def read_states(payload: bytes, where: str) -> npt.NDArray[np.uint64]:

@@ -7,6 +7,8 @@ a frame and its Huffman table. Both are measured by bench/latent_layout.py.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -44,23 +46,37 @@ def _compressor() -> zstandard.ZstdCompressor:
 
 
 def decompress_bytes(frame: bytes, nbytes: int, where: str) -> bytes:
-    """Exactly ``nbytes`` from one frame. A reader that stops there bounds what a bomb can do."""
-    _check_head(frame, where)
-    decompressor = zstandard.ZstdDecompressor(
+    """Exactly ``nbytes``, 1 or more, from one frame, which is all there is (aez.md 8.4)."""
+    return _decompress(_decompressor(), frame, nbytes, where)
+
+
+def _decompressor() -> zstandard.ZstdDecompressor:
+    return zstandard.ZstdDecompressor(
         max_window_size=WINDOW_MAX, format=zstandard.FORMAT_ZSTD1_MAGICLESS
     )
+
+
+def _decompress(
+    decompressor: zstandard.ZstdDecompressor, frame: bytes, nbytes: int, where: str
+) -> bytes:
+    _check_head(frame, where)
     try:
-        with decompressor.stream_reader(frame, read_across_frames=True) as reader:
-            data = reader.read(nbytes + 1)
-            while len(data) <= nbytes and (more := reader.read(nbytes + 1 - len(data))):
-                data += more
+        # Into a buffer of the size that is known: a bomb finds it full, a second frame is told.
+        data = decompressor.decompress(frame, max_output_size=nbytes, allow_extra_data=False)
     except zstandard.ZstdError as error:
-        raise AezCorruptError(f"{where}: damaged zstd frame: {error}") from error
+        raise AezCorruptError(f"{where}: {_frame_fault(str(error), nbytes)}") from error
     if len(data) != nbytes:
-        found = "more" if len(data) > nbytes else str(len(data))
-        raise AezCorruptError(f"{where}: frame holds {found} bytes, expected {nbytes}")
-    _check_one_frame(decompressor, frame, where)
+        raise AezCorruptError(f"{where}: frame holds {len(data)} bytes, expected {nbytes}")
     return data
+
+
+def _frame_fault(error: str, nbytes: int) -> str:
+    """What zstd's message for people means here."""
+    if "full frame" in error:
+        return f"the zstd frame is cut, or holds more than the {nbytes} bytes expected"
+    if "unused data" in error:
+        return "the zstd frame is followed by other bytes"
+    return f"damaged zstd frame: {error}"
 
 
 def _check_head(frame: bytes, where: str) -> None:
@@ -77,21 +93,10 @@ def _check_head(frame: bytes, where: str) -> None:
         )
 
 
-def _check_one_frame(decompressor: zstandard.ZstdDecompressor, frame: bytes, where: str) -> None:
-    """The stream reader tells neither a cut end nor a second, empty frame (aez.md 1.6).
-
-    Only called once the size of the content is known, which bounds this second reading.
-    """
-    whole = decompressor.decompressobj()
-    whole.decompress(frame)
-    if not whole.eof or whole.unused_data:
-        problem = "is followed by other bytes" if whole.eof else "is cut"
-        raise AezCorruptError(f"{where}: the zstd frame {problem}")
-
-
 # ---------------------------------------------------------------- symbols
 
 
+@lru_cache(maxsize=256)
 def symbols_per_byte(span: int) -> int:
     """How many symbols of ``span`` values fit in one byte; 0 when one needs two bytes."""
     count = 0
@@ -144,31 +149,54 @@ def _to_bytes(column: npt.NDArray[np.int32], span: int) -> bytes:
 
 def unpack_symbols(payload: bytes, image_count: int, latents: int, where: str) -> Symbols:
     """A payload back to int16 (image_count, latents); AezCorruptError when it is not canonical."""
-    view = _Cursor(payload, where)
-    table_nbytes, packed_nbytes = view.leb128(), view.leb128()
-    if not 2 * latents <= table_nbytes <= 20 * latents:
-        raise AezCorruptError(f"{where}: symbol table of {table_nbytes} bytes, {latents} latents")
-    raw = decompress_bytes(view.take(packed_nbytes), table_nbytes, f"{where}: symbol table")
-    table = _Cursor(raw, f"{where}: symbol table")
-    entries = _read_entries(table, latents)
-    sizes = [_column_nbytes(image_count, entry.span) for entry in entries]
-    symbols = np.empty((latents, image_count), np.int16)
-    for group in range(max((entry.group for entry in entries), default=-1) + 1):
-        members = [j for j, entry in enumerate(entries) if entry.group == group]
-        frame = view.take(table.leb128())
-        size = sum(sizes[j] for j in members)
-        data = _Cursor(decompress_bytes(frame, size, f"{where}: frame {group}"), where)
-        for j in members:
-            column = _from_bytes(
-                data.take(sizes[j]), image_count, entries[j].span, f"{where}: latent {j}"
+    return PackedSymbols(payload, image_count, latents, where).take(np.arange(image_count))
+
+
+class PackedSymbols:
+    """A payload whose frames are unpacked and found canonical; symbols are taken image by image."""
+
+    def __init__(self, payload: bytes, image_count: int, latents: int, where: str) -> None:
+        view = _Cursor(payload, where)
+        table_nbytes, packed_nbytes = view.leb128(), view.leb128()
+        if not 2 * latents <= table_nbytes <= 20 * latents:
+            raise AezCorruptError(
+                f"{where}: symbol table of {table_nbytes} bytes, {latents} latents"
             )
-            symbols[j] = column + entries[j].base
-    for j, entry in enumerate(entries):
-        if entry.group < 0:
+        unpacker = _decompressor()
+        packed = view.take(packed_nbytes)
+        raw = _decompress(unpacker, packed, table_nbytes, f"{where}: symbol table")
+        table = _Cursor(raw, f"{where}: symbol table")
+        self._entries = _read_entries(table, latents)
+        self._columns: dict[int, bytes] = {}  # of the latents that are not constant
+        sizes = [_column_nbytes(image_count, entry.span) for entry in self._entries]
+        members: dict[int, list[int]] = defaultdict(list)  # latents, by the frame they are in
+        for j, entry in enumerate(self._entries):
+            if entry.group >= 0:
+                members[entry.group].append(j)
+        for group in range(len(members)):
+            frame = view.take(table.leb128())
+            size = sum(sizes[j] for j in members[group])
+            unpacked = _decompress(unpacker, frame, size, f"{where}: frame {group}")
+            data = _Cursor(unpacked, where)
+            for j in members[group]:
+                self._columns[j] = column = data.take(sizes[j])
+                _check_column(column, image_count, self._entries[j].span, f"{where}: latent {j}")
+        table.finish()
+        view.finish()
+
+    @property
+    def nbytes(self) -> int:
+        return sum(len(column) for column in self._columns.values())
+
+    def take(self, positions: npt.NDArray[np.intp]) -> Symbols:
+        """Symbols int16 (len(positions), latents) of the images at these positions."""
+        symbols = np.empty((len(self._entries), len(positions)), np.int16)
+        for j, entry in enumerate(self._entries):
             symbols[j] = entry.base
-    table.finish()
-    view.finish()
-    return np.ascontiguousarray(symbols.T)
+            if j in self._columns:
+                digits = _digits(self._columns[j], entry.span, positions)
+                symbols[j] = digits + entry.base
+        return np.ascontiguousarray(symbols.T)
 
 
 class _Entry(NamedTuple):
@@ -200,24 +228,52 @@ def _column_nbytes(image_count: int, span: int) -> int:
     return 2 * image_count if packed == 0 else -(-image_count // packed)
 
 
-def _from_bytes(data: bytes, image_count: int, span: int, where: str) -> npt.NDArray[np.int32]:
+def _digits(column: bytes, span: int, positions: npt.NDArray[np.intp]) -> npt.NDArray[np.int32]:
+    """The symbols, from 0 on, at these positions of a latent's bytes."""
     packed = symbols_per_byte(span)
     if packed == 0:
-        column = np.frombuffer(data, "<u2").astype(np.int32)
+        return np.frombuffer(column, "<u2")[positions].astype(np.int32)
+    packs: Bytes = np.frombuffer(column, np.uint8)
+    return _digit_table(span)[packs[positions // packed], positions % packed]
+
+
+@lru_cache(maxsize=256)
+def _digit_table(span: int) -> npt.NDArray[np.int32]:
+    """The symbols that a byte holds (256, symbols_per_byte)."""
+    place = span ** np.arange(symbols_per_byte(span) - 1, -1, -1)
+    return (np.arange(256)[:, None] // place % span).astype(np.int32)
+
+
+def _check_column(column: bytes, image_count: int, span: int, where: str) -> None:
+    """That a latent's bytes are canonical: zeros after the last symbol, base and span the tightest."""
+    packed = symbols_per_byte(span)
+    if packed == 0:
+        wide = np.frombuffer(column, "<u2")
+        has_lowest, has_highest = not wide.min(), int(wide.max()) == span - 1
     else:
-        packs: Bytes = np.frombuffer(data, np.uint8)
-        if int(packs.max()) >= span**packed:
-            raise AezCorruptError(f"{where}: byte {packs.max()}, expected below {span**packed}")
-        place = span ** np.arange(packed - 1, -1, -1)
-        digits = (np.arange(256)[:, None] // place % span).astype(np.int32)  # (256, packed)
-        column = digits[packs].reshape(-1)
-        if column[image_count:].any():
+        possible, with_lowest, with_highest = _byte_kinds(span)
+        if over := column.translate(None, possible):
+            raise AezCorruptError(f"{where}: byte {over[0]}, expected below {span**packed}")
+        last = _digit_table(span)[column[-1]]
+        count = image_count - (len(column) - 1) * packed  # symbols in the last byte
+        if last[count:].any():
             raise AezCorruptError(f"{where}: symbols after the last image are not zero")
-        column = column[:image_count]
+        body, tail = column[:-1], last[:count].tolist()
+        has_lowest = 0 in tail or len(body.translate(None, with_lowest)) < len(body)
+        has_highest = span - 1 in tail or len(body.translate(None, with_highest)) < len(body)
     # aez.md 1.6 and 8.2: base and span are the tightest ones
-    if (int(column.min()), int(column.max())) != (0, span - 1):
-        raise AezCorruptError(f"{where}: symbols {column.min()}..{column.max()} of span {span}")
-    return column
+    if not (has_lowest and has_highest):
+        raise AezCorruptError(f"{where}: symbols do not reach both ends of 0..{span - 1}, its span")
+
+
+@lru_cache(maxsize=256)
+def _byte_kinds(span: int) -> tuple[bytes, bytes, bytes]:
+    """Bytes that a latent may have, those with its lowest symbol, those with its highest."""
+    digits = _digit_table(span)[: span ** symbols_per_byte(span)]
+    lowest, highest = (digits == 0).any(axis=1), (digits == span - 1).any(axis=1)
+    kinds = [np.arange(len(digits)), np.flatnonzero(lowest), np.flatnonzero(highest)]
+    possible, with_lowest, with_highest = (bytes(kind.astype(np.uint8)) for kind in kinds)
+    return possible, with_lowest, with_highest
 
 
 def _put_leb128(out: bytearray, value: int) -> None:

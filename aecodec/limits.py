@@ -1,0 +1,73 @@
+"""What a file may make its reader spend, and the options of the command line that say so."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, fields
+from typing import Final
+
+_UNITS: Final = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
+_HELP: Final = {
+    "max_decoded_nbytes": "images written or returned at once (16G)",
+    "max_memory_nbytes": "what reading one chunk, section or the index may take (64M)",
+    "max_model_nbytes": "a model file, or one embedded, unpacked (256M)",
+    "max_column_nbytes": "names, and all columns together, unpacked (256M)",
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bytes; a file that asks for more raises AezLimitError, which names the limit.
+
+    ``max_decoded_nbytes`` is for the images that one call hands out or writes. ``max_memory_nbytes``
+    is for what reading takes besides: a chunk's payload and twice what it decodes to, a section,
+    the index. ``max_model_nbytes`` is for a model, ``max_column_nbytes`` for the names and for all
+    columns together, as unpacked.
+    """
+
+    max_decoded_nbytes: int = 16 << 30
+    max_memory_nbytes: int = 64 << 20
+    max_model_nbytes: int = 256 << 20
+    max_column_nbytes: int = 256 << 20
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, int) or value < 0:
+                raise ValueError(f"{field.name}: expected bytes, 0 or more, got {value!r}")
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+_IMAGE_NBYTES: Final = 24  # to find an image among its chunk's
+
+
+def chunk_memory_nbytes(payload_nbytes: int, image_count: int, image_nbytes: int) -> int:
+    """What reading a chunk takes: its payload, what that unpacks to, and the images."""
+    return payload_nbytes + image_count * (2 * image_nbytes + _IMAGE_NBYTES)
+
+
+def add_limit_options(sub: argparse.ArgumentParser) -> None:
+    """``--max-memory 1G`` and its like, for commands that read files of others."""
+    group = sub.add_argument_group("limits", "refuse what asks for more; K, M, G and T are 1024s")
+    for name, text in _HELP.items():
+        flag = f"--{name.removesuffix('_nbytes').replace('_', '-')}"
+        group.add_argument(flag, dest=name, metavar="BYTES", help=text)
+
+
+def limits_of(a: argparse.Namespace) -> Limits:
+    """The limits that parsed options stand for; ValueError names one that is no number of bytes."""
+    told = {name: getattr(a, name) for name in _HELP}
+    return Limits(**{name: _nbytes(name, text) for name, text in told.items() if text is not None})
+
+
+def _nbytes(name: str, text: str) -> int:
+    """``64M`` as bytes; the B or iB that people add is passed over."""
+    number = text.strip().upper().removesuffix("B").removesuffix("I")
+    unit = number[-1:] if number[-1:] in "KMGT" else ""
+    try:
+        return int(float(number.removesuffix(unit)) * (1 << _UNITS[unit]))
+    except (ValueError, OverflowError):
+        flag = name.removesuffix("_nbytes").replace("_", "-")
+        raise ValueError(f"--{flag}: expected bytes, such as 64M or 2G, got {text!r}") from None

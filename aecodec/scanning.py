@@ -1,0 +1,256 @@
+"""The whole records of a cut or damaged file, found by their markers (aez.md 6.5)."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import BinaryIO, Final
+
+from aecodec import container
+from aecodec.container.checks import check_crc32
+from aecodec.container.chunks import (
+    CHUNK_HEAD_NBYTES,
+    CHUNK_MARKER,
+    Chunk,
+    ChunkHead,
+    read_payload,
+    unpack_chunk_head,
+    unpack_chunk_table,
+)
+from aecodec.container.reader import check_chunk_memory, check_limit
+from aecodec.container.records import (
+    FOOTER_NBYTES,
+    HEADER_NBYTES,
+    INDEX_ENTRY_NBYTES,
+    Header,
+    IndexEntry,
+    unpack_index,
+)
+from aecodec.container.sections import (
+    MAX_SECTIONS,
+    SECTION_FRAME_NBYTES,
+    SECTION_MARKER,
+    SectionEntry,
+    unpack_section_frame,
+)
+from aecodec.errors import AezCorruptError, AezError, AezLimitError, AezUnsupportedError
+from aecodec.limits import Limits
+
+_BLOCK_NBYTES: Final = 1 << 20
+_HEAD_COPY_NBYTES: Final = SECTION_FRAME_NBYTES + HEADER_NBYTES
+_LIMIT_NAMES: Final = {
+    container.MODL: "max_model_nbytes",
+    container.NAME: "max_column_nbytes",
+    container.COLM: "max_column_nbytes",
+}
+_COPIES: Final = (container.HEAD, container.INDX)
+
+
+@dataclass(frozen=True)
+class FoundChunk:
+    """A chunk whose three checksums are right; ``offset`` is that of its head."""
+
+    offset: int
+    head: ChunkHead
+
+    @property
+    def nbytes(self) -> int:
+        return CHUNK_HEAD_NBYTES + self.head.table_nbytes + self.head.payload_nbytes
+
+
+class Scan:
+    """The whole chunks and sections of a seekable ``file``; ``name`` is what errors call it.
+
+    ``sections`` holds those before and after the first chunk, copies too; ``damaged`` those whose
+    frame is whole and whose payload is not. AezCorruptError if neither header nor its copy is whole.
+    """
+
+    def __init__(self, file: BinaryIO, name: str, limits: Limits) -> None:
+        self.file, self.name, self.limits = file, name, limits
+        self.nbytes = file.seek(0, os.SEEK_END)
+        self._block, self._block_at = b"", 0
+        self.header = self._find_header()
+        self.chunks: list[FoundChunk] = []
+        self.sections: list[tuple[SectionEntry, bool]] = []  # and whether after a chunk
+        self.damaged: list[SectionEntry] = []
+        at = HEADER_NBYTES
+        while (found := self._next_marker(at)) is not None:
+            at = self._take(*found)
+        self.index = self._read_index()
+
+    # ------------------------------------------------------------ what the file held
+
+    def image_count(self) -> int | None:
+        """How many images there were; None if nothing whole tells."""
+        if self.index is not None:
+            return sum(entry.image_count for entry in self.index)
+        if self.lost_nbytes() == 0:
+            return sum(found.head.image_count for found in self.chunks)
+        return None
+
+    def lost_nbytes(self) -> int | None:
+        """Bytes of sections whose kind is lost too; None if there is no telling.
+
+        All records have known sizes once the index is there, so what is left over was something
+        else. Without one, that all ordinals are there and the sizes add up to the file proves
+        that nothing else was.
+        """
+        own = [entry for entry, _ in self.sections if entry.kind not in _COPIES]
+        parts = [entry for entry in own if entry.kind == container.PART]
+        others = [entry for entry in [*own, *self.damaged] if entry.kind not in (*_COPIES, "PART")]
+        nbytes = HEADER_NBYTES + _HEAD_COPY_NBYTES + FOOTER_NBYTES
+        nbytes += sum(entry.end_offset - entry.offset for entry in others)
+        nbytes += 2 * (parts[0].end_offset - parts[0].offset) if parts else 0
+        nbytes += sum(found.nbytes for found in self.chunks)
+        if self.index is None:
+            count = len(self.chunks)
+            nbytes += SECTION_FRAME_NBYTES + count * INDEX_ENTRY_NBYTES
+            all_there = not count or self.chunks[-1].head.ordinal == count - 1
+            return 0 if all_there and nbytes == self.nbytes else None
+        whole = {found.head.ordinal for found in self.chunks}
+        nbytes += SECTION_FRAME_NBYTES + len(self.index) * INDEX_ENTRY_NBYTES
+        nbytes += sum(entry.nbytes for i, entry in enumerate(self.index) if i not in whole)
+        return max(0, self._index_end() + FOOTER_NBYTES - nbytes)
+
+    def _index_end(self) -> int:
+        return next(
+            entry.end_offset for entry, _ in reversed(self.sections) if entry.kind == container.INDX
+        )
+
+    def _read_index(self) -> list[IndexEntry] | None:
+        for entry, _ in reversed(self.sections):
+            if entry.kind == container.INDX and entry.payload_nbytes % INDEX_ENTRY_NBYTES == 0:
+                try:
+                    return list(unpack_index(self.section_payload(entry), self.name))
+                except AezUnsupportedError:
+                    return None
+        return None
+
+    # ------------------------------------------------------------ reading
+
+    def read_chunk(self, found: FoundChunk) -> Chunk:
+        """The chunk with its payload, the checksum found right."""
+        return self._read_chunk(found.offset, found.head)
+
+    def _read_chunk(self, at: int, head: ChunkHead) -> Chunk:
+        where = f"{self.name}: chunk {head.ordinal} at byte {at}"
+        offset = at + CHUNK_HEAD_NBYTES + head.table_nbytes
+        self._require(offset, head.payload_nbytes)
+        limit = ("max_memory_nbytes", self.limits.max_memory_nbytes)
+        check_chunk_memory(head, self.header, limit, where)
+        return read_payload(head, lambda at, nbytes: self._at(offset + at, nbytes), where)
+
+    def section_payload(self, entry: SectionEntry) -> bytes:
+        """The payload of a section, its checksum found right."""
+        where = f"{self.name}: section {entry.kind} at byte {entry.offset}"
+        self._require(entry.payload_offset, entry.payload_nbytes)
+        limit_name = _LIMIT_NAMES.get(entry.kind, "max_memory_nbytes")
+        limit = (limit_name, getattr(self.limits, limit_name))
+        check_limit("payload_nbytes", entry.payload_nbytes, limit, where)
+        payload = self._at(entry.payload_offset, entry.payload_nbytes)
+        check_crc32("payload_crc32", entry.payload_crc32, zlib.crc32(payload), where)
+        return payload
+
+    def _require(self, offset: int, nbytes: int) -> None:
+        if nbytes > max(0, self.nbytes - offset):
+            raise AezCorruptError(
+                f"{self.name}: byte {offset}: {nbytes} bytes needed, "
+                f"found {max(0, self.nbytes - offset)}"
+            )
+
+    def _at(self, offset: int, nbytes: int) -> bytes:
+        self._require(offset, nbytes)
+        self.file.seek(offset)
+        data = self.file.read(nbytes)
+        if len(data) < nbytes:  # the file shrank
+            raise AezCorruptError(f"{self.name}: byte {offset}: {nbytes} bytes, found {len(data)}")
+        return data
+
+    # ------------------------------------------------------------ finding
+
+    def _next_marker(self, at: int) -> tuple[int, bytes] | None:
+        overlap = len(CHUNK_MARKER) - 1
+        while at < self.nbytes - overlap:
+            start = at - self._block_at
+            if not 0 <= start < len(self._block) - overlap:
+                self.file.seek(at)
+                self._block, self._block_at, start = self.file.read(_BLOCK_NBYTES), at, 0
+                if len(self._block) <= overlap:
+                    return None
+            markers = ((self._block.find(m, start), m) for m in (CHUNK_MARKER, SECTION_MARKER))
+            if found := [(place, marker) for place, marker in markers if place >= 0]:
+                place, marker = min(found)
+                return self._block_at + place, marker
+            at = self._block_at + len(self._block) - overlap
+        return None
+
+    def _take(self, at: int, marker: bytes) -> int:
+        """Note what begins at ``at`` if it is whole and known; where to look on."""
+        try:
+            return self._take_chunk(at) if marker == CHUNK_MARKER else self._take_section(at)
+        except (AezCorruptError, AezUnsupportedError):
+            return at + 1
+
+    def _take_chunk(self, at: int) -> int:
+        where = f"{self.name}: chunk at byte {at}"
+        head = unpack_chunk_head(self._at(at, CHUNK_HEAD_NBYTES), self.header, where)
+        last = self.chunks[-1].head if self.chunks else None
+        if last and (head.ordinal <= last.ordinal or last.image_count < self.header.chunk_images):
+            return at + 1  # a file inside a damaged payload, perhaps
+        table = self._at(at + CHUNK_HEAD_NBYTES, head.table_nbytes)
+        head = unpack_chunk_table(head, table, self.header, where)
+        self._read_chunk(at, head)
+        self.chunks.append(FoundChunk(at, head))
+        return at + self.chunks[-1].nbytes
+
+    def _take_section(self, at: int) -> int:
+        entry = unpack_section_frame(self._at(at, SECTION_FRAME_NBYTES), at, self.name)
+        try:
+            self.section_payload(entry)
+        except AezCorruptError:
+            if entry.end_offset <= self.nbytes:
+                self.damaged.append(entry)
+            raise
+        if len(self.sections) >= MAX_SECTIONS:
+            raise AezLimitError(f"{self.name}: more than {MAX_SECTIONS} sections")
+        self.sections.append((entry, bool(self.chunks)))
+        return entry.end_offset
+
+    def _find_header(self) -> Header:
+        """The header, or its copy in HEAD."""
+        fault: AezError
+        try:
+            return Header.unpack(self._at(0, min(HEADER_NBYTES, self.nbytes)), self.name)
+        except (AezCorruptError, AezUnsupportedError) as error:
+            fault = error
+        for at in self._section_markers():
+            try:
+                entry = unpack_section_frame(self._at(at, SECTION_FRAME_NBYTES), at, self.name)
+                if entry.kind == container.HEAD and entry.payload_nbytes == HEADER_NBYTES:
+                    return Header.unpack(self.section_payload(entry), self.name)
+            except (AezCorruptError, AezUnsupportedError):  # noqa: PERF203
+                continue
+        raise fault
+
+    def _section_markers(self) -> Iterator[int]:
+        at = 0
+        while (found := self._next_marker(at)) is not None:
+            if found[1] == SECTION_MARKER:
+                yield found[0]
+            at = found[0] + 1
+
+
+def ranges(spans: list[tuple[int, int]], total: int) -> tuple[list[list[int]], list[list[int]]]:
+    """Kept ranges [first, last + 1], neighbours joined, and the gaps between them up to ``total``."""
+    kept: list[list[int]] = []
+    for begin, end in spans:
+        if kept and begin == kept[-1][1]:
+            kept[-1][1] = end
+        elif end > begin:
+            kept.append([begin, end])
+    edges = [0, *(edge for span in kept for edge in span), total]
+    lost = [[at, end] for at, end in list(pairwise(edges))[::2] if end > at]
+    return kept, lost
