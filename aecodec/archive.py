@@ -255,7 +255,9 @@ class Archive:
         import numpy as np
 
         if isinstance(key, slice):
-            return self._squeeze(self._take(np.arange(len(self))[key]))
+            asked = range(*key.indices(len(self)))
+            self.check_decoded(len(asked))
+            return self._squeeze(self._take(np.arange(asked.start, asked.stop, asked.step)))
         index = operator.index(key)
         if not -len(self) <= index < len(self):
             raise IndexError(f"image {index}, the file holds {len(self)}")
@@ -279,6 +281,7 @@ class Archive:
         asked = np.asarray(indices, np.intp)
         if len(asked) and not 0 <= asked.min() <= asked.max() < len(self):
             raise IndexError(f"images {asked.min()}..{asked.max()}, the file holds {len(self)}")
+        self.check_decoded(len(asked))
         return self._take(asked)
 
     def _take(self, indices: npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
@@ -286,10 +289,14 @@ class Archive:
 
         from aecodec.codec import decode_whole
 
-        self.check_decoded(len(indices))
-        out = np.empty((len(indices), *self.image_shape), np.uint8)
         chunk_of = indices // self.reader.header.chunk_images
         wanted = [int(i) for i in np.unique(chunk_of)]
+        if len(wanted) == 1:
+            (opened,) = self.open_chunks(wanted)
+            start = wanted[0] * self.reader.header.chunk_images
+            whole = np.array_equal(indices, np.arange(start, start + opened.chunk.image_count))
+            return decode_whole(opened) if whole else opened.take(indices - start)
+        out = np.empty((len(indices), *self.image_shape), np.uint8)
         for i, opened in zip(wanted, self.open_chunks(wanted), strict=True):
             here = chunk_of == i
             within = indices[here] - i * self.reader.header.chunk_images

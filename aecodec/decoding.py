@@ -75,6 +75,8 @@ class OpenChunk:
 
     def take(self, indices: npt.NDArray[np.intp]) -> Images:
         """Images (len(indices), H, W, C), indices within the chunk."""
+        if len(self.counts) == 1:
+            return self._decode(0, indices)
         out = np.empty((len(indices), *self.shape), np.uint8)
         which = self._assignment[indices]
         for index in np.unique(which):

@@ -21,6 +21,7 @@ from aecodec.container import (
     MODE_ZSTD,
     Chunk,
     SubPayload,
+    is_crowded,
 )
 from aecodec.entropy import zstd
 from aecodec.targets import BOUND_MAX, QUALITY_MAX, QUALITY_UNIT
@@ -53,6 +54,9 @@ class ChunkPlan:
         return np.flatnonzero(self._choice < 0)
 
     def accept(self, indices: Indices, x_hat: Images, sub: SubPayload) -> None:
+        """Code these images so; those that ANS would crowd (aez.md 12.4) stay left over."""
+        if is_crowded(sub.mode, len(indices), len(sub.data)):
+            return
         self._choice[indices] = len(self._coded)
         self.x_hat[indices] = x_hat
         self._coded.append(sub)

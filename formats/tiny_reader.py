@@ -269,6 +269,7 @@ def read_table(
     require(len({each[:2] for each in entries}) == sub_count, f"{what}: a mode stands twice")
     if sub_count == 1:
         source.finish()
+        check_crowd(entries, [0] * count, what)
         return entries, [0] * count
     which: list[int] = []
     used = 0
@@ -282,7 +283,15 @@ def read_table(
         used = max(used, number + 1)
     require(len(which) == count, f"{what}: runs cover {len(which)} of {count} images")
     require(used == sub_count, f"{what}: a sub-payload is not used")
+    check_crowd(entries, which, what)
     return entries, which
+
+
+def check_crowd(entries: list[tuple[int, int, int]], which: list[int], what: str) -> None:
+    """12.4: at most 8 images for each byte of an ANS payload."""
+    for number, (mode, _, nbytes) in enumerate(entries):
+        crowded = mode in (3, 4, 5) and which.count(number) > 8 * nbytes
+        require(not crowded, f"{what}: too many images in an ANS payload of {nbytes} bytes")
 
 
 # ---------------------------------------------------------------- 6 Index and footer

@@ -169,12 +169,12 @@ def stored_chunk(ordinal: int, images: int = 2) -> bytes:
 
 HEADER_BYTES = bytes.fromhex(
     "8941455a0d0a1a0a"  # magic
-    "0100 0000"  # version 1.0
+    "0100 0100"  # version 1.1
     "05000000 80000000"  # required_flags, optional_flags
     "0200 0300 01"  # height, width, channels
     "01 0000 00050000"  # target_kind, reserved, target_value
     "02000000 0000000000000000"  # chunk_images, reserved
-    "987440a0"
+    "ae25c284"
 )
 META_BYTES = bytes.fromhex(
     "89534543 4d455441 00000000"  # marker, kind, flags

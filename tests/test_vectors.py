@@ -22,6 +22,7 @@ MANIFEST = json.loads((VECTORS / "manifest.json").read_text(encoding="utf-8"))
 GOOD = [name for name in MANIFEST if name.startswith("good/")]
 UNSUPPORTED = [name for name in MANIFEST if name.startswith("unsupported/")]
 BAD = [name for name in MANIFEST if name.startswith("bad/")]
+FROZEN = "c35536c582517df85240e6774d83869261d78f3441eb43cb4bde5c82595c8815"  # of version-1.1.sha256
 CODERS = pytest.mark.parametrize("compiled", [True, False], ids=["as installed", "numpy"])
 ERRORS = {  # of the four ways of aez.md 1.5
     "corrupt": {"AezCorruptError"},
@@ -59,6 +60,16 @@ def test_file_is_what_it_always_was(name):
 @pytest.mark.parametrize("path", sorted((VECTORS / "models").iterdir()), ids=lambda path: path.name)
 def test_models_are_tiny(path):
     assert path.stat().st_size <= 8192
+
+
+def test_frozen_files_are_listed_for_good():
+    """What version 1.1 was frozen with; later vectors are told by the manifest alone."""
+    text = (VECTORS / "version-1.1.sha256").read_text(encoding="utf-8")
+    assert hashlib.sha256(text.encode()).hexdigest() == FROZEN
+    lines = [line.split("  ") for line in text.splitlines()]
+    assert len(lines) == 311
+    for digest, name in lines:
+        assert hashlib.sha256((VECTORS / name).read_bytes()).hexdigest() == digest
 
 
 def test_no_reason_is_given_twice():

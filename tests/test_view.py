@@ -216,7 +216,7 @@ def check_drawn(document: str, cells: int) -> None:
     assert "data-error" not in document
     assert f'data-ready="{cells}"' in document
     assert document.count('class="cell"') == cells
-    assert '<td class="k">format</td><td class="">.aez version 1.0</td>' in document
+    assert '<td class="k">format</td><td class="">.aez version 1.1</td>' in document
 
 
 def test_a_browser_draws_it(folder, tmp_path):

@@ -17,6 +17,7 @@ from aecodec.container.chunks import (
     SubPayload,
     TableEntry,
     chunk_nbytes,
+    is_crowded,
 )
 from aecodec.container.reader import Reader
 from aecodec.container.records import (
@@ -95,6 +96,7 @@ __all__ = [
     "TableEntry",
     "Writer",
     "chunk_nbytes",
+    "is_crowded",
     "pack_parts",
     "unpack_parts",
 ]

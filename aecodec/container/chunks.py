@@ -47,6 +47,9 @@ MIN_TABLE_NBYTES: Final = 1 + _TABLE_ENTRY.size
 _LEB128_MAX_NBYTES: Final = 5  # a run length fits u32
 
 
+ANS_IMAGES_PER_BYTE: Final = 8  # aez.md 12.4
+
+
 class _ModeRule(NamedTuple):
     required_flags: int
     parameter_range: tuple[int, int]
@@ -269,12 +272,26 @@ def _table_fault(
         return f"runs cover {total} images, image_count is {image_count}"
     if any(left[0] == right[0] for left, right in pairwise(runs)):
         return "two neighbouring runs name the same sub-payload"
-    first_uses = list(dict.fromkeys(index for index, _ in runs))
-    if first_uses != list(range(len(modes))):
+    image_counts: dict[int, int] = {}
+    for index, length in runs:
+        image_counts[index] = image_counts.get(index, 0) + length
+    if (first_uses := list(image_counts)) != list(range(len(modes))):
         return (
             f"sub-payloads are first used in the order {first_uses}, expected 0..{len(modes) - 1}"
         )
+    for entry, images in zip(modes, image_counts.values(), strict=True):
+        if is_crowded(entry.mode, images, entry.nbytes):
+            return (
+                f"mode {entry.mode}: {images} images in an ANS payload of {entry.nbytes} bytes, "
+                f"expected at most {ANS_IMAGES_PER_BYTE} for each"
+            )
     return None
+
+
+def is_crowded(mode: int, images: int, nbytes: int) -> bool:
+    """Whether an ANS payload holds more images for its bytes than one may (aez.md 12.4)."""
+    by_ans = bool(_MODE_RULES[mode].required_flags & FLAG_ANS)
+    return by_ans and images > ANS_IMAGES_PER_BYTE * nbytes
 
 
 def _mode_fault(entry: TableEntry, header: Header) -> str | None:

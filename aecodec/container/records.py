@@ -21,7 +21,7 @@ from aecodec.errors import AezCorruptError, AezUnsupportedError
 MAGIC: Final = b"\x89AEZ\r\n\x1a\n"
 FOOTER_MAGIC: Final = MAGIC[::-1]
 VERSION_MAJOR: Final = 1
-VERSION_MINOR: Final = 0  # draft
+VERSION_MINOR: Final = 1  # 0 was the draft
 
 FLAG_LATENTS: Final = 1 << 0
 FLAG_REFINEMENT: Final = 1 << 1

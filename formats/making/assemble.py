@@ -31,7 +31,7 @@ def header(**changes: Any) -> bytes:  # noqa: ANN401  # fields of many types
     fields: Fields = {
         "magic": MAGIC,
         "version_major": 1,
-        "version_minor": 0,
+        "version_minor": 1,
         "required_flags": 0,
         "optional_flags": 0,
         "height": 2,

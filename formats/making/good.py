@@ -231,6 +231,8 @@ def _of_the_container() -> Iterator[tuple[str, Vector]]:
         yield f"target-kind-{kind}", Vector(data, "3.5", f"what was asked for: {about}")
     data = file_of((2, 3, 1), pieces(5), optional_flags=0xFFFFFFFF)
     yield "optional-flags", Vector(data, "1.4", "an unused field that is not 0")
+    data = file_of((2, 3, 1), pieces(5), version_minor=0)
+    yield "minor-of-the-draft", Vector(data, "17.1", "version_minor 0, which was the draft's")
     data = file_of((2, 3, 1), pieces(5), version_minor=65535)
     yield "minor-from-the-future", Vector(data, "3.4", "any version_minor is read")
     error = chunk_of([by_bytes(few)], off=255)

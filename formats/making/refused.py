@@ -653,6 +653,11 @@ def _of_states() -> Named:
         file = good.file_of(GRAY, [chunk], LATENTS | ANS, LATENT_MODEL)
         about = f"ANS: {about}"
         yield f"ans-{name}", Refusal(file, "12.4", about, match, models=("latents-8x8",))
+    crowd = header(height=1, width=1, required_flags=REFINEMENT | ANS, chunk_images=449)
+    sub = Sub(b"".join(struct.pack("<Q", 1 << 32) for _ in range(7)), good.PIXELS, 0)
+    part = assemble.part_payload([(b"pixel_fast", PRINT)])
+    file = File(crowd, [Chunk(449, [sub], b"")], part=part).pack()
+    yield "ans-crowded", Refusal(file, "12.4", "ANS: 449 images in 56 bytes", "ANS payload")
     chunk = good.chunk_of([good.by_latents(LATENT_MODEL, y_hat, 1281, good.LATENTS_ANS)])
     chunk = replace(chunk, subs=[replace(chunk.subs[0], parameter=1280)])
     file = good.file_of(GRAY, [chunk], LATENTS | ANS, LATENT_MODEL)
