@@ -382,6 +382,8 @@ class Archive:
             self._codec_is_checked = True
         elif self._codec.model is not None and not self._codec_is_checked:
             self._check_parts(self._codec.model)
+            if self.reader.parts:
+                self._check_shape(self._codec.model)
             self._codec = self._codec.with_pixel_part(self._pixel_part())
             self._codec_is_checked = True
         return self._codec
@@ -418,11 +420,14 @@ class Archive:
             model = models.find_parts(
                 wanted, models.installed_models(), self.reader.model_name or "?"
             )
+        self._check_shape(model)
+        return model
+
+    def _check_shape(self, model: Model) -> None:
         if model.shape != self.image_shape:
             raise AezCorruptError(
                 f"{self.name}: images are {self.image_shape}, its model is for {model.shape}"
             )
-        return model
 
     def _load_model(self, given: str | os.PathLike[str]) -> Model:
         from aecodec.models import load_model

@@ -150,6 +150,8 @@ def _sections(
             continue  # the copy
         payload = scan.section_payload(entry)
         try:
+            if entry.kind == container.PART:
+                container.unpack_parts(payload, scan.name)
             if lost and entry.kind in (container.NAME, container.COLM):
                 payload = rows.cut(entry.kind, payload, kept, total)
             if entry.kind == container.COLM:

@@ -214,8 +214,8 @@ class Scan:
             if entry.end_offset <= self.nbytes:
                 self.damaged.append(entry)
             raise
-        if len(self.sections) >= MAX_SECTIONS:
-            raise AezLimitError(f"{self.name}: more than {MAX_SECTIONS} sections")
+        if len(self.sections) >= MAX_SECTIONS - len(_COPIES):  # which may have to be made anew
+            raise AezLimitError(f"{self.name}: too many sections for a file, {MAX_SECTIONS}")
         self.sections.append((entry, bool(self.chunks)))
         return entry.end_offset
 

@@ -1,0 +1,121 @@
+"""Fuzz everything that reads bytes of others: coverage-guided with atheris, or at random without.
+
+    python formats/fuzz.py                       # every target for a minute
+    python formats/fuzz.py --inputs 2000000      # the long run, over all targets; resumes
+    python formats/fuzz.py --target repair --seconds 600
+    python formats/fuzz.py --plain --inputs 5000 # no atheris: the same mutations, at random
+
+Needs the extra ``fuzz`` (atheris, Linux) but for --plain. Inputs that show new ways through the
+code are kept in --folder, and a later run goes on from them. Stops with a status of 1 at the first
+finding and leaves it in the folder: any exception but AezError, more than 10 s, or more than 1 GiB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+# Of the inputs, by what an input costs: networks are slow, sections are not.
+SHARES = {
+    "info": 0.28,
+    "verify": 0.2,
+    "repair": 0.2,
+    "symbols": 0.12,
+    "column": 0.1,
+    "decode": 0.06,
+    "model": 0.04,
+}
+INPUT_S, MEMORY_MB = 10, 1024
+RUN_INPUTS = 20_000  # in one process: its tally is written at its end
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--target", choices=sorted(SHARES), help="one alone")
+    parser.add_argument("--inputs", type=int, help="tried in all, those of earlier runs counted")
+    parser.add_argument(
+        "--seconds", type=float, default=60, help="of each target, without --inputs"
+    )
+    parser.add_argument("--folder", type=Path, default=Path("fuzzing-corpus"))
+    parser.add_argument("--plain", action="store_true", help="without atheris")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    a = parser.parse_args()
+    targets = [a.target] if a.target else list(SHARES)
+    if a.plain:
+        return _run_plain(targets, a.inputs or 1000, a.seed)
+    a.folder.mkdir(parents=True, exist_ok=True)
+    for target in targets:
+        if status := _run_guided(target, a):
+            return status
+    print(json.dumps(tally(a.folder)))
+    return 0
+
+
+def tally(folder: Path) -> dict[str, dict[str, int]]:
+    """By target, what earlier runs tried."""
+    path = folder / "tally.json"
+    return json.loads(path.read_text()) if path.exists() else {}  # type: ignore[no-any-return]
+
+
+def _run_plain(targets: list[str], inputs: int, seed: int) -> int:
+    from fuzzing import mutating
+    from fuzzing import targets as fuzzed
+
+    for target in targets:
+        seeds = fuzzed.seeds(target)
+        outcomes = {fuzzed.READ: 0, fuzzed.REFUSED: 0}
+        share = SHARES[target] / sum(SHARES[each] for each in targets)
+        mutate = mutating.mutate_model if target == "model" else mutating.mutate
+        for n in range(max(1, round(inputs * share))):
+            rng = random.Random(f"{target} {seed} {n}")
+            data = mutate(rng.choice(seeds), rng.randrange(1 << 32), seeds)
+            outcomes[fuzzed.run(target, data)] += 1
+        print(f"{target}: {outcomes}")
+    return 0
+
+
+def _run_guided(target: str, a: argparse.Namespace) -> int:
+    """Processes of atheris, one after the other, until the inputs or the seconds are there."""
+    start = time.monotonic()
+    while True:
+        done = tally(a.folder).get(target, {}).get("inputs", 0)
+        left = time.monotonic() - start < a.seconds
+        runs = RUN_INPUTS
+        if a.inputs:
+            runs = min(runs, round(a.inputs * SHARES[target]) - done)
+            left = runs > 0
+        if not left:
+            return 0
+        corpus = a.folder / target
+        corpus.mkdir(exist_ok=True)
+        command = [
+            sys.executable,
+            str(HERE / "fuzzing" / "guided.py"),
+            target,
+            str(a.folder / "tally.json"),
+            f"-atheris_runs={runs}",
+            f"-seed={a.seed + done + 1}",
+            "-max_len=16384",
+            "-mutate_depth=1",  # each mutation sets the checksums right again: one is enough
+            f"-timeout={INPUT_S}",
+            f"-rss_limit_mb={MEMORY_MB}",
+            f"-artifact_prefix={a.folder}/{target}-finding-",
+            "-verbosity=0",
+            str(corpus),
+        ]
+        if not a.inputs:
+            command.insert(-1, f"-max_total_time={max(1, int(a.seconds))}")
+        if subprocess.run(command, check=False).returncode:
+            print(f"a finding: see {a.folder}/{target}-finding-*", file=sys.stderr)
+            return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

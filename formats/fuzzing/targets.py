@@ -1,0 +1,155 @@
+"""What is fuzzed: each target takes bytes, and says what came of them; only AezError may be raised."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+import aecodec
+from aecodec.archive import Archive
+from aecodec.codec import Codec
+from aecodec.columns import column_length, unpack_column
+from aecodec.entropy import zstd
+from aecodec.errors import AezError
+from aecodec.limits import Limits
+from aecodec.models import Model, unpack_model
+from aecodec.repairing import rewrite
+from aecodec.scanning import Scan
+
+VECTORS = Path(__file__).resolve().parent.parent / "vectors"
+LIMITS = Limits(1 << 20, 1 << 20, 1 << 20, 1 << 20)
+REFUSED, READ = "refused", "read"
+
+
+class Finding(AssertionError):
+    """An input with which something came out that must not."""
+
+
+def _all_parts() -> Model:
+    """The parts of all vectors' models as one: what the files name is picked by fingerprint."""
+    models = [aecodec.load_model(path) for path in sorted((VECTORS / "models").iterdir())]
+    parts = {name: part for model in models for name, part in model.parts.items()}
+    return replace(models[0], parts=parts)
+
+
+MODEL = _all_parts()
+CODEC = Codec(MODEL)
+
+
+def opened(data: bytes, *, embedded: bool = False) -> Archive:
+    """A file with models at hand, or, if asked for, with none but its own."""
+    if embedded:
+        return Archive(data, model=MODEL, limits=LIMITS)
+    return Archive(data, codec=CODEC, limits=LIMITS)
+
+
+def info(data: bytes) -> None:
+    with opened(data) as archive:
+        told = archive.info, archive.names, archive.columns, archive.labels, archive.classes
+        if told[0]["images"] != len(archive):
+            raise Finding("info and length tell different numbers of images")
+
+
+def verify(data: bytes) -> None:
+    aecodec.verify(data, limits=LIMITS)
+
+
+def decode(data: bytes) -> None:
+    embedded = b"MODL" in data
+    with opened(data, embedded=embedded) as archive:
+        archive.check_decoded(len(archive))
+        images = archive[:]
+        if images.shape != archive.shape:
+            raise Finding(f"{images.shape} decoded of {archive.shape}")
+        for i in {0, len(images) // 2, len(images) - 1} if len(images) else ():
+            if not np.array_equal(archive[i], images[i]):
+                raise Finding(f"image {i} alone differs from that among all")
+
+
+def repair(data: bytes) -> None:
+    out = io.BytesIO()
+    done = rewrite(Scan(io.BytesIO(data), "it", LIMITS), out)
+    with opened(out.getvalue()) as archive:
+        if len(archive) != done.images_kept:
+            raise Finding(f"{len(archive)} images in the file, {done.images_kept} kept")
+        for i in range(archive.reader.chunk_count):
+            archive.reader.read_chunk(i)
+    try:
+        with opened(data) as archive:
+            archive.check_sections()
+            for i in range(archive.reader.chunk_count):
+                archive.reader.read_chunk(i)
+    except AezError:
+        return
+    if done.lost or done.images_kept != len(archive):
+        raise Finding("images of a whole file are lost")
+
+
+def model(data: bytes) -> None:
+    found = unpack_model(data, max_model_nbytes=1 << 20)
+    Codec(found).prove()
+
+
+def symbols(data: bytes) -> None:
+    count, latents = (data[0] % 40 + 1, data[1] % 8 + 1) if len(data) > 1 else (1, 1)
+    found = zstd.unpack_symbols(data[2:], count, latents, "it")
+    again = zstd.unpack_symbols(zstd.pack_symbols(found), count, latents, "again")
+    if not np.array_equal(found, again):
+        raise Finding("symbols differ after packing")
+
+
+def column(data: bytes) -> None:
+    count = data[0] if data else 0
+    found = unpack_column(data[1:], count, "it", 1 << 16)
+    if column_length(data[1:], "it", 1 << 16) != count and count:
+        raise Finding("a column of another length")
+    if len(list(found.values)) != count:
+        raise Finding("a value is missing")
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "info": info,
+    "verify": verify,
+    "repair": repair,
+    "decode": decode,
+    "model": model,
+    "symbols": symbols,
+    "column": column,
+}
+
+
+def run(target: str, data: bytes) -> str:
+    """READ or REFUSED; whatever else is raised is a finding."""
+    try:
+        TARGETS[target](data)
+    except AezError:
+        return REFUSED
+    return READ
+
+
+def seeds(target: str) -> list[bytes]:
+    """Where to begin: the vectors, or what lies in them for the target."""
+    good, others = (sorted(VECTORS.glob(f"{pattern}/*.aez")) for pattern in ("good", "[bu]*"))
+    files = [path.read_bytes() for path in [*good, *others[::6]]]  # most are good: they go deepest
+    if target == "model":
+        return [path.read_bytes() for path in sorted((VECTORS / "models").iterdir())]
+    if target == "symbols":
+        rng = np.random.default_rng(0)
+        sizes = [(1, 1), (9, 5), (40, 3), (17, 8)]
+        drawn = [rng.normal(0, 40, size).astype(np.int16) for size in sizes]
+        return [bytes([len(x) - 1, x.shape[1] - 1]) + zstd.pack_symbols(x) for x in drawn]
+    if target == "column":
+        return [bytes([len(values)]) + payload for values, payload in _columns()]
+    return files
+
+
+def _columns() -> list[tuple[list[object], bytes]]:
+    from aecodec.columns import Column, pack_column
+
+    texts: list[object] = ["a", "b", "a", "c" * 30]
+    made: list[list[object]] = [[1, 2, 300], [0.5, 1e300], [True, False], texts, [], [-5] * 200]
+    return [(values, pack_column(Column.of("name", values))) for values in made]  # type: ignore[arg-type]
