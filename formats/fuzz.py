@@ -112,8 +112,11 @@ def _run_guided(target: str, a: argparse.Namespace) -> int:
         ]
         if not a.inputs:
             command.insert(-1, f"-max_total_time={max(1, int(a.seconds))}")
-        if subprocess.run(command, check=False).returncode:
-            print(f"a finding: see {a.folder}/{target}-finding-*", file=sys.stderr)
+        if status := subprocess.run(command, check=False).returncode:
+            if list(a.folder.glob(f"{target}-finding-*")):
+                print(f"a finding: see {a.folder}/{target}-finding-*", file=sys.stderr)
+            else:
+                print(f"the process ended with {status}, and without a finding", file=sys.stderr)
             return 1
 
 
