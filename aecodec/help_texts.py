@@ -1,9 +1,64 @@
-"""Examples for the ``--help`` of each command; a test parses every one of them."""
+"""What each command's ``--help`` says besides its options; a test parses every example."""
 
 from __future__ import annotations
 
 from typing import Final
 
+_DESCRIPTIONS: Final = {
+    "compress": """
+Pack an image set into one .aez file. A set is 8-bit images of one shape: an IDX file, .npy, .npz,
+a folder or tree of PNG, JPEG, WebP, BMP or TIFF pictures, or a pipe. A trained model does the
+packing; without one that fits the shape the images go under zstd, without loss.
+
+Ask for a quality, a PSNR, a bound on every pixel's error, a size, or for no loss at all; every image
+is decoded again while encoding, and one that misses what was asked for is coded another way. The
+source is kept, and the output appears whole or not at all.""",
+    "decompress": """
+Unpack an .aez, whole or a range of it, to the kind of set it was made from or to another. Labels,
+columns and names go along where that kind can hold them; what it cannot hold is told. Every chunk
+that is unpacked whole is held against the hash of its pixels.
+
+The model is found by its fingerprint: in the file, in the package, or in the folders of
+$AECODEC_MODEL_PATH.""",
+    "info": """
+Tell what an .aez holds: images, size, errors, how many images are coded how, its model, labels and
+columns. Reads the chunks' heads, decodes nothing and needs no model.""",
+    "verify": """
+Check every checksum of an .aez; with --full decode everything and compare the hash of the pixels;
+with --against compute all errors again from the originals. Exits with 3 at the first fault.""",
+    "repair": """
+Write what is whole in a cut or damaged .aez to a new file, found by the markers of its chunks when
+the index is lost. Labels, columns and names are cut to the images that are kept. Tells which images
+and sections are lost, and exits with 3 if any are; the damaged file is never changed.""",
+    "view": """
+Show an .aez as one HTML page that needs nothing else: the facts of the file, its images, their
+errors where the originals are given, size by part, images by mode, and a map of the latents.""",
+    "train": """
+Train a model on an image set: the latent layer l, its prior p, the pixel model r and the dequantizer
+d, one after the other. A part of the images is held out, and what the model reaches on them is told.
+Training may be interrupted; MODEL.ckpt lets --resume go on. With --map, --vae or --denoise it
+trains a small network for those uses instead.""",
+    "models": """
+List the models on this machine: those of the package, and those in $AECODEC_MODEL_PATH.""",
+    "bench": """
+Measure aecodec beside every other codec that is installed, on an image set of your own: size, PSNR,
+largest error, SSIM, and speed. -o writes a page with tables and figures too.""",
+    "map": """
+Draw a table of numbers or an image set in 2 or 3 dimensions, by a linear or a nonlinear autoencoder,
+as a picture, a page to move about in, or coordinates.""",
+    "generate": """
+Make images with a variational autoencoder: samples, a plane of its latents, or steps from one image
+to another; or measure how well it explains a set (--elbo).""",
+    "denoise": """
+Take noise off images with a denoising autoencoder, or add noise first and tell what is gained.""",
+    "sheet": """
+Draw originals over what an .aez makes of them, as one picture.""",
+    "demo": """
+Compress 1,000 real images that come with the package, and show a table and a picture of it beside
+PNG, gzip, zstd and xz.""",
+    "completion": """
+Print a script by which a shell completes commands, options and files.""",
+}
 _EXAMPLES: Final = {
     "compress": """
   aecodec compress t10k-images-idx3-ubyte.gz --labels t10k-labels-idx1-ubyte.gz
@@ -14,7 +69,8 @@ _EXAMPLES: Final = {
     "decompress": """
   aecodec decompress birds.aez                          # the tree again
   aecodec decompress birds.aez -o birds.npz             # with labels and names
-  aecodec decompress digits.aez -o some.npy --images 100:200""",
+  aecodec decompress digits.aez -o some.npy --images 100:200
+  aecodec decompress cut.aez -o rest.npz --skip-damaged""",
     "info": """
   aecodec info birds.aez
   aecodec info birds.aez --json | python -m json.tool""",
@@ -65,6 +121,11 @@ def examples_of(command: str) -> str | None:
     """What stands under the help of a command; None for one without examples."""
     text = _EXAMPLES.get(command)
     return None if text is None else f"examples:{text}\n"
+
+
+def description_of(command: str) -> str:
+    """What stands over the options in the help of a command."""
+    return _DESCRIPTIONS[command].strip()
 
 
 def example_lines() -> list[str]:

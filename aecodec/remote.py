@@ -5,6 +5,7 @@ Only what is asked for is read. Nothing is imported for a path on this machine.
 
 from __future__ import annotations
 
+import errno
 import io
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -48,6 +49,10 @@ def open_url(url: str) -> BinaryIO:
         return cast("BinaryIO", io.BufferedReader(remote, BUFFER_NBYTES))
     except ImportError as error:
         raise ImportError(f"{url}: {error}; http needs pip install aecodec[remote]") from error
+    except FileNotFoundError as error:
+        cause = error.__cause__ or error.__context__  # what the far side, or the network, said
+        said = f": {cause}" if cause is not None and str(cause) != url else ""
+        raise FileNotFoundError(errno.ENOENT, f"cannot be read{said}", url) from error
     except (OSError, ValueError):
         raise
     except Exception as error:  # each protocol has its own

@@ -2,8 +2,10 @@
 
 A model of all nine qualities and one for each of three weights of error against rate are trained
 alike: the same network, images, steps and batch. A model of one weight spends all nine parts of a
-batch on it. Sizes are whole files of held-out images; ``loss`` is by how much the model of all
-qualities is larger at the PSNR that the other reaches.
+batch on it, so in a short training it sees nine times as much; with ``--base`` all of them go on from
+a model that was trained for long, the single ones with the steps and gains of their quality, and the
+loss is that of sharing alone. Sizes are whole files of held-out images; ``loss`` is by how much the
+model of all qualities is larger at the PSNR that the other reaches.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ from aecodec import metrics
 from aecodec.codec import Codec
 from aecodec.images import Images
 from aecodec.latent_training import LatentConfig, train_autoencoder
-from aecodec.models import Model
+from aecodec.models import LATENT_DECODER, Model
+from aecodec.nets.autoencoder import QUALITIES as QUALITY_COUNT
 from aecodec.training import split_images
 
 QUALITIES = (2, 4, 6)  # whose weights the single models get
@@ -40,14 +43,25 @@ HELD_OUT = 5000
 
 
 def measured(images: Images, codec: Codec, quality: float) -> tuple[float, float]:
-    """PSNR and bits a pixel of a file."""
+    """PSNR and bits a pixel of a file at the codec's effort."""
     blob = aecodec.encode(images, codec=codec, quality=quality)
     x_hat = aecodec.decode(blob, codec=codec)
     return pooled_psnr_db(images, x_hat), metrics.bits_per_pixel(len(blob), images.shape)
 
 
-def train(images: Images, config: LatentConfig, name: str) -> Model:
-    return train_autoencoder(images, config, name=name, provenance={})
+def train(images: Images, config: LatentConfig, name: str, base: Model | None) -> Model:
+    return train_autoencoder(images, config, name=name, provenance={}, base=base)
+
+
+def of_one_quality(base: Model | None, quality: int) -> Model | None:
+    """The model with the steps and gains of one quality at all nine."""
+    if base is None:
+        return None
+    row = np.full(QUALITY_COUNT, quality - 1)
+    part = base.parts[LATENT_DECODER]
+    part = replace(part, tensors={**part.tensors, "gain": part.tensors["gain"][row]})
+    encoder = {**base.encoder, "log_step": base.encoder["log_step"][row]}
+    return replace(base, parts={LATENT_DECODER: part}, encoder=encoder)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -55,22 +69,31 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("input", metavar="IN", help="training images")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N images")
     parser.add_argument("--steps", type=int, default=8000, help="of each training (%(default)s)")
+    parser.add_argument("--base", metavar="MODEL", help="go on from this one")
+    parser.add_argument("--effort", type=int, default=3, help="of the encoder (%(default)s)")
+    parser.add_argument("--held-out", type=int, default=HELD_OUT, help="images (%(default)s)")
+    parser.add_argument("--lr-scale", type=float, default=1.0, help="times the learning rates")
     parser.add_argument("--markdown", action="store_true", help="print a table for a README")
     add_result_options(parser, "variable-rate")
     a = parser.parse_args(argv)
     every = load_images(a.input, a.limit)
     config = LatentConfig(steps=a.steps)
-    held_out = split_images(every, config)[1][:HELD_OUT]
-    joint = Codec(train(every, config, "all"))
+    rates = {name: getattr(config, name) * a.lr_scale for name in ("lr_matrices", "lr", "lr_rate")}
+    config = replace(config, **rates)
+    base = None if a.base is None else aecodec.load_model(a.base)
+    held_out = split_images(every, config)[1][: a.held_out]
+    joint = Codec(train(every, config, "all", base), effort=a.effort)
     points = [measured(held_out, joint, float(quality)) for quality in LADDER]
     psnr, bpp = (np.array(values) for values in zip(*points, strict=True))
     rows: list[dict[str, Any]] = []
     for quality in QUALITIES:
         lmbda = float(config.lmbdas()[quality - 1])
-        own = train(every, replace(config, lmbda_min=lmbda, lmbda_max=lmbda), f"only {quality}")
-        reached, rate = measured(held_out, Codec(own), 5)
+        alone = replace(config, lmbda_min=lmbda, lmbda_max=lmbda)
+        own = train(every, alone, f"only {quality}", of_one_quality(base, quality))
+        reached, rate = measured(held_out, Codec(own, effort=a.effort), 5)
         usual = math.exp(np.interp(reached, psnr, np.log(bpp)))
         inside = bool(psnr[0] <= reached <= psnr[-1])
+        print(f"{quality}: {reached:.3f} dB, {rate:.4f} bpp; all: {usual:.4f} bpp", flush=True)
         rows.append(
             {
                 "quality": quality,
@@ -93,7 +116,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         for r in rows
     ]
     print((format_markdown if a.markdown else format_table)(head, lines))
-    result = {**facts(Path(a.input).name, every), "steps": a.steps, "rows": rows}
+    result = {
+        **facts(Path(a.input).name, every),
+        "steps": a.steps,
+        "base": a.base,
+        "lr_scale": a.lr_scale,
+        "effort": a.effort,
+        "rows": rows,
+    }
     write_result(a.name, result, a.results)
 
 

@@ -3,6 +3,7 @@
     python formats/fuzz.py                       # every target for a minute
     python formats/fuzz.py --inputs 2000000      # the long run, over all targets; resumes
     python formats/fuzz.py --target repair --seconds 600
+    python formats/fuzz.py --report              # what has been tried, and reached
     python formats/fuzz.py --plain --inputs 5000 # no atheris: the same mutations, at random
 
 Needs the extra ``fuzz`` (atheris, Linux) but for --plain. Inputs that show new ways through the
@@ -21,6 +22,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+PACKAGE = HERE.parent / "aecodec"
 # Of the inputs, by what an input costs: networks are slow, sections are not.
 SHARES = {
     "info": 0.28,
@@ -30,6 +32,19 @@ SHARES = {
     "column": 0.1,
     "decode": 0.06,
     "model": 0.04,
+}
+PARTS = {  # for the report; those that read, which write as well
+    "`container`": ["container/*.py"],
+    "`scanning`, `repairing`": ["scanning.py", "repairing.py"],
+    "`archive`, `columns`, `annotations`, `unpacking`": [
+        "archive.py",
+        "columns.py",
+        "annotations.py",
+        "unpacking.py",
+    ],
+    "`decoding`, `models`": ["decoding.py", "models.py"],
+    "`entropy`": ["entropy/*.py"],
+    "`nets`, what decodes": ["nets/integer.py", "nets/reading.py", "nets/*_layer.py"],
 }
 INPUT_S, MEMORY_MB = 10, 1024
 RUN_INPUTS = 20_000  # in one process: its tally is written at its end
@@ -45,11 +60,14 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path("fuzzing-corpus"))
     parser.add_argument("--plain", action="store_true", help="without atheris")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--report", action="store_true", help="tables of what earlier runs did")
     a = parser.parse_args()
     targets = [a.target] if a.target else list(SHARES)
     if a.plain:
         return _run_plain(targets, a.inputs or 1000, a.seed)
+    if a.report:
+        print(report(a.folder))
+        return 0
     a.folder.mkdir(parents=True, exist_ok=True)
     for target in targets:
         if status := _run_guided(target, a):
@@ -62,6 +80,35 @@ def tally(folder: Path) -> dict[str, dict[str, int]]:
     """By target, what earlier runs tried."""
     path = folder / "tally.json"
     return json.loads(path.read_text()) if path.exists() else {}  # type: ignore[no-any-return]
+
+
+def report(folder: Path) -> str:
+    """Inputs by target, and the lines of the package that the kept ones reach (needs coverage)."""
+    import coverage
+
+    measured = coverage.Coverage(data_file=None, include=["*/aecodec/*"])
+    measured.start()
+    from fuzzing import targets as fuzzed
+
+    kept = {}
+    for target in fuzzed.TARGETS:
+        paths = sorted((folder / target).glob("*")) if (folder / target).is_dir() else []
+        kept[target] = len(paths)
+        for path in paths:
+            fuzzed.run(target, path.read_bytes())
+    measured.stop()
+    rows = ["| target | inputs | read | refused | kept |", "| --- | ---: | ---: | ---: | ---: |"]
+    for target, counts in tally(folder).items():
+        numbers = [counts["inputs"], counts["read"], counts["refused"], kept[target]]
+        rows.append(f"| `{target}` | " + " | ".join(f"{n:,}" for n in numbers) + " |")
+    rows += ["", "| lines of | reached | of |", "| --- | ---: | ---: |"]
+    for name, paths in PARTS.items():
+        reached = total = 0
+        for path in (each for pattern in paths for each in sorted(PACKAGE.glob(pattern))):
+            _, lines, _, missing, _ = measured.analysis2(str(path))
+            reached, total = reached + len(lines) - len(missing), total + len(lines)
+        rows.append(f"| {name} | {100 * reached / total:.0f} % | {total:,} |")
+    return "\n".join(rows)
 
 
 def _run_plain(targets: list[str], inputs: int, seed: int) -> int:

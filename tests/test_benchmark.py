@@ -28,6 +28,7 @@ from aecodec.benchmark.facts import versions
 from aecodec.benchmark.measuring import Judge, VerificationError
 from aecodec.benchmark.pictures import picture_coders
 from aecodec.benchmark.similarity import ssim
+from aecodec.cli import exits
 from aecodec.models import pack_model
 
 SIDE = 8
@@ -253,7 +254,7 @@ def test_bench_command(tmp_path, refined, capsys, monkeypatch):
     assert rows["raw", 0]["accuracy"] == result["classifier"]["originals"]
     assert sum(rows["aecodec zstd", 5]["images_by_mode"].values()) == 20
     assert (tmp_path / "r.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
-    assert cli.main([*asked, "-o", "r.html"]) == cli.EXIT_IO
+    assert cli.main([*asked, "-o", "r.html"]) == exits.EXIT_IO
     assert "r.html exists; -f replaces it" in capsys.readouterr().err
     assert cli.main([*asked, "-q"]) == 0
     printed = capsys.readouterr().out
@@ -275,9 +276,9 @@ def test_bench_refuses_labels_of_another_set_and_a_limit_of_none(tmp_path, capsy
     np.save(tmp_path / "x.npy", noise(10))
     (tmp_path / "labels.txt").write_text("1\n2\n")
     asked = ["bench", str(tmp_path / "x.npy")]
-    assert cli.main([*asked, "--labels", str(tmp_path / "labels.txt")]) == cli.EXIT_USAGE
+    assert cli.main([*asked, "--labels", str(tmp_path / "labels.txt")]) == exits.EXIT_USAGE
     assert "--labels: 2 labels, expected one for every image" in capsys.readouterr().err
-    assert cli.main([*asked, "--limit", "0"]) == cli.EXIT_USAGE
+    assert cli.main([*asked, "--limit", "0"]) == exits.EXIT_USAGE
     assert "--limit: expected 1 or more, got 0" in capsys.readouterr().err
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from aecodec import cli, container, help_texts
 from aecodec.archive import Archive
+from aecodec.cli import exits
 from aecodec.container import chunks, records, sections
 from aecodec.demo import load_sample
 from aecodec.transfer import encode
@@ -105,7 +106,7 @@ def test_examples_of_the_help_parse():
     for line in help_texts.example_lines():
         start = line.index("aecodec ")
         words = shlex.split(line[start:].split(" > ")[0].split(" | ")[0], comments=True)
-        arguments = cli._parser().parse_args(words[1:])
+        arguments = cli.build_parser().parse_args(words[1:])
         assert callable(arguments.run)
 
 
@@ -159,7 +160,7 @@ def test_training_examples_parse():
     for line in "".join(examples).splitlines():
         program, *arguments = shlex.split(line)
         assert program == "aecodec"
-        cli._parser().parse_args(arguments)
+        cli.build_parser().parse_args(arguments)
 
 
 def test_ci_finds_the_test_command():
@@ -196,11 +197,11 @@ def test_exit_statuses_are_documented():
     told = {int(n) for n in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
     assert told == {
         0,
-        cli.EXIT_IO,
-        cli.EXIT_USAGE,
-        cli.EXIT_CORRUPT,
-        cli.EXIT_UNSUPPORTED,
-        cli.EXIT_MODEL,
+        exits.EXIT_IO,
+        exits.EXIT_USAGE,
+        exits.EXIT_CORRUPT,
+        exits.EXIT_UNSUPPORTED,
+        exits.EXIT_MODEL,
         130,
     }
 

@@ -186,7 +186,7 @@ def test_bare_modules_need_the_standard_library_alone(path):
 
 def test_the_arrows_are_seen():
     """The parser above finds late imports, and tells them from early ones."""
-    cli = PACKAGE / "cli.py"
+    cli = PACKAGE / "cli/commands.py"
     assert "transfer" in own_layers(imported(cli, late=True))
     assert "transfer" not in own_layers(imported(cli, late=False))
     assert "container" in own_layers(imported(PACKAGE / "archive.py", late=False))

@@ -3,6 +3,7 @@
 import functools
 import http.server
 import io
+import re
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from conftest import GRAY, noise_images
 
 import aecodec
 from aecodec import cli, remote
+from aecodec.cli import exits
 from aecodec.container import Reader
 from aecodec.remote import is_url, local_name
 
@@ -186,13 +188,16 @@ def test_missing_and_broken(serve, capsys):
         aecodec.open(f"{url}/nothing.aez")
     with pytest.raises(OSError, match="broken"):
         aecodec.open(f"{url}/broken.aez")
-    assert cli.main(["info", f"{url}/nothing.aez"]) == cli.EXIT_IO
+    assert cli.main(["info", f"{url}/nothing.aez"]) == exits.EXIT_IO
+    assert re.search(r"nothing\.aez: cannot be read: .*404", capsys.readouterr().err)
+    assert cli.main(["info", "http://127.0.0.1:1/x.aez"]) == exits.EXIT_IO
+    assert "cannot be read: Cannot connect" in capsys.readouterr().err
     with pytest.raises(FileNotFoundError):
         aecodec.open("memory://nothing.aez")
 
 
 def test_unknown_protocol(capsys):
-    assert cli.main(["info", "nowhere://x.aez"]) == cli.EXIT_USAGE
+    assert cli.main(["info", "nowhere://x.aez"]) == exits.EXIT_USAGE
     assert "nowhere" in capsys.readouterr().err
 
 

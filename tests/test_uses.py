@@ -16,6 +16,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from aecodec import cli
 from aecodec.archive import Archive
+from aecodec.cli import exits
 from aecodec.demo import load_sample
 from aecodec.errors import ModelCorruptError, ModelMismatchError, ModelMissingError
 from aecodec.models import installed_models, load_model, pack_model, unpack_model
@@ -152,7 +153,7 @@ def test_map_command_reads_latents(coder, tmp_path, images):
     arguments = ["map", str(tmp_path / "set.aez"), "-o", str(out), "--steps", "5", "-q"]
     assert cli.main(arguments) == 0
     assert np.load(out).shape == (60, 2)
-    assert cli.main(arguments) == cli.EXIT_IO  # it is there already
+    assert cli.main(arguments) == exits.EXIT_IO  # it is there already
 
 
 @pytest.mark.parametrize("dims", [2, 3])
@@ -333,7 +334,7 @@ def test_generate_draws(what, tmp_path):
     ],
 )
 def test_generate_refuses(arguments, message, capsys):
-    assert cli.main(["generate", "--model", "fashion", *arguments]) == cli.EXIT_USAGE
+    assert cli.main(["generate", "--model", "fashion", *arguments]) == exits.EXIT_USAGE
     assert message in capsys.readouterr().err
 
 
@@ -398,7 +399,7 @@ def test_denoise_command(tmp_path, images, capsys):
     assert facts["psnr_after_db"] > facts["psnr_before_db"] + 6
     assert sheet.read_bytes().startswith(b"\x89PNG")
     noise = ["--add-noise", "masking", "0.2", "--model", "fashion", "-q"]
-    assert cli.main(["denoise", str(clean), *noise, "--sheet", str(sheet)]) == cli.EXIT_IO
+    assert cli.main(["denoise", str(clean), *noise, "--sheet", str(sheet)]) == exits.EXIT_IO
     assert cli.main(["denoise", str(clean), *noise, "--sheet", str(sheet), "-f"]) == 0
     assert cli.main(["denoise", str(clean), "--model", "fashion", "--add-noise", "hail", "1"]) == 2
     assert "expected one of gaussian" in capsys.readouterr().err
@@ -434,7 +435,7 @@ def test_sheet_command(aez, tmp_path, capsys):
     assert out.read_bytes().startswith(b"\x89PNG")
     np.save(tmp_path / "few.npy", load_sample()[:5])
     arguments = ["sheet", str(aez), "--against", str(tmp_path / "few.npy"), "-o", str(out), "-f"]
-    assert cli.main(arguments) == cli.EXIT_USAGE
+    assert cli.main(arguments) == exits.EXIT_USAGE
     assert "5 images of (28, 28, 1)" in capsys.readouterr().err
 
 
@@ -526,7 +527,7 @@ def test_training_makes_a_model(options, number, tmp_path, capsys, images):
 )
 def test_training_refuses(options, message, tmp_path, capsys):
     out = str(tmp_path / "own.safetensors")
-    assert cli.main(["train", "set.npy", "-o", out, *options]) == cli.EXIT_USAGE
+    assert cli.main(["train", "set.npy", "-o", out, *options]) == exits.EXIT_USAGE
     assert message in capsys.readouterr().err
 
 

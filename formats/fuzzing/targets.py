@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Callable
 from dataclasses import replace
@@ -60,6 +61,13 @@ def verify(data: bytes) -> None:
 
 def decode(data: bytes) -> None:
     embedded = b"MODL" in data
+    with contextlib.suppress(AezError):
+        out = io.BytesIO()
+        done = aecodec.decompress(
+            data, out, kind="npy", model=MODEL, skip_damaged=True, limits=LIMITS
+        )
+        if len(np.load(io.BytesIO(out.getvalue()))) != done.images:
+            raise Finding(f"{done.images} images were told, others were written")
     with opened(data, embedded=embedded) as archive:
         archive.check_decoded(len(archive))
         images = archive[:]

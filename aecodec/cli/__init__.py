@@ -1,0 +1,51 @@
+"""The command line. Each command imports what it needs inside itself, so ``info`` starts bare."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from aecodec.cli.exits import EXIT_IO, EXIT_USAGE, os_error_text, status_of
+from aecodec.cli.options import build_parser
+from aecodec.errors import AezError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    arguments = build_parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        status = int(arguments.run(arguments) or 0)
+        sys.stdout.flush()  # here, where a full disk still has a status and a message
+        return status
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except BrokenPipeError:
+        _drop_unwritten()  # nobody reads on, and nobody wants to be told
+        return EXIT_IO
+    except AezError as error:
+        return _fail(str(error), status_of(error))
+    except OSError as error:
+        _drop_unwritten()
+        return _fail(os_error_text(error), EXIT_IO)
+    except (ValueError, ImportError) as error:
+        return _fail(str(error), EXIT_USAGE)
+
+
+def _drop_unwritten() -> None:
+    """Send what standard output refuses to nowhere: Python would retry at exit, and complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"aecodec: {message}", file=sys.stderr)
+    return status
