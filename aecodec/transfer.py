@@ -100,9 +100,15 @@ def _pixel_part(variant: str | None) -> str | None:
     return None if variant is None else VARIANTS[variant]
 
 
-def decode(blob: bytes, *, model: ModelLike = None, codec: Codec | None = None) -> Images:
+def decode(
+    blob: bytes,
+    *,
+    model: ModelLike = None,
+    codec: Codec | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Images:
     """All images of an ``.aez``: uint8 (N, H, W), or (N, H, W, C) if they had a channel axis."""
-    with Archive(blob, model=model, codec=codec) as archive:
+    with Archive(blob, model=model, codec=codec, limits=limits) as archive:
         return archive[:]
 
 

@@ -38,7 +38,7 @@ from aecodec.nets.autoencoder import QUALITIES as QUALITY_COUNT
 from aecodec.training import split_images
 
 QUALITIES = (2, 4, 6)  # whose weights the single models get
-LADDER = tuple(np.arange(1, 9.01, 0.25))
+LADDER = tuple(q + step for q in QUALITIES for step in (-0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75))
 HELD_OUT = 5000
 
 
