@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -143,6 +145,38 @@ def imported(path: Path, *, late: bool) -> set[str]:
 
 def own_layers(names: set[str]) -> set[str]:
     return {layer_in(name.split(".")[1:]) for name in names if name.startswith("aecodec.")}
+
+
+def test_every_module_is_in_what_is_installed(tmp_path):
+    """A wheel has all of the package and nothing else; an editable install would not tell."""
+    source = tmp_path / "source"
+    shutil.copytree(PACKAGE, source / "aecodec", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(PACKAGE.parent / name, source)
+    for other in ("tests", "formats", "bench"):
+        (source / other).mkdir()
+        (source / other / "stray.py").touch()
+    code = (
+        "from setuptools import build_meta; import sys; print(build_meta.build_wheel(sys.argv[1]))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, tmp_path],
+        cwd=source,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "No module named 'setuptools'" in run.stderr:
+        pytest.skip("setuptools is not installed here")
+    assert run.returncode == 0, run.stderr
+    with zipfile.ZipFile(tmp_path / run.stdout.split()[-1]) as wheel:
+        names = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    expected = {
+        path.relative_to(PACKAGE.parent).as_posix()
+        for path in PACKAGE.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert names == expected
 
 
 def test_every_module_has_a_rank():
