@@ -55,7 +55,7 @@ Take noise off images with a denoising autoencoder, or add noise first and tell 
 Draw originals over what an .aez makes of them, as one picture.""",
     "demo": """
 Compress 1,000 real images that come with the package, and show a table and a picture of it beside
-PNG, gzip, zstd and xz.""",
+zstd, PNG and PCA.""",
     "completion": """
 Print a script by which a shell completes commands, options and files.""",
 }
