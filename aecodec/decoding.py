@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -34,6 +34,8 @@ Symbols = npt.NDArray[np.int16]
 LATENT_MODES = (MODE_LATENTS_ZSTD, MODE_LATENTS_ANS)
 ANS_MODES = (MODE_LATENTS_ANS, MODE_PIXELS_ANS, MODE_PIXELS_DEQUANTIZED)
 TOGETHER_IMAGES = 4096  # whose ANS payloads are decoded side by side
+OFTEN = 8  # asked so often for images of a chunk, symbols are all unpacked
+TOGETHER_NBYTES = 16 << 20  # of symbols, if they are no more
 
 
 def parts_needed(mode: int) -> tuple[tuple[str, ...], ...]:
@@ -71,6 +73,7 @@ class OpenChunk:
         self._position = np.empty(len(self._assignment), np.int64)
         for index, count in enumerate(self.counts):
             self._position[self._assignment == index] = np.arange(count)
+        self._asked: Counter[int] = Counter()  # how often, of symbols still packed
         self.unpacked: dict[int, Images | Symbols | zstd.PackedSymbols] = {}
 
     def take(self, indices: npt.NDArray[np.intp]) -> Images:
@@ -120,9 +123,14 @@ class OpenChunk:
 
     def _rows(self, index: int, positions: npt.NDArray[np.int64]) -> Images | Symbols:
         unpacked = self.unpacked[index]
-        if isinstance(unpacked, zstd.PackedSymbols):
+        if not isinstance(unpacked, zstd.PackedSymbols):
+            return unpacked[positions]
+        self._asked[index] += 1
+        if self._asked[index] < OFTEN or unpacked.symbols_nbytes > TOGETHER_NBYTES:
             return unpacked.take(positions)
-        return unpacked[positions]
+        symbols = unpacked.take(np.arange(self.counts[index]))
+        self.unpacked[index] = symbols
+        return symbols[positions]
 
     def _unpack(self, sub: SubPayload, count: int) -> Images | zstd.PackedSymbols:
         if sub.mode == MODE_LATENTS_ZSTD:

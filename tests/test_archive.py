@@ -16,6 +16,7 @@ import aecodec
 from aecodec.archive import Archive
 from aecodec.codec import Codec
 from aecodec.container import FLAG_LATENTS, FLAG_REFINEMENT, ChunkHead, Header, Section, Writer
+from aecodec.decoding import OFTEN
 from aecodec.errors import (
     AezCorruptError,
     AezLimitError,
@@ -364,6 +365,14 @@ def test_own_file_is_closed_when_it_is_no_archive(tmp_path):
     path.write_bytes(b"not an archive" * 10)
     with pytest.raises(AezCorruptError, match=r"x\.aez"):
         Archive(path)  # a file left open would be a ResourceWarning, and so an error here
+
+
+def test_images_asked_for_often_are_the_same(blob, whole, codec):
+    """Symbols are unpacked image by image at first, and all at once where that goes on."""
+    with Archive(blob, codec=codec) as archive:
+        for turn in range(2 * OFTEN):
+            i = 7 * turn % len(whole)
+            np.testing.assert_array_equal(archive[i], whole[i])
 
 
 def test_pipe_is_read_whole(blob, whole, codec):

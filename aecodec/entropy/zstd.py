@@ -167,6 +167,7 @@ class PackedSymbols:
         raw = _decompress(unpacker, packed, table_nbytes, f"{where}: symbol table")
         table = _Cursor(raw, f"{where}: symbol table")
         self._entries = _read_entries(table, latents)
+        self.image_count = image_count
         self._columns: dict[int, bytes] = {}  # of the latents that are not constant
         sizes = [_column_nbytes(image_count, entry.span) for entry in self._entries]
         members: dict[int, list[int]] = defaultdict(list)  # latents, by the frame they are in
@@ -186,7 +187,12 @@ class PackedSymbols:
 
     @property
     def nbytes(self) -> int:
+        """What is held; ``symbols_nbytes`` is what all symbols would be."""
         return sum(len(column) for column in self._columns.values())
+
+    @property
+    def symbols_nbytes(self) -> int:
+        return 2 * self.image_count * len(self._entries)
 
     def take(self, positions: npt.NDArray[np.intp]) -> Symbols:
         """Symbols int16 (len(positions), latents) of the images at these positions."""
