@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from aecodec.codec import Codec
     from aecodec.limits import Limits
     from aecodec.models import Model, load_model
-    from aecodec.repairing import repair
-    from aecodec.transfer import compress, decode, decompress, encode, verify
+    from aecodec.repairing import Repair, repair
+    from aecodec.transfer import Unpacked, compress, decode, decompress, encode, verify
     from aecodec.writing import Summary
 
 _HOMES = {
@@ -35,7 +35,9 @@ _HOMES = {
     "Codec": "codec",
     "Limits": "limits",
     "Model": "models",
+    "Repair": "repairing",
     "Summary": "writing",
+    "Unpacked": "transfer",
     "compress": "transfer",
     "decode": "transfer",
     "decompress": "transfer",
@@ -67,7 +69,9 @@ __all__ = [
     "ModelMismatchError",
     "ModelMissingError",
     "QuantizerRangeError",
+    "Repair",
     "Summary",
+    "Unpacked",
     "__version__",
     "compress",
     "decode",
