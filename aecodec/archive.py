@@ -51,11 +51,6 @@ TARGET_NAMES = {
     container.TARGET_PSNR: (PSNR, QUALITY_UNIT),
     container.TARGET_NBYTES: (NBYTES, QUALITY_UNIT),
 }
-_SECTION_LIMITS = {
-    MODL: "max_model_nbytes",
-    NAME: "max_column_nbytes",
-    COLM: "max_column_nbytes",
-}
 TOGETHER_IMAGES, TOGETHER_NBYTES = 4096, 16 << 20  # decoded at once, where chunks are small
 
 
@@ -115,7 +110,7 @@ class Archive:
     @property
     def names(self) -> tuple[str, ...] | None:
         """File names of the images, when they came from a folder."""
-        data = self._unpacked_section(NAME, "max_column_nbytes")
+        data = self._unpacked_section(NAME)
         if data is None:
             return None
         names = parse_json(data, f"{self.name}: section {NAME}")
@@ -130,11 +125,10 @@ class Archive:
         """All that the file says of its images besides their pixels and names."""
         if self._annotations is None:
             told = read_metadata(self.metadata, self.name)
-            limit = ("max_column_nbytes", self.limits.max_column_nbytes)
             left, columns = self.limits.max_column_nbytes, []
             for entry in self.reader.sections:
                 if entry.kind == COLM:
-                    payload = self.reader.read_section(entry, limit)
+                    payload = self._read_section(entry)
                     columns.append(unpack_column(payload, len(self), self.name, left))
                     left -= columns[-1].nbytes
             names = [column.name for column in columns]
@@ -221,7 +215,7 @@ class Archive:
         entry = self._only_section(META)
         if entry is None:
             return {}
-        metadata = parse_json(self.reader.read_section(entry), f"{self.name}: section {META}")
+        metadata = parse_json(self._read_section(entry), f"{self.name}: section {META}")
         if not isinstance(metadata, dict):
             raise AezCorruptError(f"{self.name}: section {META} is not a JSON object")
         return metadata
@@ -229,8 +223,7 @@ class Archive:
     def check_sections(self) -> None:
         """Read every section, whose checksum it is held against; names and columns are unpacked."""
         for entry in self.reader.sections:
-            limit_name = _SECTION_LIMITS.get(entry.kind, "max_memory_nbytes")
-            self.reader.read_section(entry, (limit_name, getattr(self.limits, limit_name)))
+            self._read_section(entry)
         _ = self.names, self.annotations
 
     def _only_section(self, kind: str) -> SectionEntry | None:
@@ -239,14 +232,16 @@ class Archive:
             raise AezCorruptError(f"{self.name}: {len(found)} sections {kind}, expected one")
         return found[0] if found else None
 
-    def _unpacked_section(self, kind: str, limit_name: str) -> bytes | None:
-        """A section under zlib, packed and unpacked within the limit of this name."""
+    def _read_section(self, entry: SectionEntry) -> bytes:
+        return self.reader.read_section(entry, container.section_limit(entry.kind, self.limits))
+
+    def _unpacked_section(self, kind: str) -> bytes | None:
+        """A section under zlib, packed and unpacked within the limit of its kind."""
         entry = self._only_section(kind)
         if entry is None:
             return None
-        limit = (limit_name, getattr(self.limits, limit_name))
-        data = self.reader.read_section(entry, limit)
-        return inflate(data, f"{self.name}: section {kind}", limit)
+        limit = container.section_limit(kind, self.limits)
+        return inflate(self._read_section(entry), f"{self.name}: section {kind}", limit)
 
     # ------------------------------------------------------------ images
 
@@ -404,7 +399,7 @@ class Archive:
         if not wanted:
             return None
         where = f"{self.name}: embedded model"
-        embedded = self._unpacked_section(MODL, "max_model_nbytes")
+        embedded = self._unpacked_section(MODL)
         if embedded is not None:
             try:
                 model = models.unpack_model(embedded, where)
@@ -414,7 +409,11 @@ class Archive:
                 raise AezCorruptError(f"{where} is not the one that the file names")
         elif self._wanted_model is not None:
             given = self._wanted_model
-            model = given if isinstance(given, models.Model) else self._load_model(given)
+            if isinstance(given, models.Model):
+                model = given
+            else:
+                most = self.limits.max_model_nbytes
+                model = models.load_model(given, max_model_nbytes=most)
             self._check_parts(model)
         else:
             model = models.find_parts(
@@ -428,11 +427,6 @@ class Archive:
             raise AezCorruptError(
                 f"{self.name}: images are {self.image_shape}, its model is for {model.shape}"
             )
-
-    def _load_model(self, given: str | os.PathLike[str]) -> Model:
-        from aecodec.models import load_model
-
-        return load_model(given, max_model_nbytes=self.limits.max_model_nbytes)
 
     def _check_parts(self, model: Model) -> None:
         from aecodec.errors import ModelMismatchError

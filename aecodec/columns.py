@@ -265,21 +265,14 @@ def unpack_column(
     What it unpacks to is held against ``max_nbytes`` before anything is allocated.
     """
     where = f"{where}: section COLM"
+    dtype, text_count, texts_nbytes, width, at = _unpack_start(payload, where)
     least = _START.size + 1
-    if len(payload) < least:
-        raise AezCorruptError(f"{where}: {len(payload)} bytes, expected at least {least}")
-    number, text_count, texts_nbytes = _START.unpack_from(payload)
-    at = least + payload[least - 1]
-    dtype = _BY_NUMBER.get(number)
-    if dtype is None:
-        raise AezUnsupportedError(f"{where}: dtype is {number}, this reader knows 0..12")
     name = _column_name(payload[least:at], payload[least - 1], where)
     where = f"{where} {name}"
     if (text_count == 0) != (dtype != TEXT or image_count == 0) or text_count > image_count:
         raise AezCorruptError(
             f"{where}: text_count is {text_count} for {image_count} values of {dtype}"
         )
-    width = _index_width(text_count) if dtype == TEXT else struct.calcsize(DTYPES[dtype][1])
     memory = image_count * (4 if dtype == TEXT else width) + texts_nbytes
     if memory > max_nbytes:
         raise AezLimitError(f"{where}: {memory} bytes unpacked, max_column_nbytes is {max_nbytes}")
@@ -300,6 +293,13 @@ def column_length(
     payload: bytes, where: str, max_nbytes: int = DEFAULT_LIMITS.max_column_nbytes
 ) -> int:
     """How many values a COLM payload holds, for a reader that does not know the number of images."""
+    _, _, texts_nbytes, width, at = _unpack_start(payload, where)
+    raw = inflate(payload[at:], where, ("max_column_nbytes", max_nbytes))
+    return max(0, len(raw) - texts_nbytes) // width
+
+
+def _unpack_start(payload: bytes, where: str) -> tuple[str, int, int, int, int]:
+    """dtype, text_count, texts_nbytes, bytes of a value as stored, and where the zlib begins."""
     least = _START.size + 1
     if len(payload) < least:
         raise AezCorruptError(f"{where}: {len(payload)} bytes, expected at least {least}")
@@ -308,9 +308,7 @@ def column_length(
     if dtype is None:
         raise AezUnsupportedError(f"{where}: dtype is {number}, this reader knows 0..12")
     width = _index_width(text_count) if dtype == TEXT else struct.calcsize(DTYPES[dtype][1])
-    limit = ("max_column_nbytes", max_nbytes)
-    raw = inflate(payload[least + payload[least - 1] :], where, limit)
-    return max(0, len(raw) - int(texts_nbytes)) // width
+    return dtype, text_count, texts_nbytes, width, least + payload[least - 1]
 
 
 def _index_width(text_count: int) -> int:

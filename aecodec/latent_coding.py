@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise, product
+from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -114,12 +115,12 @@ def unpack_latents(
             f"{where[0]}: {nbytes} bytes of latents under ANS, this reader takes {MAX_SYMBOLS_NBYTES}"
         )
     ordered = np.zeros((int(ends[-1]), c.latents), np.int16)
-    for g, group in product(range(c.groups), ans.blocks(counts)):
-        start, stop = group[0].start, group[-1].stop
-        raw = prior.predict(g, ordered[start:stop], gains, quality)
-        rows_of = [raw[part.start - start : part.stop - start] for part in group]
-        decoded = decoder.decode([each.reshape(-1, raw.shape[-1]) for each in rows_of], 0)
-        for part, levels in zip(group, decoded, strict=True):
+
+    def predict(g: int, some: slice) -> npt.NDArray[np.int32]:
+        return prior.predict(g, ordered[some], gains, quality)
+
+    for g in range(c.groups):
+        for part, levels in ans.decode_plane(decoder, counts, partial(predict, g), 0):
             symbols = levels.astype(np.int16) - SYMBOL_OFFSET
             ordered[part, c.members(g)] = symbols.reshape(part.stop - part.start, -1)
     decoder.finish()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise, product
+from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -117,14 +118,13 @@ def decode_payloads(
     ends = np.cumsum([0, *counts])
     planes = np.zeros((int(ends[-1]), c.planes, *c.grid), np.uint8)
     parts = [slice(a, b) for a, b in pairwise(ends)]
-    for k, group in product(range(c.planes), ans.blocks(counts)):
+
+    def predict(k: int, some: slice) -> npt.NDArray[np.int32]:
+        return layer.predict(k, planes[some], bound)
+
+    for k in range(c.planes):
         rows, columns = c.plane_shape(k)
-        start, stop = group[0].start, group[-1].stop
-        raw = layer.predict(k, planes[start:stop], bound)
-        raw = raw.reshape(stop - start, rows * columns, raw.shape[-1])
-        rows_of = [raw[part.start - start : part.stop - start] for part in group]
-        decoded = decoder.decode([each.reshape(-1, raw.shape[-1]) for each in rows_of], bound)
-        for part, symbols in zip(group, decoded, strict=True):
+        for part, symbols in ans.decode_plane(decoder, counts, partial(predict, k), bound):
             shape = (part.stop - part.start, rows, columns)
             planes[part, k, :rows, :columns] = to_levels(symbols, bound).reshape(shape)
     decoder.finish()

@@ -81,7 +81,7 @@ def rewrite(scan: Scan, out: BinaryIO) -> Repair:
     rows = _Rows(scan)
     total = scan.image_count()
     if total is None:
-        total = rows.length
+        total = rows.count()
     known = max([total or 0, *(end for _, end in spans)])
     kept, lost = ranges(spans, known)
     before, after, dropped = _sections(scan, rows, kept, lost, known)
@@ -96,19 +96,22 @@ def rewrite(scan: Scan, out: BinaryIO) -> Repair:
 
 
 class _Rows:
-    """NAME and COLM: what has a value for each image, and how many images that makes."""
+    """NAME and COLM: what has a value for each image."""
 
     def __init__(self, scan: Scan) -> None:
         self._scan = scan
         self._limit = ("max_column_nbytes", scan.limits.max_column_nbytes)
-        lengths = set()
-        for entry, _ in scan.sections:
+
+    def count(self) -> int | None:
+        """How many images names and columns are of; None if none is whole, or they differ."""
+        counts = set()
+        for entry, _ in self._scan.sections:
             if entry.kind in (container.NAME, container.COLM):
                 try:
-                    lengths.add(self._length(entry.kind, scan.section_payload(entry)))
+                    counts.add(self._length(entry.kind, self._scan.section_payload(entry)))
                 except (AezCorruptError, AezUnsupportedError):
                     continue
-        self.length = lengths.pop() if len(lengths) == 1 else None
+        return counts.pop() if len(counts) == 1 else None
 
     def _length(self, kind: str, payload: bytes) -> int:
         where = f"{self._scan.name}: section {kind}"
@@ -207,10 +210,6 @@ class Salvage:
     spans: list[tuple[int, int, int]]
     lost: list[Range]
     repair: Repair | None
-
-    @property
-    def whole(self) -> bool:
-        return not self.lost and (self.repair is None or self.repair.whole)
 
 
 @contextmanager

@@ -41,17 +41,12 @@ from aecodec.limits import Limits
 
 _BLOCK_NBYTES: Final = 1 << 20
 _HEAD_COPY_NBYTES: Final = SECTION_FRAME_NBYTES + HEADER_NBYTES
-_LIMIT_NAMES: Final = {
-    container.MODL: "max_model_nbytes",
-    container.NAME: "max_column_nbytes",
-    container.COLM: "max_column_nbytes",
-}
 _COPIES: Final = (container.HEAD, container.INDX)
 
 
 @dataclass(frozen=True)
 class FoundChunk:
-    """A chunk whose three checksums are right; ``offset`` is that of its head."""
+    """A chunk that was found by its marker; ``offset`` is that of its head."""
 
     offset: int
     head: ChunkHead
@@ -100,7 +95,8 @@ class Scan:
         """
         own = [entry for entry, _ in self.sections if entry.kind not in _COPIES]
         parts = [entry for entry in own if entry.kind == container.PART]
-        others = [entry for entry in [*own, *self.damaged] if entry.kind not in (*_COPIES, "PART")]
+        made_anew = (*_COPIES, container.PART)
+        others = [entry for entry in [*own, *self.damaged] if entry.kind not in made_anew]
         nbytes = HEADER_NBYTES + _HEAD_COPY_NBYTES + FOOTER_NBYTES
         nbytes += sum(entry.end_offset - entry.offset for entry in others)
         nbytes += 2 * (parts[0].end_offset - parts[0].offset) if parts else 0
@@ -133,11 +129,9 @@ class Scan:
 
     def read_chunk(self, found: FoundChunk) -> Chunk:
         """The chunk with its payload, the checksum found right."""
-        return self._read_chunk(found.offset, found.head)
-
-    def _read_chunk(self, at: int, head: ChunkHead) -> Chunk:
-        where = f"{self.name}: chunk {head.ordinal} at byte {at}"
-        offset = at + CHUNK_HEAD_NBYTES + head.table_nbytes
+        head = found.head
+        where = f"{self.name}: chunk {head.ordinal} at byte {found.offset}"
+        offset = found.offset + CHUNK_HEAD_NBYTES + head.table_nbytes
         self._require(offset, head.payload_nbytes)
         limit = ("max_memory_nbytes", self.limits.max_memory_nbytes)
         check_chunk_memory(head, self.header, limit, where)
@@ -147,8 +141,7 @@ class Scan:
         """The payload of a section, its checksum found right."""
         where = f"{self.name}: section {entry.kind} at byte {entry.offset}"
         self._require(entry.payload_offset, entry.payload_nbytes)
-        limit_name = _LIMIT_NAMES.get(entry.kind, "max_memory_nbytes")
-        limit = (limit_name, getattr(self.limits, limit_name))
+        limit = container.section_limit(entry.kind, self.limits)
         check_limit("payload_nbytes", entry.payload_nbytes, limit, where)
         payload = self._at(entry.payload_offset, entry.payload_nbytes)
         check_crc32("payload_crc32", entry.payload_crc32, zlib.crc32(payload), where)
@@ -201,10 +194,10 @@ class Scan:
         if last and (head.ordinal <= last.ordinal or last.image_count < self.header.chunk_images):
             return at + 1  # a file inside a damaged payload, perhaps
         table = self._at(at + CHUNK_HEAD_NBYTES, head.table_nbytes)
-        head = unpack_chunk_table(head, table, self.header, where)
-        self._read_chunk(at, head)
-        self.chunks.append(FoundChunk(at, head))
-        return at + self.chunks[-1].nbytes
+        found = FoundChunk(at, unpack_chunk_table(head, table, self.header, where))
+        self.read_chunk(found)
+        self.chunks.append(found)
+        return at + found.nbytes
 
     def _take_section(self, at: int) -> int:
         entry = unpack_section_frame(self._at(at, SECTION_FRAME_NBYTES), at, self.name)

@@ -19,7 +19,7 @@ from aecodec.container.chunks import (
     chunk_nbytes,
     is_crowded,
 )
-from aecodec.container.reader import Reader
+from aecodec.container.reader import Reader, section_limit
 from aecodec.container.records import (
     FLAG_ANS,
     FLAG_LATENTS,
@@ -98,5 +98,6 @@ __all__ = [
     "chunk_nbytes",
     "is_crowded",
     "pack_parts",
+    "section_limit",
     "unpack_parts",
 ]

@@ -45,8 +45,6 @@ _HEAD = struct.Struct("<4sIIIQQ32sIIB3s")
 _TABLE_ENTRY = struct.Struct("<BHI")
 MIN_TABLE_NBYTES: Final = 1 + _TABLE_ENTRY.size
 _LEB128_MAX_NBYTES: Final = 5  # a run length fits u32
-
-
 ANS_IMAGES_PER_BYTE: Final = 8  # aez.md 12.4
 
 

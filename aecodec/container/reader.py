@@ -6,7 +6,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from itertools import chain, islice
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from aecodec.container.checks import check_crc32
 from aecodec.container.chunks import (
@@ -31,10 +31,13 @@ from aecodec.container.records import (
     unpack_index,
 )
 from aecodec.container.sections import (
+    COLM,
     HEAD,
     INDX,
     KNOWN_SECTIONS,
     MAX_SECTIONS,
+    MODL,
+    NAME,
     PART,
     SECTION_FRAME_NBYTES,
     PartRef,
@@ -43,7 +46,7 @@ from aecodec.container.sections import (
     unpack_section_frame,
 )
 from aecodec.errors import AezCorruptError, AezLimitError
-from aecodec.limits import DEFAULT_LIMITS, chunk_memory_nbytes
+from aecodec.limits import DEFAULT_LIMITS, Limits, chunk_memory_nbytes
 
 
 class Reader:
@@ -283,6 +286,19 @@ def _find_part(
 def _check_equal(field: str, found: int, expected: int, where: str) -> None:
     if found != expected:
         raise AezCorruptError(f"{where}: {field} is {found}, expected {expected}")
+
+
+_SECTION_LIMITS: Final = {
+    MODL: "max_model_nbytes",
+    NAME: "max_column_nbytes",
+    COLM: "max_column_nbytes",
+}
+
+
+def section_limit(kind: str, limits: Limits) -> tuple[str, int]:
+    """Name and bytes of the limit that a section of this kind is held against."""
+    name = _SECTION_LIMITS.get(kind, "max_memory_nbytes")
+    return name, getattr(limits, name)
 
 
 def check_chunk_memory(head: ChunkHead, header: Header, limit: tuple[str, int], where: str) -> None:

@@ -9,8 +9,9 @@ compiled, where numba is installed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -124,7 +125,29 @@ class Decoder:
             check_end(name, len(words) - int(position), states)
 
 
-def blocks(counts: Sequence[int]) -> list[list[slice]]:
+class StreamDecoder(Protocol):
+    """:class:`Decoder`, or its compiled twin."""
+
+    def decode(self, raw: Sequence[Raw], bound: int) -> list[Symbols]: ...
+
+
+def decode_plane(
+    decoder: StreamDecoder, counts: Sequence[int], predict: Callable[[slice], Raw], bound: int
+) -> Iterator[tuple[slice, Symbols]]:
+    """The next plane of all streams: which of their images, and these images' symbols.
+
+    ``counts`` are the images in each stream; ``predict`` gives raw (n, ..., 3K) of n images, named
+    by a slice of all.
+    """
+    for group in _blocks(counts):
+        start = group[0].start
+        raw = predict(slice(start, group[-1].stop))
+        rows = [raw[part.start - start : part.stop - start] for part in group]
+        decoded = decoder.decode([each.reshape(-1, raw.shape[-1]) for each in rows], bound)
+        yield from zip(group, decoded, strict=True)
+
+
+def _blocks(counts: Sequence[int]) -> list[list[slice]]:
     """Images of several streams, as slices of all of them, in groups to be decoded one by one.
 
     Several streams are decoded side by side, in one group; of one alone, a block at a time, so that
