@@ -163,13 +163,17 @@ def compress(
 
 @dataclass(frozen=True)
 class Unpacked:
-    """What a decompression wrote: how many images, and what damage kept from being written.
+    """What a decompression wrote, what it left out, and what damage kept from being written.
 
-    ``lost`` are [first, last + 1] positions of images asked for that are not there; ``repair``
-    tells what else the container lost, None if it was whole.
+    ``output`` is the path, None for a file object; ``left_out`` tells, as words for people, which
+    annotations a set of this ``kind`` cannot hold. ``lost`` are [first, last + 1] positions of images
+    asked for that are not there; ``repair`` tells what else the container lost, None if it was whole.
     """
 
+    output: Path | None
+    kind: str
     images: int
+    left_out: list[str]
     lost: list[list[int]]
     repair: Repair | None = None
 
@@ -180,7 +184,7 @@ class Unpacked:
 
 def decompress(
     source: Source,
-    target: str | os.PathLike[str] | BinaryIO,
+    target: str | os.PathLike[str] | BinaryIO | None = None,
     *,
     kind: str | None = None,
     images: slice = slice(None),
@@ -192,12 +196,14 @@ def decompress(
     force: bool = False,
     progress: Progress = no_progress,
 ) -> Unpacked:
-    """Write the images of an ``.aez`` as ``kind`` (default: what they came from).
+    """Write the images of an ``.aez`` as a set of a kind: "idx", "idx.gz", "npy", "npz" or "folder".
 
-    ``images`` picks a range, step 1. Chunks taken whole are checked against their pixel hashes.
+    Unless told, ``kind`` is what the target's name asks for, else what the images came from (for a
+    file object never a folder, but .npy). Without a target the set is written where the name of the
+    source, a path or URL, tells, without its .aez. ``images`` picks a range, step 1. Chunks taken whole are checked against their pixel hashes.
     Labels go where the kind keeps them: into an .npz, a folder, a second file beside an IDX file
-    (``labels``; by default its name with "labels" for "images"). What cannot be kept is left out:
-    ``left_out`` tells.
+    (``labels``; by default its name with "labels" for "images"). What cannot be kept is left out,
+    and told.
 
     ``skip_damaged`` writes what is whole of a cut or damaged file, names and labels with their
     images, and tells the rest; without it damage raises AezCorruptError and nothing is written.
@@ -205,7 +211,7 @@ def decompress(
     opened = salvaged if skip_damaged else _undamaged
     with opened(source, model=model, device=device, limits=limits) as found:
         archive = found.archive
-        kind = kind or default_kind(archive)
+        kind, target = _kind_and_target(source, archive, kind, target)
         spans, lost = _asked_for(found, images)
         image_count = sum(stop - start for start, stop in spans)
         archive.check_decoded(image_count)
@@ -224,14 +230,51 @@ def decompress(
                 beside = stack.enter_context(atomic_path(place_of_labels, force=force))
                 column = options["annotations"].labels
                 beside.write_bytes(idx_labels(column, compress=kind == "idx.gz"))
-            if isinstance(target, str | os.PathLike):
+            written: Path | BinaryIO = target
+            if isinstance(target, Path):
                 _keep_source(source, target)
                 directory = kind == "folder"
-                target = stack.enter_context(atomic_path(target, force=force, directory=directory))
-            sink = stack.enter_context(open_sink(target, *place, **options))
+                written = stack.enter_context(atomic_path(target, force=force, directory=directory))
+            sink = stack.enter_context(open_sink(written, *place, **options))
             for batch in _batches(archive, spans, progress):
                 sink.write(batch)
-        return Unpacked(image_count, lost, found.repair)
+        return Unpacked(
+            output=target if isinstance(target, Path) else None,
+            kind=kind,
+            images=image_count,
+            left_out=_left_out(archive, kind, labels_are_written=place_of_labels is not None),
+            lost=lost,
+            repair=found.repair,
+        )
+
+
+def _kind_and_target(
+    source: Source,
+    archive: Archive,
+    kind: str | None,
+    target: str | os.PathLike[str] | BinaryIO | None,
+) -> tuple[str, Path | BinaryIO]:
+    """What is written and where, with what was not asked for told by names and the archive."""
+    came_from = archive.metadata.get("source")
+    usual = came_from if came_from in ("idx", "idx.gz", "npz", "folder") else "npy"
+    if target is None:
+        if not isinstance(source, str | os.PathLike):
+            raise TypeError("without a target the source must be a path or URL, to name the output")
+        kind = kind or usual
+        return kind, default_output(os.fspath(source), kind)
+    if isinstance(target, str | os.PathLike):
+        target = Path(target)
+        return kind or _kind_by_name(target.name) or usual, target
+    return kind or ("npy" if usual == "folder" else usual), target
+
+
+def _kind_by_name(name: str) -> str | None:
+    """The kind that an output's suffix asks for, if any."""
+    if name.endswith((".npy", ".npz")):
+        return name[-3:]
+    if name.endswith(".gz"):
+        return "idx.gz"
+    return "idx" if name.endswith(("-ubyte", ".idx")) else None
 
 
 @contextmanager
@@ -286,23 +329,16 @@ def _fits_idx(column: Column) -> bool:
     return True
 
 
-def left_out(source: Source, kind: str, *, with_labels: bool = False) -> list[str]:
-    """Of a file's annotations, what a set of this kind cannot hold, as words for people.
-
-    ``with_labels``: labels go to a file of their own, whatever the kind.
-    """
+def _left_out(archive: Archive, kind: str, *, labels_are_written: bool) -> list[str]:
+    """Of a file's annotations, what a set of this kind cannot hold, as words for people."""
     if kind in ("npz", "folder"):
         return []
-    with Archive(source) as archive:
-        annotations, names = archive.annotations, archive.names
-    lost = [f"column {column.name}" for column in annotations.columns]
-    labels = annotations.labels
-    beside = with_labels or kind in ("idx", "idx.gz")
-    if beside and labels is not None and _fits_idx(labels):
-        lost.remove(f"column {labels.name}")
+    annotations = archive.annotations
+    kept = annotations.labels if labels_are_written else None
+    lost = [f"column {column.name}" for column in annotations.columns if column is not kept]
     lost += [name for name in ABOUT if getattr(annotations, name) is not None]
     lost += ["classes"] if annotations.classes else []
-    return lost + (["names"] if names is not None else [])
+    return lost + (["names"] if archive.names is not None else [])
 
 
 def _keep_source(source: object, target: str | os.PathLike[str]) -> None:
@@ -312,12 +348,6 @@ def _keep_source(source: object, target: str | os.PathLike[str]) -> None:
     read, written = Path(os.path.realpath(source)), Path(os.path.realpath(target))
     if written == read or written in read.parents:
         raise ValueError(f"{os.fspath(target)}: writing there would replace the input")
-
-
-def default_kind(archive: Archive) -> str:
-    """The kind of set the images came from; .npy for pipes and arrays."""
-    kind = archive.metadata.get("source")
-    return kind if kind in ("idx", "idx.gz", "npz", "folder") else "npy"
 
 
 def _batches(

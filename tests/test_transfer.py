@@ -22,7 +22,6 @@ from aecodec.transfer import (
     compress,
     decode,
     decompress,
-    default_kind,
     default_output,
     encode,
     verify,
@@ -162,10 +161,9 @@ def test_sets_come_back_as_they_were(kind, tmp_path, codec, tiny):
     summary = compress(source, tmp_path / "x.aez", codec=codec, quality=7)
     assert summary.images == 40
     assert summary.nbytes == (tmp_path / "x.aez").stat().st_size
-    with Archive(tmp_path / "x.aez") as archive:
-        assert default_kind(archive) == kind
     out = default_output(str(tmp_path / "x.aez"), kind)
-    assert decompress(tmp_path / "x.aez", out, model=tiny).images == 40
+    done = decompress(tmp_path / "x.aez", model=tiny)
+    assert (done.output, done.kind, done.images) == (out, kind, 40)
     decoded = read_set(out)[..., 0]
     np.testing.assert_array_equal(decoded, decode((tmp_path / "x.aez").read_bytes(), model=tiny))
     difference = decoded.astype(np.int64) - IMAGES
@@ -379,3 +377,20 @@ def test_verification_against_the_originals(codec, tiny):
 )
 def test_default_output(archive, kind, out):
     assert default_output(archive, kind) == Path(out)
+
+
+def test_the_name_of_the_output_tells_its_kind(tmp_path, codec, tiny):
+    blob = encode(IMAGES, codec=codec)
+    for name, kind in (("a.npz", "npz"), ("a.idx", "idx"), ("a.gz", "idx.gz"), ("a", "npy")):
+        assert decompress(blob, tmp_path / name, model=tiny).kind == kind
+    with pytest.raises(TypeError, match="without a target the source must be a path or URL"):
+        decompress(blob, model=tiny)
+
+
+def test_a_folder_never_goes_into_a_file_object(tmp_path, codec, tiny):
+    compress(write_set("folder", tmp_path, IMAGES), tmp_path / "x.aez", codec=codec)
+    out = io.BytesIO()
+    done = decompress(tmp_path / "x.aez", out, model=tiny)
+    assert (done.output, done.kind, done.left_out) == (None, "npy", ["names"])
+    with pytest.raises(TypeError, match="a folder of pictures needs a path"):
+        decompress(tmp_path / "x.aez", io.BytesIO(), kind="folder", model=tiny)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aecodec.cli.exits import EXIT_CORRUPT
-from aecodec.errors import AezCorruptError
 from aecodec.limits import limits_of
 from aecodec.set_options import info_lines, set_arguments, skipped_facts, skipped_text
 from aecodec.terminal import images_text, progress_bar
@@ -79,17 +78,17 @@ def _psnr_text(psnr_db: float | None) -> str:
 
 def run_decompress(a: argparse.Namespace) -> int:
     """Unpack a file, or what is whole of one."""
-    from aecodec.transfer import decompress, left_out
+    from aecodec.transfer import decompress
 
     limits = limits_of(a)
     source = _standard_input().read() if a.input == STDIO else a.input
-    kind, output = _decompressed_as(a, source)
+    output = a.output or (STDIO if a.input == STDIO else None)
     to_stdout = output == STDIO
     with progress_bar(a, "decompress") as progress:
         done = decompress(
             source,
             _standard_output() if to_stdout else output,
-            kind=kind,
+            kind=a.to,
             images=_range(a.images),
             model=a.model,
             labels=a.labels,
@@ -98,39 +97,19 @@ def run_decompress(a: argparse.Namespace) -> int:
             force=a.force,
             progress=progress,
         )
-    left = [] if done.repair else left_out(source, kind, with_labels=bool(a.labels))
+    told, left = str(done.output), done.left_out
     if a.json and not to_stdout:
-        facts = {"output": output, "kind": kind, "images": done.images, "left_out": left}
+        facts = {"output": told, "kind": done.kind, "images": done.images, "left_out": left}
         facts |= {"lost": done.lost, "repair": done.repair and done.repair.facts()}
         print(json.dumps(facts))
     elif not a.quiet:
         if not to_stdout:
-            print(f"{output}: {images_text(done.images)} as {kind}", file=sys.stderr)
+            print(f"{told}: {images_text(done.images)} as {done.kind}", file=sys.stderr)
         if left and not to_stdout:
-            print(f"  left out, which {kind} cannot hold: {', '.join(left)}", file=sys.stderr)
+            print(f"  left out, which {done.kind} cannot hold: {', '.join(left)}", file=sys.stderr)
         if not done.whole:
             print(f"  damaged: {_losses(done.lost, done.repair)}", file=sys.stderr)
     return 0 if done.whole else EXIT_CORRUPT
-
-
-def _decompressed_as(a: argparse.Namespace, source: str | bytes) -> tuple[str, str]:
-    """The kind of the output, and its name."""
-    from aecodec.archive import Archive
-    from aecodec.transfer import default_kind, default_output
-
-    kind = a.to
-    if kind is None:
-        try:
-            with Archive(source) as archive:
-                kind = default_kind(archive)
-        except AezCorruptError:
-            if not a.skip_damaged:
-                raise
-            kind = "npy"
-    output = a.output or (STDIO if a.input == STDIO else str(default_output(a.input, kind)))
-    if a.to is None and a.output and a.output != STDIO:
-        kind = _kind_by_name(output) or kind
-    return ("npy" if output == STDIO and kind == "folder" else kind), output
 
 
 def _losses(lost: list[list[int]], repair: Repair | None) -> str:
@@ -144,15 +123,6 @@ def _losses(lost: list[list[int]], repair: Repair | None) -> str:
         if repair.lost_nbytes:
             told.append(f"{repair.lost_nbytes:,} bytes of unreadable sections lost")
     return "; ".join(told)
-
-
-def _kind_by_name(output: str) -> str | None:
-    """The kind that an output's suffix asks for, if any."""
-    if output.endswith((".npy", ".npz")):
-        return output[-3:]
-    if output.endswith(".gz"):
-        return "idx.gz"
-    return "idx" if output.endswith(("-ubyte", ".idx")) else None
 
 
 def _range(text: str | None) -> slice:
