@@ -2,19 +2,24 @@
 
 Error and bits are not steady in the bound. Where many pixels share a gray level, black or white say,
 one bound may leave them exact and the next one move them all: on digits E = 19 costs more than 18 and
-errs more. So bounds are weighed on a sample, and only those on its lower convex hull are used.
+errs more. So bounds are weighed on a sample, and only those on its lower convex hull are used. What
+suits an image may not suit the next one, so that each may have its own bound, where that is worth
+what a chunk's table charges for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from aecodec import metrics, refinement
+from aecodec.container import TABLE_ENTRY_NBYTES
 from aecodec.targets import BOUND_MAX
+from aecodec.ways import cheapest_ways, table_bits, worth_having
 
 if TYPE_CHECKING:
     from aecodec.nets.pixel_layer import Dequantizer, PixelLayer
@@ -25,8 +30,12 @@ TooCoarse = Callable[[float, float, float], bool]
 
 RATE_WEIGHT = 0.09  # squared steps that a bit is worth; 0.115 is right for fine steps
 SAMPLE_IMAGES = 64
-FEW_IMAGES = 16  # tell which of two bounds is cheaper
-WINDOW = (0.65, 1.5)  # bounds weighed, as shares of one near the target
+FEW_IMAGES = 32  # tell which of two bounds is cheaper, or whether both are worth having
+WORTHWHILE = 0.005  # share of the bits that a bound for each image must save on a sample
+BOUNDS_AT_ONCE = 4  # that the images of a chunk choose from
+WEIGHTS = 2.0 ** np.linspace(-4, 4, 33)  # of error against bits, times the usual one
+WAY_BITS = 8.0 * (refinement.STATES_NBYTES + TABLE_ENTRY_NBYTES)
+WINDOW = (0.5, 2.0)  # bounds weighed, as shares of one near the target
 WINDOW_BOUNDS = 16  # and about how many of them
 
 
@@ -49,10 +58,35 @@ class Plans:
             self._made[bound] = plan, metrics.squared_error(self.images, plan.x_hat)
         return self._made[bound]
 
+    def made(self) -> list[int]:
+        """The bounds asked for so far."""
+        return list(self._made)
+
     def totals(self, bound: int) -> tuple[float, float]:
         """Squared error and bits of all images together."""
         plan, errors = self.at(bound)
         return float(errors.sum()), float(plan.bits.sum())
+
+    def table(
+        self, bounds: Sequence[int]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Squared errors and bits (K, n) of each image under each bound."""
+        plans = [self.at(bound) for bound in bounds]
+        errors = np.stack([errors for _, errors in plans]).astype(np.float64)
+        return errors, np.stack([plan.bits for plan, _ in plans])
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A bound for each image of a chunk: ``ways`` (n,) count in ``bounds``.
+
+    ``error`` is the sum of squared errors; ``bits`` are the images', and the table's for them.
+    """
+
+    bounds: tuple[int, ...]
+    ways: npt.NDArray[np.intp]
+    error: float
+    bits: float
 
 
 class BoundSearch:
@@ -92,6 +126,53 @@ class BoundSearch:
         fine = order[i] if i >= 0 else None
         return fine, order[i + 1] if i + 1 < len(order) else None
 
+    def split(self, fine: int | None, coarse: int | None, count: int) -> Mixture:
+        """The first ``count`` images under the coarse bound, the others under the fine one."""
+        bounds = [bound for bound in (coarse, fine) if bound is not None]
+        everyone = np.arange(len(self.plans.images))
+        ways = np.minimum(everyone >= count, len(bounds) - 1).astype(np.intp)
+        return _mixture(bounds, ways, *self.plans.table(bounds))
+
+    def mixtures(self, too_coarse: TooCoarse, near: int) -> tuple[Mixture | None, Mixture | None]:
+        """A bound for each image: the coarsest mixture that is fine enough, and one too coarse.
+
+        ``near`` is about where the target lies. None where a sample says that it does not pay.
+        """
+        bounds = self._worth_mixing(too_coarse, near)
+        if len(bounds) < 2:
+            return None, None
+        errors, bits = self.plans.table(bounds)
+        fine, coarse = None, None
+        weights = _usual_weight(near) * WEIGHTS
+        for _ in range(2):
+            ways = cheapest_ways(bits + weights[:, None, None] * errors)
+            made = [_mixture(bounds, each, errors, bits) for each in ways]
+            fails = [too_coarse(each.error, each.bits, 1.0) for each in made]
+            if fails[0] == fails[-1]:
+                break
+            turn = fails.index(False)
+            coarse, fine = made[turn - 1], made[turn]
+            weights = np.geomspace(weights[turn - 1], weights[turn], len(weights))
+        return fine, coarse
+
+    def _worth_mixing(self, too_coarse: TooCoarse, near: int) -> list[int]:
+        """Of the bounds near the target those that together save most on the sample."""
+        first, last = int(WINDOW[0] * near), min(round(WINDOW[1] * near) + 1, BOUND_MAX)
+        bounds = sorted(bound for bound in self._sample.made() if first <= bound <= last)
+        if len(bounds) < 2:
+            return []
+        errors, bits = self._sample.table(bounds)
+        image = np.arange(errors.shape[1])
+        for weight in _usual_weight(near) * WEIGHTS:
+            costs = bits + weight * errors
+            least = costs.argmin(axis=0)
+            reached = errors[least, image].sum(), bits[least, image].sum()
+            if not too_coarse(float(reached[0]), float(reached[1]), self._share):
+                break
+        chosen = worth_having(costs, BOUNDS_AT_ONCE, WAY_BITS * self._share)
+        saved = costs.sum(axis=1).min() - costs[chosen].min(axis=0).sum()
+        return [bounds[i] for i in chosen] if saved > WORTHWHILE * reached[1] else []
+
     def _worth_using(self, near: int) -> tuple[range, list[int], range]:
         """By rising error: bounds finer than a window, the sample's hull in it, coarser bounds."""
         first, last = int(WINDOW[0] * near), min(round(WINDOW[1] * near) + 1, BOUND_MAX)
@@ -100,17 +181,52 @@ class BoundSearch:
         return range(first), hull, range(window[-1] + 1, BOUND_MAX + 1)
 
 
-def cheapest_within(images: Images, bound: int, layer: PixelLayer) -> int:
-    """``bound``, or the finest one with as many gray levels where that takes no more bits.
+def _usual_weight(bound: int) -> float:
+    """Bits that a squared error is worth about where a bound is in place."""
+    return 1 / (RATE_WEIGHT * (2 * bound + 1) ** 2)
+
+
+def _mixture(
+    bounds: Sequence[int],
+    ways: npt.NDArray[np.intp],
+    errors: npt.NDArray[np.float64],
+    bits: npt.NDArray[np.float64],
+) -> Mixture:
+    image = np.arange(len(ways))
+    total = float(bits[ways, image].sum()) + table_bits(ways, WAY_BITS)
+    return Mixture(tuple(bounds), ways, float(errors[ways, image].sum()), total)
+
+
+def cheapest_within(images: Images, bound: int, layer: PixelLayer) -> tuple[Plans, Mixture]:
+    """For each image ``bound``, or the finest one with as many gray levels where that takes less.
 
     Often it does where levels are few: the last one is then of as wide a cell as the others, not a
-    sliver that parts white from almost white.
+    sliver that parts white from almost white. Both are tried on all images where a sample says that
+    choosing pays.
     """
+    plans = Plans(images, layer, None)
     finer = refinement.finest_alike(bound)
-    if finer == bound:
-        return bound
-    sample = Plans(_spread(images, FEW_IMAGES), layer, None)
-    return min((finer, bound), key=lambda b: sample.totals(b)[1])
+    bounds = [bound]
+    if finer < bound:
+        few = _spread(images, FEW_IMAGES)
+        _, sample = Plans(few, layer, None).table([finer, bound])
+        bounds = _worth_trying([finer, bound], sample, len(few) / len(images))
+    errors, bits = plans.table(bounds)
+    choices = [np.full(len(images), i) for i in range(len(bounds))]
+    if len(bounds) > 1:
+        choices.append(cheapest_ways(bits))
+    made = [_mixture(bounds, ways, errors, bits) for ways in choices]
+    return plans, min(made, key=lambda mixture: mixture.bits)
+
+
+def _worth_trying(bounds: list[int], bits: npt.NDArray[np.float64], share: float) -> list[int]:
+    """All of the bounds, or the one that is cheapest on a sample where choosing saves nothing."""
+    ways = cheapest_ways(bits)
+    mixed = bits[ways, np.arange(len(ways))].sum() + table_bits(ways, WAY_BITS * share)
+    alone = bits.sum(axis=1)
+    best = int(alone.argmin())
+    alone_bits = alone[best] + WAY_BITS * share
+    return bounds if mixed < (1 - WORTHWHILE) * alone_bits else [bounds[best]]
 
 
 def _spread(images: Images, count: int) -> Images:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec import metrics, refinement
-from aecodec.bound_search import cheapest_within
+from aecodec.bound_search import Mixture, Plans, cheapest_within
 from aecodec.container import (
     MODE_STORED,
     MODE_ZSTD,
@@ -119,13 +119,21 @@ def rounded_to(images: Images, bounds: npt.NDArray[np.intp]) -> Images:
 
 def encode_with_bound(images: Images, bound: int, layer: PixelLayer) -> Chunk:
     """Every pixel within ``bound`` of its value; by layer R, by zstd where that is smaller."""
-    plan, everyone = _rounded_plan(images, bound), np.arange(len(images))
-    bound = cheapest_within(images, bound, layer)
-    pixels = refinement.PixelPlan(layer, images, bound)
-    return encode_pixels(plan, [(everyone, pixels, everyone)])
+    plan = _rounded_plan(images, bound)
+    return encode_pixels(plan, priced_by(*cheapest_within(images, bound, layer)))
 
 
 Priced = tuple[Indices, "refinement.PixelPlan", Indices]  # images, and their rows in the plan
+
+
+def priced_by(plans: Plans, mixture: Mixture) -> list[Priced]:
+    """The images under the bounds that a mixture has for them."""
+    parts = [np.flatnonzero(mixture.ways == i) for i in range(len(mixture.bounds))]
+    return [
+        (mine, plans.at(bound)[0], mine)
+        for bound, mine in zip(mixture.bounds, parts, strict=True)
+        if len(mine)
+    ]
 
 
 def encode_pixels(plan: ChunkPlan, priced: Sequence[Priced]) -> Chunk:

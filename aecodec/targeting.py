@@ -15,7 +15,7 @@ import numpy.typing as npt
 from aecodec import metrics, refinement
 from aecodec.bound_search import BoundSearch
 from aecodec.container import Chunk, chunk_nbytes
-from aecodec.encoding import ChunkPlan, Priced, encode_pixels, encode_without_model, rounded_to
+from aecodec.encoding import ChunkPlan, encode_pixels, encode_without_model, priced_by, rounded_to
 from aecodec.targets import BOUND_MAX
 
 if TYPE_CHECKING:
@@ -37,12 +37,17 @@ def encode_with_psnr(
 ) -> Chunk:
     """By layer R at the coarsest bounds that reach a PSNR over the whole chunk.
 
-    One bound for the first images and the next finer one that is worth it for the rest. Images that
-    zstd packs better are rounded, or kept as they are where that would miss the PSNR.
+    One bound for the first images and the next finer one that is worth it for the rest, or a bound
+    for each image where that is smaller. Images that zstd packs better are rounded, or kept as they
+    are where that would miss the PSNR.
     """
     limit = squared_error_limit(psnr, images.shape)
     search = BoundSearch(images, layer, dequantizer)
-    fine, coarse = search.bracket(lambda error, _, share: error > limit * share)
+
+    def too_coarse(error: float, _: float, share: float) -> bool:
+        return error > limit * share
+
+    fine, coarse = search.bracket(too_coarse)
     if fine is None:
         raise AssertionError("lossless missed a PSNR")
     count = 0
@@ -50,24 +55,16 @@ def encode_with_psnr(
         errors, coarser = search.plans.at(fine)[1], search.plans.at(coarse)[1]
         fit = np.flatnonzero(errors.sum() + np.cumsum(coarser - errors) <= limit)
         count = int(fit[-1]) + 1 if len(fit) else 0
-    priced = _priced(search, fine, coarse, count)
+    split = search.split(fine, coarse, count)
+    mixed, _ = search.mixtures(too_coarse, fine)
+    best = mixed if mixed is not None and mixed.bits < split.bits else split
+    priced = priced_by(search.plans, best)
     plan = ChunkPlan(images)
     plan.fallback = rounded_to(images, psnr_bounds(images, psnr))
     chunk = encode_pixels(plan, priced)
     if chunk.sum_squared_error > limit:
         return encode_pixels(ChunkPlan(images), priced)
     return chunk
-
-
-def _priced(search: BoundSearch, fine: int | None, coarse: int | None, count: int) -> list[Priced]:
-    """The first ``count`` images under the coarse bound, the others under the fine one."""
-    everyone = np.arange(len(search.plans.images))
-    parts = ((coarse, everyone[:count]), (fine, everyone[count:]))
-    return [
-        (mine, search.plans.at(bound)[0], mine)
-        for bound, mine in parts
-        if bound is not None and len(mine)
-    ]
 
 
 def psnr_bounds(images: Images, psnr: float) -> npt.NDArray[np.intp]:
@@ -116,7 +113,8 @@ def encode_within_nbytes(
 def encode_pixels_within(search: BoundSearch, share: float) -> Chunk | None:
     """By layer R at the finest bounds whose payloads have ``share`` bytes or less; None if none.
 
-    One bound for the first images and the next finer one that is worth it for the rest.
+    One bound for the first images and the next finer one that is worth it for the rest, or a bound
+    for each image where that errs less.
     """
     room = 8 * (share - refinement.STATES_NBYTES)
     fine, coarse = search.bracket(lambda _, bits, part: bits <= room * part)
@@ -128,7 +126,10 @@ def encode_pixels_within(search: BoundSearch, share: float) -> Chunk | None:
         both = 8 * (share - 2 * refinement.STATES_NBYTES - 2)
         fit = np.flatnonzero(bits.sum() + np.cumsum(fewer - bits) <= both)
         count = int(fit[0]) + 1 if len(fit) else count
-    return encode_pixels(ChunkPlan(search.plans.images), _priced(search, fine, coarse, count))
+    split = search.split(fine, coarse, count)
+    _, mixed = search.mixtures(lambda _, bits, part: bits <= 8 * share * part, coarse)
+    best = mixed if mixed is not None and mixed.error < split.error else split
+    return encode_pixels(ChunkPlan(search.plans.images), priced_by(search.plans, best))
 
 
 def encode_rounded_within(images: Images, nbytes: int) -> Chunk | None:

@@ -8,9 +8,9 @@ from conftest import GRAY, noise_images, smooth_images
 
 import aecodec
 from aecodec import refinement
-from aecodec.bound_search import BoundSearch, cheapest_within, lower_hull
+from aecodec.bound_search import WAY_BITS, BoundSearch, cheapest_within, lower_hull
 from aecodec.codec import Codec
-from aecodec.container import MODE_PIXELS_ANS
+from aecodec.container import MODE_PIXELS_ANS, chunk_nbytes
 from aecodec.demo import load_sample
 from aecodec.targets import BOUND_MAX, MAX_ERROR, PSNR, Target
 
@@ -87,17 +87,22 @@ def test_a_bound_gives_way_to_a_finer_one_that_is_cheaper(refined):
     white = 250 + np.arange(300)[:, None, None, None] % 6
     images = np.minimum(smooth_images(GRAY, 300).astype(int) * 2, white).astype(np.uint8)
     layer = Codec(refined).pixel_layer()
-    assert cheapest_within(images, 50, layer) == 36
     bits = {e: refinement.PixelPlan(layer, images, e).bits.sum() for e in (36, 50)}
     assert bits[36] < bits[50]
+    _, mixture = cheapest_within(images, 50, layer)
+    assert mixture.bits <= bits[36] + WAY_BITS
+    bounds = np.array(mixture.bounds)[mixture.ways]
+    brightest = images.max(axis=(1, 2, 3)) >= 253  # two shades of white
+    assert (bounds[brightest] == 36).mean() > 0.9
+    assert (bounds[~brightest] == 36).mean() < 0.1
 
 
 def test_a_file_has_the_finer_bound():
     images = load_sample()[:200, ..., None]
     codec = Codec(aecodec.load_model("fashion"))
     chunk = codec.encode_chunk(images, Target(MAX_ERROR, 127))
-    assert {(sub.mode, sub.parameter) for sub in chunk.sub_payloads} == {(MODE_PIXELS_ANS, 85)}
-    assert chunk.max_error <= 85
+    assert {sub.parameter for sub in chunk.sub_payloads} <= {85, 127}
+    assert 85 in {sub.parameter for sub in chunk.sub_payloads}
     bits = {e: refinement.PixelPlan(codec.pixel_layer(), images, e).bits.sum() for e in (85, 127)}
     assert bits[85] < bits[127]
 
@@ -106,5 +111,45 @@ def test_a_bound_stays_where_the_finer_one_costs_more(refined):
     images, layer = noise_images(GRAY, 50), Codec(refined).pixel_layer()
     assert refinement.finest_alike(48) == 36
     bits = {e: refinement.PixelPlan(layer, images, e).bits.sum() for e in (36, 48)}
-    assert cheapest_within(images, 48, layer) == min(bits, key=lambda e: bits[e])
-    assert cheapest_within(images, 5, layer) == 5
+    for bound, expected in ((48, min(bits, key=lambda e: bits[e])), (5, 5)):
+        _, mixture = cheapest_within(images, bound, layer)
+        assert {mixture.bounds[way] for way in mixture.ways} == {expected}
+
+
+def images_of_two_kinds() -> np.ndarray:
+    """Runs of 50 images that are cheaper under E = 50, and of 50 with 253 to 255, under E = 36."""
+    white = 250 + 3 * (np.arange(200)[:, None, None, None] // 50 % 2)
+    white = white + np.arange(200)[:, None, None, None] % 3
+    return np.minimum(smooth_images(GRAY, 200).astype(int) * 2, white).astype(np.uint8)
+
+
+def test_every_image_has_the_bound_that_suits_it():
+    images = load_sample()[:256, ..., None]
+    codec = Codec(aecodec.load_model("fashion"))
+    everyone = np.arange(len(images))
+    plans = [refinement.PixelPlan(codec.pixel_layer(), images, bound) for bound in (28, 32)]
+    chunk = codec.encode_chunk(images, Target(MAX_ERROR, 32))
+    assert {sub.parameter for sub in chunk.sub_payloads} == {28, 32}
+    assert chunk_nbytes(chunk) < 0.98 * min(len(plan.encode(everyone)) for plan in plans)
+    decoded = codec.decode_chunk(chunk, (28, 28, 1), "chunk").astype(int)
+    assert np.abs(decoded - images).max() <= 32
+
+
+def test_a_mixture_reaches_a_target_and_pays(refined):
+    images = images_of_two_kinds()
+    layer = Codec(refined).pixel_layer()
+    search = BoundSearch(images, layer)
+    limit = search.plans.totals(30)[0]
+    fine, coarse = search.bracket(lambda error, _, share: error > limit * share)
+    split = search.split(fine, coarse, 0)
+    mixed, coarser = search.mixtures(lambda error, _, share: error > limit * share, fine)
+    assert mixed is not None
+    assert coarser is not None
+    assert mixed.error <= limit < coarser.error
+    assert mixed.bits < split.bits
+    assert len(set(mixed.ways.tolist())) > 1
+
+
+def test_nothing_is_mixed_where_no_bounds_were_weighed(refined):
+    search = BoundSearch(images_of_two_kinds(), Codec(refined).pixel_layer())
+    assert search.mixtures(lambda error, _, share: error > 1e6 * share, 100) == (None, None)

@@ -43,7 +43,8 @@ SHA256_NBYTES: Final = 32
 CHUNK_MARKER: Final = b"\x89CHK"
 _HEAD = struct.Struct("<4sIIIQQ32sIIB3s")
 _TABLE_ENTRY = struct.Struct("<BHI")
-MIN_TABLE_NBYTES: Final = 1 + _TABLE_ENTRY.size
+TABLE_ENTRY_NBYTES: Final = _TABLE_ENTRY.size  # of each sub-payload
+MIN_TABLE_NBYTES: Final = 1 + TABLE_ENTRY_NBYTES
 _LEB128_MAX_NBYTES: Final = 5  # a run length fits u32
 ANS_IMAGES_PER_BYTE: Final = 8  # aez.md 12.4
 
