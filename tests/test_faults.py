@@ -142,9 +142,7 @@ def test_stopped_by_a_signal(folder):
         process = subprocess.Popen(
             command(*COMPRESS), stderr=subprocess.PIPE, text=True, start_new_session=True
         )
-        for _ in range(600):
-            if leftovers(folder):  # it has begun to write
-                break
+        while not leftovers(folder) and process.poll() is None:  # until it begins to write
             time.sleep(0.01)
         process.send_signal(number)
         _, told = process.communicate(timeout=60)
