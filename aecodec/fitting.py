@@ -124,6 +124,7 @@ def _fit_pixels(
                 provenance=data,
                 exact=_load_indices(a.exact, len(images)) if a.exact else None,
                 base=load_model(a.base) if a.base else None,
+                tones=a.tones,
                 device=a.device,
                 checkpoint=checkpoint,
                 resume=a.resume,
@@ -213,6 +214,7 @@ def configure(config: Any, a: argparse.Namespace) -> Any:  # noqa: ANN401
         "steps": a.steps,
         "batch_images": a.batch,
         "flip": a.flip,
+        "shift": a.shift,
         "weight_decay": a.weight_decay,
         "seed": a.seed,
         "validation": a.validation,
@@ -227,6 +229,8 @@ def configure(config: Any, a: argparse.Namespace) -> Any:  # noqa: ANN401
         raise ValueError(f"--batch: expected 1 or more, got {config.batch_images}")
     if not 0 <= config.flip <= 1:
         raise ValueError(f"--flip: expected 0 to 1, got {config.flip}")
+    if not 0 <= config.shift <= 1:
+        raise ValueError(f"--shift: expected 0 to 1, got {config.shift}")
     if a.lr_scale is not None and not 0 < a.lr_scale <= 10:
         raise ValueError(f"--lr-scale: expected 0 to 10, got {a.lr_scale}")
     if not 0 <= config.weight_decay <= 10:

@@ -36,6 +36,7 @@ PIXEL_FAST, PIXEL_SMALL = "pixel_fast", "pixel_small"
 PIXEL_MODELS = (PIXEL_FAST, PIXEL_SMALL)
 DEQUANTIZER = "dequantizer"
 LATENT_PRIOR = "latent_prior"
+TONES = "tones"  # the tensor of a pixel model that has a table of them
 ENCODER = "encoder"
 PATH_VARIABLE = "AECODEC_MODEL_PATH"
 BUNDLED = Path(__file__).parent / "weights"
@@ -86,6 +87,11 @@ class Model:
     encoder: Mapping[str, np.ndarray] = field(default_factory=dict)
     encoder_config: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+
+    def is_toned(self, parts: Iterable[str]) -> bool:
+        """Whether a pixel model among these parts has tones, which a file has to announce."""
+        found = (self.parts[name] for name in parts if name in PIXEL_MODELS and name in self.parts)
+        return any(TONES in part.tensors for part in found)
 
     def fingerprints(self) -> dict[str, bytes]:
         return {name: part.fingerprint() for name, part in sorted(self.parts.items())}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from aecodec.errors import ModelMismatchError
 from aecodec.models import DEQUANTIZER, PIXEL_FAST, PIXEL_SMALL, Model, Part
 from aecodec.nets.dequantizer import DequantizerConfig
 from aecodec.nets.pixel_layer import Dequantizer, PixelLayer, read_pixel_model
-from aecodec.nets.pixel_model import PixelConfig
+from aecodec.nets.pixel_model import PixelConfig, equalized, with_tones
 from aecodec.nets.pixel_objective import DequantizerObjective, PixelObjective
 from aecodec.nets.planes import split_planes
 from aecodec.refinement import PixelPlan, to_levels, to_symbols
@@ -48,6 +48,7 @@ def train_pixel_model(
     exact: np.ndarray | None = None,
     base: Model | None = None,
     mixtures: int = MIXTURES,
+    tones: bool = False,
     device: str = "cpu",
     checkpoint: Path | None = None,
     resume: bool = False,
@@ -57,24 +58,31 @@ def train_pixel_model(
 
     ``exact`` holds indices of the images that training ends on and that validation is limited to,
     where the others are not exact to the last bit. Training goes on from the weights of ``base``
-    where that has the part.
+    where that has the part. With ``tones`` it gets a table of gray levels, if it has none yet.
     """
     height, width, channels = images.shape[1:]
-    c = PixelConfig(height, width, channels, FEATURES[part_name], mixtures)
+    stored = None
+    if base is not None and part_name in base.parts:
+        stored, tensors = read_pixel_model(base, part_name)
+        tones = tones or stored.toned
+    c = PixelConfig(height, width, channels, FEATURES[part_name], mixtures, tones)
     training, final, held_out = _split(images, config, exact)
     torch.manual_seed(config.seed)
     objective = PixelObjective(c)
     run = f"{provenance.get('data_sha256')} {part_name} {asdict(c)}"
     earlier = None
-    if base is not None and part_name in base.parts:
-        stored, tensors = read_pixel_model(base, part_name)
-        if stored != c:
+    if base is not None and stored is not None:
+        if replace(stored, toned=tones) != c:
             raise ModelMismatchError(
                 f"model {base.name!r}: its {part_name} is {stored}, expected {c}"
             )
+        if c.toned and not stored.toned:
+            tensors = with_tones(stored, tensors, training)
         objective.model.load(tensors)
         earlier = base.training.get(part_name)
         run += base.parts[part_name].fingerprint().hex()
+    elif c.toned:
+        objective.model.start_tones(equalized(training))
     trainer = _run(
         objective, config, run, training, final, device, checkpoint, report, resume=resume
     )

@@ -50,7 +50,7 @@ def train_prior(
 
     Returns the part, also when interrupted, and how it was made. Images are not mirrored.
     """
-    config = replace(config, flip=0.0)
+    config = replace(config, flip=0.0, shift=0.0)
     layer = LatentLayer(model, device)
     y = layer.analyse(images)
     training, held_out = split_images(y, config)

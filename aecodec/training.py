@@ -40,9 +40,11 @@ class TrainConfig:
     weight_decay: float = 0.3  # of Muon's matrices, times its learning rate
     lr: float = 3e-3  # Adam, linear paths and biases
     lr_rate: float = 0.015  # Adam, steps and prior: what the rate hangs on has far to go
-    final_share: float = 0.3  # of the steps, at the end, is on the images named for it, if any
+    final_share: float = 0.3  # of the steps, at the end, is plain: no shifts, and see final_images
+    final_images: float = 0.5  # share of these steps' images that are those named for it, if any
     warmup: int = 100
     flip: float = 0.0  # probability that a training image is mirrored, left to right
+    shift: float = 0.0  # probability that it is moved by up to a pixel each way, but at the end
     average: float = 0.999  # decay of the averaged weights, which are what is exported
     clip_norm: float = 0.5
     seed: int = 0
@@ -92,9 +94,7 @@ class Trainer:
         try:
             with _deferred_interrupt() as interrupted:
                 while self.step < self.config.steps:
-                    ending = self.step >= self.config.steps * (1 - self.config.final_share)
-                    pool = images if final is None or not ending else final
-                    report(self.step + 1, self._one_step(pool))
+                    report(self.step + 1, self._one_step(images, final))
                     if interrupted.is_set():
                         raise KeyboardInterrupt
                     if checkpoint and time.monotonic() - saved >= self.config.checkpoint_s:
@@ -106,14 +106,27 @@ class Trainer:
             self.save(checkpoint)
         return finished
 
-    def _one_step(self, images: np.ndarray) -> dict[str, float]:
+    def _batch(self, images: np.ndarray, final: np.ndarray | None) -> np.ndarray:
+        """Images of a step, drawn and varied."""
         config = self.config
-        torch.manual_seed(config.seed * 1_000_003 + self.step)
+        ending = self.step >= config.steps * (1 - config.final_share)
         chosen = torch.randint(0, len(images), (config.batch_images,)).numpy()
-        batch = images[chosen]
+        batch: np.ndarray = images[chosen]
+        if ending and final is not None:
+            count = round(config.batch_images * config.final_images)
+            batch[:count] = final[torch.randint(0, len(final), (count,)).numpy()]
         if config.flip:
             mirrored = (torch.rand(len(batch)) < config.flip).numpy()
             batch[mirrored] = batch[mirrored, :, ::-1]
+        if config.shift and not ending:
+            moved = (torch.rand(len(batch)) < config.shift).numpy()
+            batch[moved] = _shifted(batch[moved])
+        return batch
+
+    def _one_step(self, images: np.ndarray, final: np.ndarray | None) -> dict[str, float]:
+        config = self.config
+        torch.manual_seed(config.seed * 1_000_003 + self.step)
+        batch = self._batch(images, final)
         x = self.objective.prepare(batch)  # type: ignore[operator]
         loss, numbers = self.objective(x.to(self.device), self.step / config.steps)
         for optimizer, peak in zip(self.optimizers, self.peaks, strict=True):
@@ -172,6 +185,19 @@ class Trainer:
                 state.setdefault(int(index), {})[name] = tensor
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _shifted(images: np.ndarray) -> np.ndarray:
+    """Images (N, H, W, C), each moved by -1..1 rows and columns, zeros where nothing is."""
+    height, width = images.shape[1:3]
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    corners = torch.randint(0, 3, (len(images), 2)).numpy()
+    rows = corners[:, :1] + np.arange(height)
+    columns = corners[:, 1:] + np.arange(width)
+    moved: np.ndarray = padded[
+        np.arange(len(images))[:, None, None], rows[:, :, None], columns[:, None]
+    ]
+    return moved
 
 
 @contextmanager

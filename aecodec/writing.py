@@ -214,6 +214,10 @@ def _header(
         flags |= container.FLAG_ANS
     if any(name in models.PIXEL_MODELS for name in parts):
         flags |= container.FLAG_REFINEMENT | container.FLAG_ANS
+    minor = container.VERSION_MINOR
+    if codec.model is not None and codec.model.is_toned(parts):
+        flags |= container.FLAG_TONES
+        minor = container.VERSION_MINOR_TONES
     without_target = codec.model is None and target.kind == QUALITY
     return container.Header(
         height=source.shape[0],
@@ -223,6 +227,7 @@ def _header(
         target_value=0 if without_target else target.stored,
         chunk_images=chunk_images,
         required_flags=flags,
+        version_minor=minor,
     )
 
 

@@ -40,8 +40,8 @@ types:
       - id: required_flags
         type: u4
         valid:
-          max: 15
-        doc: LATENTS 1, REFINEMENT 2, ZSTD 4, ANS 8 (3.3).
+          expr: _ < 64 and (_ & 16) == 0
+        doc: LATENTS 1, REFINEMENT 2, ZSTD 4, ANS 8, TONES 32 (3.3).
       - id: optional_flags
         type: u4
       - id: height

@@ -93,7 +93,7 @@ class Bytes:
 # ---------------------------------------------------------------- 3 Header
 
 MAGIC = bytes.fromhex("89 41 45 5A 0D 0A 1A 0A")
-LATENTS, REFINEMENT, ZSTD, ANS = 1, 2, 4, 8
+LATENTS, REFINEMENT, ZSTD, ANS, TONES = 1, 2, 4, 8, 32
 
 
 class Header(NamedTuple):
@@ -111,7 +111,11 @@ def read_header(data: bytes) -> Header:
         struct.unpack("<12x2I2H2BHIIQI", record)
     )
     crc32_of(record[:44], crc32, "header_crc32")
-    require(not flags & ~15, f"required_flags has unknown bits: {flags:#x}", Unsupported)
+    require(
+        not flags & ~(LATENTS | REFINEMENT | ZSTD | ANS | TONES),
+        f"required_flags has unknown bits: {flags:#x}",
+        Unsupported,
+    )
     require(not (zero or zeros), "header: a reserved field is not 0", Unsupported)
     require(major == 1, "version_major is 0")
     require(height and width, f"height and width are {height} and {width}")
@@ -594,7 +598,8 @@ def quarter(side: int) -> int:
     return -(-side // 4)
 
 
-def latent_decoder_tensors(c: dict[str, int]) -> dict[str, tuple[str, tuple[int, ...]]]:
+def latent_decoder_tensors(part: Part) -> dict[str, tuple[str, tuple[int, ...]]]:
+    c = part.config
     grid, hidden = quarter(c["height"]) * quarter(c["width"]), c["hidden"]
     coarse, fine = c["coarse"], c["fine"]
     tensors = {"gain": ("uint16", (9, c["latents"]))}
@@ -789,7 +794,7 @@ def check_part(part: Part, model: Model) -> None:
     if "height" in c:
         require(tuple(c[key] for key in IMAGE) == model.shape, f"{name}: config is of other images")
     wanted, prove = PARTS[name]
-    tensors = wanted(c)
+    tensors = wanted(part)
     require(set(part.tensors) == set(tensors), f"{name}: tensors missing or unknown")
     for key, (dtype, shape) in tensors.items():
         own = part.tensors[key]
@@ -872,8 +877,11 @@ def decode_planes(data: bytes, count: int, part: Part, e: int) -> Integers:
 
 def see_layer(part: Part, k: int) -> Layer:
     """11.4: head k's own kernels of ``see``, one for each plane before it."""
-    first = k * (k - 1) // 2
-    kernels = part.tensors["see.weight"][first : first + k].astype(np.int64).swapaxes(0, 1)
+    heads = len(part.tensors["places"])
+    rows = k * (k - 1) // 2 + np.arange(k)
+    if "tones" in part.tensors:  # 11.7
+        rows = np.append(rows, heads * (heads - 1) // 2 + rows)
+    kernels = part.tensors["see.weight"][rows].astype(np.int64).swapaxes(0, 1)
     bias, shift = (
         part.tensors[f"see.{each}"][k - 1].astype(np.int64) for each in ("bias", "shift")
     )
@@ -886,16 +894,20 @@ def predict_plane(part: Part, k: int, x: Integers, e: int) -> Integers:
     h = tensors["places"][k].astype(np.int64) + (tensors["see_codes"][k] @ code >> 6)[:, None, None]
     h = np.broadcast_to(h, (len(x), *h.shape))
     if k:
+        if "tones" in tensors:  # 11.7
+            x = np.concatenate([x, tensors["tones"].astype(np.int64)[x]], axis=1)
         h = h + see_layer(part, k)(x)
     h = act(part.layer("mix", k)(act(h))).transpose(0, 2, 3, 1)
     h = act(part.layer("dense", k)(h))
     return part.layer("out", k)(h) + (tensors["out_codes"][k] @ code >> 6)
 
 
-def pixel_tensors(c: dict[str, int]) -> dict[str, tuple[str, tuple[int, ...]]]:
+def pixel_tensors(part: Part) -> dict[str, tuple[str, tuple[int, ...]]]:
+    c, toned = part.config, "tones" in part.tensors
     planes, f, raw = 16 * c["channels"], c["features"], 3 * c["mixtures"]
-    kernels = planes * (planes - 1) // 2
+    kernels = planes * (planes - 1) // 2 * (2 if toned else 1)
     return {
+        **({"tones": ("uint8", (256,))} if toned else {}),
         "places": ("int16", (planes, f, quarter(c["height"]), quarter(c["width"]))),
         "see_codes": ("int16", (planes, f, 9)),
         "out_codes": ("int16", (planes, raw, 9)),
@@ -995,7 +1007,8 @@ def dequantize(part: Part, x: Integers, e: int) -> Integers:
     return np.clip(x + ((np.clip(d, -256, 256) * e + 128) >> 8), 0, 255)
 
 
-def dequantizer_tensors(c: dict[str, int]) -> dict[str, tuple[str, tuple[int, ...]]]:
+def dequantizer_tensors(part: Part) -> dict[str, tuple[str, tuple[int, ...]]]:
+    c = part.config
     planes, f = 16 * c["channels"], c["features"]
     return {
         "places": ("int16", (f, quarter(c["height"]), quarter(c["width"]))),
@@ -1053,7 +1066,8 @@ def predict_group(part: Part, g: int, known: Integers, gains: Integers, quality:
     return raw
 
 
-def prior_tensors(c: dict[str, int]) -> dict[str, tuple[str, tuple[int, ...]]]:
+def prior_tensors(part: Part) -> dict[str, tuple[str, tuple[int, ...]]]:
+    c = part.config
     latents, group, f, raw = c["latents"], c["group"], c["features"], 3 * c["mixtures"]
     groups = -(-latents // group)
     tensors = {
@@ -1112,6 +1126,8 @@ def decode(data: bytes, models: Sequence[Model] = ()) -> Images:
     if not chunks:
         return np.empty((0, *header.shape), np.uint8)
     model = find_model(file, models)
+    toned = any("tones" in part.tensors for part in model.parts.values())
+    require(not toned or header.flags & TONES, "tones, but TONES is not set")  # 11.7
     return np.concatenate([decode_chunk(each, header, model) for each in chunks])
 
 

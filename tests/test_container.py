@@ -324,7 +324,7 @@ def test_not_an_aez_file(found, hint):
     [
         (8, b"\0\0", AezCorruptError, r"version_major is 0, expected 1\.\.1"),
         (12, b"\x15", AezUnsupportedError, r"required_flags 0x15 has unknown bits 0x10"),
-        (12, b"\x25", AezUnsupportedError, r"unknown bits 0x20, this reader knows 0xf"),
+        (12, b"\x45", AezUnsupportedError, r"unknown bits 0x40, this reader knows 0x2f"),
         (20, b"\0\0", AezCorruptError, r"height is 0, expected 1\.\.65535"),
         (22, b"\0\0", AezCorruptError, r"width is 0"),
         (24, b"\0", AezCorruptError, r"channels is 0, expected 1\.\.4"),

@@ -262,7 +262,7 @@ def test_spec_tells_each_size(title):
     assert re.sub(r"\s+", " ", title).lower() in re.sub(r"\s+", " ", SPEC).lower()
 
 
-@pytest.mark.parametrize("name", ["LATENTS", "REFINEMENT", "ZSTD", "ANS"])
+@pytest.mark.parametrize("name", ["LATENTS", "REFINEMENT", "ZSTD", "ANS", "TONES"])
 def test_spec_lists_each_flag(name):
     bit = getattr(container, f"FLAG_{name}").bit_length() - 1
     assert f"| {bit} | {name} |" in SPEC

@@ -24,18 +24,23 @@ from aecodec.nets.pixel_model import (
     ExactPixelModel,
     PixelConfig,
     PixelTwin,
+    equalized,
     stack_layers,
     unstack_layers,
+    with_tones,
 )
 from aecodec.nets.planes import PHASES, bound_code
 from aecodec.nets.reference import predict_plane
+from aecodec.pixel_training import FEATURES, PixelTrainConfig, train_pixel_model
 from aecodec.targets import MAX_ERROR, PSNR, QUALITY, Target
 
 SHAPES = {"gray": (8, 8, 1), "colour": (13, 10, 3), "row": (1, 9, 1), "digit": (28, 28, 1)}
 
 
-def layer_for(shape: tuple[int, int, int], features: int = 4, mixtures: int = 3) -> PixelLayer:
-    part = pixel_part(PixelConfig(*shape, features, mixtures), seed=3)
+def layer_for(
+    shape: tuple[int, int, int], features: int = 4, mixtures: int = 3, *, toned: bool = False
+) -> PixelLayer:
+    part = pixel_part(PixelConfig(*shape, features, mixtures, toned), seed=3)
     return PixelLayer(Model("it", shape, {part.name: part}), part.name)
 
 
@@ -64,9 +69,10 @@ def strange_images() -> dict[str, np.ndarray]:
 # ---------------------------------------------------------------- the network
 
 
+@pytest.mark.parametrize("toned", [False, True], ids=["plain", "toned"])
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_network_agrees_with_numpy(shape):
-    layer = layer_for(shape)
+def test_network_agrees_with_numpy(shape, toned):
+    layer = layer_for(shape, toned=toned)
     c = layer.config
     part = pixel_part(c, seed=3)
     planes = layer.split(images_of(shape, 3))
@@ -109,8 +115,9 @@ def test_bound_code():
     assert code[80].tolist() == [0, 0, 0, 0, 0, 0, 0, 48, 16]
 
 
-def test_stacked_layers_come_apart_again():
-    c = PixelConfig(8, 8, 1, 4, 3)
+@pytest.mark.parametrize("toned", [False, True], ids=["plain", "toned"])
+def test_stacked_layers_come_apart_again(toned):
+    c = PixelConfig(8, 8, 1, 4, 3, toned)
     tensors = pixel_part(c).tensors
     again = stack_layers(c, unstack_layers(c, tensors))
     assert set(again) < set(tensors)
@@ -118,14 +125,17 @@ def test_stacked_layers_come_apart_again():
         np.testing.assert_array_equal(tensor, tensors[name])
 
 
+@pytest.mark.parametrize("toned", [False, True], ids=["plain", "toned"])
 @pytest.mark.parametrize("shape", [(8, 8, 1), (9, 10, 3)])
-def test_twin_is_the_stored_network(shape):
+def test_twin_is_the_stored_network(shape, toned):
     torch.manual_seed(0)
-    c = PixelConfig(*shape, 6)
+    c = PixelConfig(*shape, 6, toned=toned)
     twin = PixelTwin(c).eval()
     with torch.no_grad():
         twin.see_codes.normal_(0, 0.2)
         twin.out_codes.normal_(0, 0.5)
+        if toned:
+            twin.start_tones(np.arange(256, dtype=np.uint8) * 7)
     net = ExactPixelModel(c, twin.arrays())
     planes = torch.from_numpy(layer_for(shape).split(images_of(shape, 5)))
     for k in range(c.planes):
@@ -134,8 +144,9 @@ def test_twin_is_the_stored_network(shape):
         assert (real - net(k, planes, 9)).abs().max() <= 8  # eighths of a gray level
 
 
-def test_stored_network_is_taken_over():
-    c = PixelConfig(9, 10, 3, 4, 2)
+@pytest.mark.parametrize("toned", [False, True], ids=["plain", "toned"])
+def test_stored_network_is_taken_over(toned):
+    c = PixelConfig(9, 10, 3, 4, 2, toned)
     tensors = pixel_part(c).tensors
     twin = PixelTwin(c)
     twin.load(tensors)
@@ -143,6 +154,49 @@ def test_stored_network_is_taken_over():
     again, stored = ExactPixelModel(c, twin.arrays()), ExactPixelModel(c, tensors)
     for k in (0, 7, 47):
         assert (again(k, planes, 5) - stored(k, planes, 5)).abs().max() <= 2
+
+
+def test_tones_change_nothing_until_they_are_trained():
+    c = PixelConfig(9, 10, 3, 4, 2)
+    tensors, images = pixel_part(c).tensors, images_of((9, 10, 3), 3)
+    toned = with_tones(c, tensors, images)
+    planes = torch.from_numpy(layer_for((9, 10, 3)).split(images))
+    plain, other = ExactPixelModel(c, tensors), ExactPixelModel(replace(c, toned=True), toned)
+    for k in (0, 1, 47):
+        assert torch.equal(plain(k, planes, 5), other(k, planes, 5))
+
+
+def test_equalized_tones():
+    levels = np.repeat([0, 100, 101, 102, 255], [1000, 20, 20, 20, 20]).astype(np.uint8)
+    tones = equalized(levels)
+    assert tones[[0, 100, 101, 102, 255]].tolist() == [0, 64, 128, 191, 255]
+    assert (np.diff(tones.astype(int)) >= 0).all()
+    assert equalized(np.zeros(9, np.uint8)).max() == 0
+
+
+def test_tones_are_announced_and_older_files_stay_as_they_were():
+    images = smooth_images(GRAY, 20)
+    versions = {}
+    for toned in (False, True):
+        part = pixel_part(PixelConfig(8, 8, 1, 4, 3, toned), name="pixel_fast")
+        model = Model("it", (8, 8, 1), {part.name: part})
+        blob = aecodec.encode(images, model=model, max_error=3, embed_model=True, chunk_images=4)
+        with aecodec.open(blob) as archive:
+            versions[archive.info["version"]] = archive.reader.header.required_flags
+            assert int(np.abs(archive[:].astype(int) - images).max()) <= 3
+    assert versions == {"1.1": 14, "1.2": 46}
+
+
+def test_training_adds_tones_to_a_model_without():
+    images = smooth_images(GRAY, 200)
+    config = PixelTrainConfig(steps=3, batch_images=16, shift=0.5)
+    plain = pixel_part(PixelConfig(8, 8, 1, FEATURES[PIXEL_FAST], 5))
+    base = Model("base", (8, 8, 1), {plain.name: plain})
+    part, _ = train_pixel_model(images, config, PIXEL_FAST, provenance={}, base=base, tones=True)
+    assert part.tensors["tones"].shape == (256,)
+    base = Model("toned", (8, 8, 1), {part.name: part})
+    again, _ = train_pixel_model(images, config, PIXEL_FAST, provenance={}, base=base)
+    assert "tones" in again.tensors  # which once learned are kept
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from aecodec.nets.autoencoder import AutoencoderConfig
 from aecodec.nets.rate import FactorizedPrior, soft_round
 from aecodec.optimizer import Muon, _orthogonalize
 from aecodec.targets import QUALITY, Target
-from aecodec.training import Trainer
+from aecodec.training import Trainer, _shifted
 
 IMAGES = smooth_images(GRAY, 48)
 CONFIG = LatentConfig(steps=4, batch_images=18, warmup=2)
@@ -175,6 +175,31 @@ def test_images_are_split_once_for_all():
     np.testing.assert_array_equal(held, again)
     few = images[:10]
     assert all(part is few for part in training.split_images(few, CONFIG))
+
+
+def test_shifted_images_are_moved_by_a_pixel_at_most():
+    images = np.random.default_rng(0).integers(1, 256, (60, 5, 7, 2), np.uint8)
+    moved = _shifted(images)
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    ways = [padded[:, y : y + 5, x : x + 7] for y in range(3) for x in range(3)]
+    found = np.array([(way == moved).all(axis=(1, 2, 3)) for way in ways])
+    assert found.any(axis=0).all()
+    assert found.any(axis=1).all()  # every way there is
+
+
+def test_the_end_of_training_is_plain_and_on_what_is_named_for_it(monkeypatch):
+    config = LatentConfig(steps=10, batch_images=18, shift=1.0, final_share=0.3)
+    black, white = np.zeros((9, *IMAGES.shape[1:]), np.uint8), np.full((9, *IMAGES.shape[1:]), 255)
+    trainer = Trainer(torch.nn.Linear(1, 1), config, torch.device("cpu"), "")
+    shares = []
+    for trainer.step in range(10):
+        batch = trainer._batch(black, white.astype(np.uint8))
+        shares.append(float((batch == 255).mean()))
+    assert shares == [0.0] * 7 + [0.5] * 3
+    trainer.step = 0
+    assert 0 < (trainer._batch(white.astype(np.uint8), None) == 0).mean() < 0.5  # moved
+    trainer.step = 9
+    assert (trainer._batch(white.astype(np.uint8), None) == 255).all()
 
 
 def test_lmbdas_are_a_geometric_row():

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from aecodec.models import DEQUANTIZER, Model
+from aecodec.models import DEQUANTIZER, TONES, Model
 from aecodec.nets import dequantizer, pixel_model
 from aecodec.nets.dequantizer import DequantizerConfig, ExactDequantizer
 from aecodec.nets.pixel_model import ExactPixelModel, PixelConfig
@@ -19,7 +19,7 @@ BATCH_IMAGES = 256  # images in the networks at once: their activations stay nea
 def read_pixel_model(model: Model, part_name: str) -> tuple[PixelConfig, dict[str, np.ndarray]]:
     """Config and tensors of a pixel model, checked; ModelCorruptError if one is off."""
     part = read_part(model, part_name)
-    c = read_config(part, PixelConfig, model.shape)
+    c = read_config(part, PixelConfig, model.shape, toned=TONES in part.tensors)
     return c, take_tensors(part, pixel_model.tensor_shapes(c))
 
 

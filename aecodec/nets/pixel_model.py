@@ -4,16 +4,20 @@ The image is split into planes (:mod:`aecodec.nets.planes`). Every plane's pixel
 one pass from the planes before it:
 
     planes known -> 3x3 conv -> 3x3 conv -> dense -> dense -> mixture of logistics for each pixel
+
+A model may have tones: a table that gives every gray level a second value, so that levels which
+are close but mean different things (the 252 to 255 of saturated strokes) are far apart for it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -27,6 +31,7 @@ from aecodec.nets.integer import (
     clamp_activation,
     exact_matmul,
     prove_sum,
+    round_through,
 )
 from aecodec.nets.planes import (
     CODE_BITS,
@@ -40,6 +45,7 @@ from aecodec.nets.planes import (
 Tensors = dict[str, np.ndarray]
 Layers = dict[tuple[int, str], LayerArrays]
 
+LEVELS = 256  # gray levels
 PARAMETER_BITS = 9  # what a unit of the last layer's output is worth: 2**9
 
 
@@ -49,12 +55,24 @@ class PixelConfig(PlaneGrid):
 
     features: int
     mixtures: int = 5
+    toned: bool = False  # whether it has a table of tones; told by the tensors, not by the config
+
+    @property
+    def pairs(self) -> int:
+        """How many planes all heads see together."""
+        return self.planes * (self.planes - 1) // 2
+
+    def decoding(self) -> dict[str, int]:
+        """What decoding reads besides the tensors, and so what the fingerprint covers."""
+        values = super().decoding()
+        del values["toned"]
+        return values
 
 
 def layer_shapes(c: PixelConfig, k: int) -> dict[str, tuple[int, ...]]:
     """Weight shapes of head k's layers; the first head sees nothing."""
     shapes: dict[str, tuple[int, ...]] = {
-        "see": (c.features, k, 3, 3),
+        "see": (c.features, 2 * k if c.toned else k, 3, 3),
         "mix": (c.features, c.features, 3, 3),
         "dense": (c.features, c.features),
         "out": (3 * c.mixtures, c.features),
@@ -66,21 +84,29 @@ def tensor_shapes(c: PixelConfig) -> dict[str, tuple[tuple[int, ...], type]]:
     """Shape and dtype of every tensor of the part: the heads' layers stacked, heads first.
 
     Kernels of ``see`` have one input plane each: that from plane j to head k is at
-    k (k - 1) / 2 + j.
+    k (k - 1) / 2 + j, and those from the tones of the planes follow in the same order.
     """
-    heads, pairs = c.planes, c.planes * (c.planes - 1) // 2
+    heads = c.planes
     shapes: dict[str, tuple[tuple[int, ...], type]] = {
         "places": ((heads, c.features, *c.grid), np.int16),
         "see_codes": ((heads, c.features, CODE_LENGTH), np.int16),
         "out_codes": ((heads, 3 * c.mixtures, CODE_LENGTH), np.int16),
-        "see.weight": ((pairs, c.features, 3, 3), np.int8),
+        "see.weight": ((c.pairs * (1 + c.toned), c.features, 3, 3), np.int8),
     }
+    if c.toned:
+        shapes["tones"] = ((LEVELS,), np.uint8)
     for kind, shape in layer_shapes(c, 1).items():
         count = heads - 1 if kind == "see" else heads
         shapes.setdefault(f"{kind}.weight", ((count, *shape), np.int8))
         shapes[f"{kind}.bias"] = ((count, shape[0]), np.int32)
         shapes[f"{kind}.shift"] = ((count, shape[0]), np.uint8)
     return shapes
+
+
+def see_kernels(c: PixelConfig, k: int) -> npt.NDArray[np.int64]:
+    """Rows of ``see.weight`` that are head k's: from planes 0..k-1, then from their tones."""
+    rows = k * (k - 1) // 2 + np.arange(k)
+    return np.concatenate([rows, c.pairs + rows]) if c.toned else rows
 
 
 def stack_layers(c: PixelConfig, layers: Mapping[tuple[int, str], LayerArrays]) -> Tensors:
@@ -90,7 +116,10 @@ def stack_layers(c: PixelConfig, layers: Mapping[tuple[int, str], LayerArrays]) 
         mine = [layers[k, kind] for k in range(c.planes) if (k, kind) in layers]
         if kind == "see":
             kernels = [layer.weight.transpose(1, 0, 2, 3) for layer in mine]
-            tensors["see.weight"] = np.concatenate(kernels)
+            inputs = [np.array_split(each, 1 + c.toned) for each in kernels]
+            tensors["see.weight"] = np.concatenate(
+                [e for each in zip(*inputs, strict=True) for e in each]
+            )
         else:
             tensors[f"{kind}.weight"] = np.stack([layer.weight for layer in mine])
         tensors[f"{kind}.bias"] = np.stack([layer.bias for layer in mine])
@@ -106,13 +135,39 @@ def unstack_layers(c: PixelConfig, tensors: Mapping[str, np.ndarray]) -> Layers:
             at = k - 1 if kind == "see" else k
             weight = tensors[f"{kind}.weight"]
             if kind == "see":
-                first = k * (k - 1) // 2
-                weight = weight[first : first + k].transpose(1, 0, 2, 3)
+                weight = weight[see_kernels(c, k)].transpose(1, 0, 2, 3)
             else:
                 weight = weight[at]
             bias, shift = tensors[f"{kind}.bias"][at], tensors[f"{kind}.shift"][at]
             layers[k, kind] = LayerArrays(weight, bias, shift)
     return layers
+
+
+def with_tones(c: PixelConfig, tensors: Tensors, images: np.ndarray) -> Tensors:
+    """The tensors of a model without tones as those of one that has them, and predicts the same.
+
+    The tones spread evenly what ``images`` have: see :func:`equalized`.
+    """
+    shape, kind = tensor_shapes(replace(c, toned=True))["see.weight"]
+    silent: npt.NDArray[np.int8] = np.zeros(
+        (shape[0] - len(tensors["see.weight"]), *shape[1:]), kind
+    )
+    kernels = np.concatenate([tensors["see.weight"], silent])
+    return {**tensors, "see.weight": kernels, "tones": equalized(images)}
+
+
+def equalized(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """(256,) tones by which every tone is about as common: the histogram, summed up.
+
+    The commonest level, often the background, counts no more than the next, or it would leave
+    nothing to the others.
+    """
+    counts = np.bincount(images.ravel(), minlength=LEVELS).astype(float)
+    counts = np.minimum(counts, np.sort(counts)[-2])
+    middle = np.cumsum(counts) - counts / 2
+    span = max(middle[-1] - middle[0], 1)
+    tones: npt.NDArray[np.uint8] = np.round(255 * (middle - middle[0]) / span).astype(np.uint8)
+    return tones
 
 
 # ---------------------------------------------------------------- the training twin
@@ -131,6 +186,8 @@ class PixelTwin(nn.Module):
         self.see_codes = nn.Parameter(torch.zeros(c.planes, c.features, CODE_LENGTH))
         self.out_codes = nn.Parameter(torch.zeros(c.planes, 3 * c.mixtures, CODE_LENGTH))
         self.places = nn.Parameter(torch.randn(c.planes, c.features, *c.grid) * 0.3)
+        if c.toned:
+            self.tones = nn.Parameter(torch.linspace(0, ACT_MAX, LEVELS) / (1 << ACT_BITS))
         self.layers = nn.ModuleDict()
         for k in range(c.planes):
             for kind, shape in layer_shapes(c, k).items():
@@ -152,13 +209,18 @@ class PixelTwin(nn.Module):
 
         Raw parameters as :mod:`aecodec.entropy.mixture` reads them, but float and differentiable.
         """
+        seen = planes[:, :k]
+        if k and self.config.toned:
+            unit = 1 << ACT_BITS
+            table = round_through(self.tones * unit).clamp(0, ACT_MAX) / unit
+            seen = torch.cat([seen, table[(seen * unit).round().long()]], 1)
         code = self.code[bounds]
         h = (code @ self.see_codes[k].t())[:, :, None, None] + self.places[k]
         with torch.autocast(
             "cpu", torch.bfloat16, enabled=self.training and planes.device.type == "cpu"
         ):
             if k:
-                h = h + self.layer(k, "see")(planes[:, :k]).float()
+                h = h + self.layer(k, "see")(seen).float()
             h = activation(h.contiguous(memory_format=torch.channels_last))
             h = activation(self.layer(k, "mix")(h).float())
             h = h.permute(0, 2, 3, 1)  # channels-last, as it lies in memory
@@ -173,6 +235,13 @@ class PixelTwin(nn.Module):
             self.layer(k, kind).load(layer)
         for name, values, bits in self._added():
             values.copy_(torch.from_numpy(tensors[name].astype(np.float32)) / (1 << bits))
+        if self.config.toned:
+            self.start_tones(tensors["tones"])
+
+    @torch.no_grad()
+    def start_tones(self, tones: npt.NDArray[np.uint8]) -> None:
+        """Tones (256,) to go on from."""
+        self.tones.copy_(torch.from_numpy(tones.astype(np.float32)) / (1 << ACT_BITS))
 
     def _added(self) -> tuple[tuple[str, Tensor, int], ...]:
         """Name, values and fractional bits of what is added to the layers' sums."""
@@ -195,6 +264,9 @@ class PixelTwin(nn.Module):
         for name, values, bits in self._added():
             whole = torch.round(values.double() * (1 << bits)).clamp(-32767, 32767)
             tensors[name] = whole.cpu().numpy().astype(np.int16)
+        if c.toned:
+            tones = torch.floor(self.tones * (1 << ACT_BITS) + 0.5).clamp(0, ACT_MAX)
+            tensors["tones"] = tones.cpu().numpy().astype(np.uint8)
         return tensors
 
 
@@ -207,6 +279,7 @@ class ExactPixelModel(nn.Module):
     places: Tensor
     see_codes: Tensor
     out_codes: Tensor
+    tones: Tensor
 
     def __init__(self, c: PixelConfig, tensors: Mapping[str, np.ndarray]) -> None:
         super().__init__()
@@ -220,6 +293,8 @@ class ExactPixelModel(nn.Module):
                 exact.weight = exact.weight.contiguous(memory_format=torch.channels_last)
             self.layers[f"{k}_{kind}"] = exact
         self.register_buffer("places", torch.from_numpy(tensors["places"].astype(np.float32)))
+        if c.toned:
+            self.register_buffer("tones", torch.from_numpy(tensors["tones"]))
         for name in ("see_codes", "out_codes"):
             each = code_terms(tensors[name])
             self.register_buffer(name, torch.from_numpy(each.astype(np.float32)))  # (128, P, O)
@@ -229,7 +304,10 @@ class ExactPixelModel(nn.Module):
         with exact_matmul():
             start = self.places[k] + self.see_codes[bound, k][:, None, None]
             if k:
-                x = planes[:, :k].float().contiguous(memory_format=torch.channels_last)
+                x = planes[:, :k]
+                if self.config.toned:
+                    x = torch.cat([x, self.tones[x.int()]], 1)
+                x = x.float().contiguous(memory_format=torch.channels_last)
                 h = self.layers[f"{k}_see"](x).add_(start)
             else:
                 h = start.expand(len(planes), -1, -1, -1)

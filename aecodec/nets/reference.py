@@ -75,9 +75,13 @@ def predict_plane(
     start = (tensors["see_codes"][k].astype(np.int64) @ code) >> 6
     h = (tensors["places"][k].astype(np.int64) + start[:, None, None]).transpose(1, 2, 0)[None]
     if k:
-        first = k * (k - 1) // 2
-        kernels = tensors["see.weight"][first : first + k].transpose(1, 0, 2, 3)
-        known = planes[:, :k].astype(np.int64).transpose(0, 2, 3, 1)
+        heads, rows = len(tensors["places"]), k * (k - 1) // 2 + np.arange(k)
+        known = planes[:, :k]
+        if "tones" in tensors:
+            rows = np.concatenate([rows, heads * (heads - 1) // 2 + rows])
+            known = np.concatenate([known, tensors["tones"][known]], axis=1)
+        kernels = tensors["see.weight"][rows].transpose(1, 0, 2, 3)
+        known = known.astype(np.int64).transpose(0, 2, 3, 1)
         h = layer("see", k - 1, kernels, _neighbourhoods(known)) + h
     else:
         h = np.broadcast_to(h, (len(planes), *h.shape[1:]))

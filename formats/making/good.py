@@ -13,10 +13,10 @@ from aecodec import refinement
 from aecodec.codec import Codec
 from aecodec.entropy import zstd
 from aecodec.latent_coding import AnsCoder
-from aecodec.models import Model, pack_model
+from aecodec.models import Model, Part, pack_model
 from aecodec.quantizer import gains_at
 from making import assemble, models
-from making.assemble import ANS, LATENTS, REFINEMENT, ZSTD, Chunk, File, Sub
+from making.assemble import ANS, LATENTS, REFINEMENT, TONES, ZSTD, Chunk, File, Sub
 
 GRAY = (8, 8, 1)
 COLOUR = (5, 3, 3)
@@ -347,6 +347,12 @@ def _of_pixels(pixel_model: Model, dequantizer: Model) -> Iterator[tuple[str, Ve
     )
 
 
+def _toned(shape: Sequence[int], name: str = "pixel_small") -> Part:
+    """With kernels few enough to be embedded in little space."""
+    height, width, channels = shape
+    return models.pixels((height, width, channels), name, 1, 0.1, toned=True)
+
+
 def _of_models() -> Iterator[tuple[str, Vector]]:
     model = LATENT_MODEL
     chunk = chunk_of([by_latents(model, symbols(12, seed=9), 1280, LATENTS_ANS)])
@@ -367,6 +373,23 @@ def _of_models() -> Iterator[tuple[str, Vector]]:
     data = file_of(COLOUR, [chunk], flags, everything, embed=True)
     about = "colour, sides that 4 does not divide, all six modes in one chunk, all parts embedded"
     yield "colour-every-mode", Vector(data, "7", about)
+    toned = Model("toned", GRAY, {"pixel_small": _toned(GRAY)})
+    images = smooth(9, GRAY, seed=4)
+    coded = [by_pixels(toned, images[:6], 0), by_pixels(toned, images[6:], 8)]
+    flags = REFINEMENT | ANS | TONES
+    data = file_of(GRAY, [chunk_of(coded)], flags, toned, embed=True, version_minor=2)
+    yield "tones", Vector(data, "11.7", "a pixel model with tones, embedded, under two bounds")
+    odd = Model("toned", (5, 6, 3), {"pixel_fast": _toned((5, 6, 3), "pixel_fast")})
+    data = file_of(
+        odd.shape,
+        [chunk_of([by_pixels(odd, smooth(3, odd.shape), 2)])],
+        flags,
+        odd,
+        embed=True,
+        version_minor=2,
+    )
+    about = "tones, colour, sides that 4 does not divide: outside the image the tone is tones[0]"
+    yield "tones-colour", Vector(data, "11.7", about)
     point = (1, 2, 1)
     dots = Model("dots", point, {"pixel_fast": models.pixels(point, "pixel_fast", 1, 0.3)})
     data = file_of(

@@ -57,9 +57,11 @@ def prior(latents: int) -> Part:
     return Part(LATENT_PRIOR, c.decoding(), tensors)
 
 
-def pixels(shape: Shape, name: str, features: int, kept: float = 1.0) -> Part:
+def pixels(
+    shape: Shape, name: str, features: int, kept: float = 1.0, *, toned: bool = False
+) -> Part:
     """A pixel model of one logistic; but for biases, ``kept`` of its numbers are not 0."""
-    c = PixelConfig(*shape, features, 1)
+    c = PixelConfig(*shape, features, 1, toned)
     tensors = _numbers(np.random.default_rng(11), pixel_model.tensor_shapes(c), kept)
     tensors["out.bias"][:, 0], tensors["out.bias"][:, 1] = 900 << 6, 300 << 6
     return Part(name, c.decoding(), tensors)
@@ -76,6 +78,8 @@ def _numbers(rng: np.random.Generator, wanted: Wanted, kept: float) -> dict[str,
     for name, (shape, dtype) in wanted.items():
         if name.endswith(".shift"):
             drawn = np.full(shape, 6)
+        elif name == "tones":
+            drawn = np.arange(256) * 37 % 256
         elif name.endswith(".bias"):
             drawn = 500 * rng.integers(0, 5, shape)
         else:

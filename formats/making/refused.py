@@ -16,7 +16,18 @@ import zstandard
 
 from aecodec.models import Model, Part, pack_model
 from making import assemble, good
-from making.assemble import ANS, LATENTS, REFINEMENT, ZSTD, Chunk, File, Sub, header, section
+from making.assemble import (
+    ANS,
+    LATENTS,
+    REFINEMENT,
+    TONES,
+    ZSTD,
+    Chunk,
+    File,
+    Sub,
+    header,
+    section,
+)
 from making.good import GRAY, LATENT_MODEL
 
 CORRUPT, UNSUPPORTED, MISSING = "corrupt", "unsupported", "missing"
@@ -766,6 +777,9 @@ def _of_models() -> Named:
         yield f"poisoned-{name}", Refusal(data, clause, about, match)
     for name, (clause, about, match, model) in _poisoned_pixels().items():
         yield f"poisoned-{name}", Refusal(_dots(model), clause, about, match)
+    data = _dots(_pixel_model(toned=True), flags=REFINEMENT | ANS)
+    about = "the pixel model has tones, TONES is not set"
+    yield "model-tones-not-announced", Refusal(data, "11.7", about, "tones")
 
 
 def _surrogate(model: Model) -> bytes:
@@ -938,17 +952,21 @@ def _poisoned_priors() -> Poison:
     }
 
 
-def _pixel_model() -> Model:
+def _pixel_model(*, toned: bool = False) -> Model:
     """For images of two pixels."""
     point = (1, 2, 1)
-    return Model("dots", point, {"pixel_fast": good.models.pixels(point, "pixel_fast", 1, 0.3)})
+    part = good.models.pixels(point, "pixel_fast", 1, 0.3, toned=toned)
+    return Model("dots", point, {"pixel_fast": part})
 
 
-def _dots(model: Model, mode: int = 3, parameter: int = 0) -> bytes:
+def _dots(model: Model, mode: int = 3, parameter: int = 0, flags: int | None = None) -> bytes:
     """One image of two pixels under an embedded model; the payload is never come to."""
     sub = Sub(struct.pack("<7Q", *[1 << 32] * 7), mode, parameter)
     chunk = Chunk(1, [sub], bytes(2))
-    return good.file_of(model.shape, [chunk], REFINEMENT | ANS, model, embed=True)
+    if flags is None:
+        toned = "tones" in model.parts["pixel_fast"].tensors
+        flags = REFINEMENT | ANS | (TONES if toned else 0)
+    return good.file_of(model.shape, [chunk], flags, model, embed=True)
 
 
 def _poisoned_pixels() -> Poison:
@@ -969,6 +987,11 @@ def _poisoned_pixels() -> Poison:
         largest = (1 << 24) - 2 - 255 * np.array(heads)
         return largest.reshape(bias.shape).astype(bias.dtype)
 
+    toned = _pixel_model(toned=True)
+
+    def short(tensor: np.ndarray) -> np.ndarray:
+        return tensor[:-1]
+
     empty = Part("pixel_fast", {**whole.config, "mixtures": 0}, flat)
     return {
         "pixel-mixtures": (
@@ -976,6 +999,24 @@ def _poisoned_pixels() -> Poison:
             "a pixel model of no mixtures, its tensors to match",
             "mixtures",
             Model("dots", point, {"pixel_fast": empty}),
+        ),
+        "tones-short": (
+            "11.7",
+            "a table of 255 tones",
+            "tones",
+            _changed(toned, "pixel_fast", "tones", short),
+        ),
+        "tones-signed": (
+            "11.7",
+            "tones are int8",
+            "tones",
+            _changed(toned, "pixel_fast", "tones", lambda tones: tones.astype(np.int8)),
+        ),
+        "tones-kernels": (
+            "11.7",
+            "tones, but see.weight has kernels for samples alone",
+            "see.weight",
+            _changed(toned, "pixel_fast", "see.weight", lambda kernels: kernels[:120]),
         ),
         "pixel-sum": (
             "11.5",
