@@ -16,10 +16,16 @@ LATER_LATENTS = (("18000", "0.4"), ("15000", "0.3"))  # steps and --lr-scale of 
 PRIOR_STEPS = "3500"
 LATER = ["--lr-scale", "0.4", "--weight-decay"]
 SMALL = (["--steps", "3000"], ["--steps", "3000", *LATER, "0.1"])
+# Strokes of digits are saturated at 252 to 255, which tell rows and columns of the resampling apart.
+TONES = ["--tones", "--lr-scale", "0.7", "--weight-decay", "0.1"]
 PIXEL_RUNS = {
     "mnist": {
-        "fast": (["--steps", "2500"],),
-        "small": (*SMALL, ["--steps", "5000", *LATER, "0.05"]),
+        "fast": (["--steps", "2500"], ["--steps", "5000", *TONES, "--shift", "0.25"]),
+        "small": (
+            *SMALL,
+            ["--steps", "5000", *LATER, "0.05"],
+            ["--steps", "9000", *TONES, "--shift", "0.5"],
+        ),
     },
     "fashion": {"fast": (["--steps", "2500"],), "small": SMALL},
 }
