@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -236,6 +238,24 @@ def test_part_with_other_tensors_is_refused(name, change):
     model = Model("bad", (8, 8, 1), {part.name: replace(part, tensors=tensors)})
     with pytest.raises(ModelCorruptError, match=rf"pixel_fast: tensor {name} is "):
         PixelLayer(model, part.name)
+
+
+READ_ONLY = """
+import warnings
+import numpy as np
+import aecodec
+
+images = np.frombuffer(bytes(28 * 28 * 3), np.uint8).reshape(3, 28, 28)
+warnings.simplefilter("error")
+for target in ({"max_error": 0}, {"quality": 5}, {"psnr": 30}, {"quality": 3, "coder": "ans"}):
+    aecodec.decode(aecodec.encode(images, model="mnist", **target))
+"""
+
+
+def test_arrays_that_cannot_be_written_to_are_nothing_to_warn_of():
+    """In a process of its own, for torch warns of them once in each."""
+    run = subprocess.run([sys.executable, "-c", READ_ONLY], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
 
 
 # ---------------------------------------------------------------- the bound

@@ -42,7 +42,8 @@ class PixelLayer:
 
     def split(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Images (N, H, W, C) -> planes in coding order (N, P, R, S), zeros where no pixel is."""
-        return split_planes(torch.from_numpy(images), self.config).contiguous().numpy()
+        writable = np.require(images, requirements="W")  # torch warns of arrays that are not
+        return split_planes(torch.from_numpy(writable), self.config).contiguous().numpy()
 
     def join(self, planes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Planes (N, P, R, S) -> images (N, H, W, C)."""
