@@ -949,7 +949,7 @@ def test_index_entry_bytes():
 
 
 def test_supported_flags_are_what_this_version_reads():
-    assert SUPPORTED_FLAGS == 0b1111
+    assert SUPPORTED_FLAGS == 0b10_1111
 
 
 def test_container_needs_the_standard_library_alone():
