@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Union
 from aecodec import container
 from aecodec.annotations import ABOUT, Annotations, class_fault, read_metadata
 from aecodec.columns import Column, unpack_column
-from aecodec.container import COLM, FLAG_TONES, META, MODL, NAME
+from aecodec.container import COLM, META, MODL, NAME
 from aecodec.errors import AezCorruptError, AezError, AezLimitError, ModelCorruptError
 from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.remote import is_url, open_url
@@ -379,7 +379,7 @@ class Archive:
             self._check_parts(self._codec.model)
             if self.reader.parts:
                 self._check_shape(self._codec.model)
-                self._check_tones(self._codec.model)
+                self._check_announced(self._codec.model)
             self._codec = self._codec.with_pixel_part(self._pixel_part())
             self._codec_is_checked = True
         return self._codec
@@ -421,7 +421,7 @@ class Archive:
                 wanted, models.installed_models(), self.reader.model_name or "?"
             )
         self._check_shape(model)
-        self._check_tones(model)
+        self._check_announced(model)
         return model
 
     def _check_shape(self, model: Model) -> None:
@@ -430,12 +430,22 @@ class Archive:
                 f"{self.name}: images are {self.image_shape}, its model is for {model.shape}"
             )
 
-    def _check_tones(self, model: Model) -> None:
-        flags = self.reader.header.required_flags
-        if model.is_toned(part.name for part in self.reader.parts) and not flags & FLAG_TONES:
+    def _check_announced(self, model: Model) -> None:
+        """Corrupt unless the file tells what is new in its parts, and names all that they need."""
+        from aecodec.models import UNDERLAY_PARTS
+
+        flags, named = self.reader.header.required_flags, [p.name for p in self.reader.parts]
+        needed = model.required_flags(named)
+        if needed & ~flags:
             raise AezCorruptError(
-                f"{self.name}: its pixel model has tones, but required_flags {flags:#x} lacks "
-                f"{FLAG_TONES:#x}"
+                f"{self.name}: its parts have tones, an underlay or a low trunk, but required_flags "
+                f"{flags:#x} lacks {needed & ~flags:#x}"
+            )
+        missing = sorted(set(UNDERLAY_PARTS) - set(named))
+        if needed & container.FLAG_UNDERLAY and missing:
+            raise AezCorruptError(
+                f"{self.name}: its pixel model stands on latents, but section PART lacks "
+                f"{missing[0]}"
             )
 
     def _check_parts(self, model: Model) -> None:

@@ -18,11 +18,12 @@ import numpy.typing as npt
 
 from aecodec import metrics, refinement
 from aecodec.container import TABLE_ENTRY_NBYTES
+from aecodec.refinement import Refiner
 from aecodec.targets import BOUND_MAX
 from aecodec.ways import cheapest_ways, table_bits, worth_having
 
 if TYPE_CHECKING:
-    from aecodec.nets.pixel_layer import Dequantizer, PixelLayer
+    from aecodec.nets.pixel_layer import Dequantizer
 
 Images = npt.NDArray[np.uint8]
 # sum of squared errors, bits, images as a share of the chunk's -> coarser than the target needs?
@@ -45,16 +46,20 @@ class Plans:
     With a dequantizer, bits are weighed against error.
     """
 
-    def __init__(self, images: Images, layer: PixelLayer, dequantizer: Dequantizer | None) -> None:
+    def __init__(self, images: Images, refiner: Refiner, dequantizer: Dequantizer | None) -> None:
         self.images = images
-        self._layer, self._dequantizer = layer, dequantizer
+        self._refiner, self._dequantizer = refiner, dequantizer
+        self._laid = refiner.lay(images)
         self._made: dict[int, tuple[refinement.PixelPlan, npt.NDArray[np.int64]]] = {}
 
     def at(self, bound: int) -> tuple[refinement.PixelPlan, npt.NDArray[np.int64]]:
         """The plan under a bound, and the sums of squared errors (n,)."""
         if bound not in self._made:
-            weighed = (self._dequantizer, RATE_WEIGHT) if bound and self._dequantizer else ()
-            plan = refinement.PixelPlan(self._layer, self.images, bound, *weighed)
+            mover = self._dequantizer if bound else None
+            weight = RATE_WEIGHT if mover else 0.0
+            plan = refinement.PixelPlan(
+                self._refiner, self.images, bound, mover, weight, self._laid
+            )
             self._made[bound] = plan, metrics.squared_error(self.images, plan.x_hat)
         return self._made[bound]
 
@@ -93,11 +98,11 @@ class BoundSearch:
     """The bounds that a target of a chunk lies between."""
 
     def __init__(
-        self, images: Images, layer: PixelLayer, dequantizer: Dequantizer | None = None
+        self, images: Images, refiner: Refiner, dequantizer: Dequantizer | None = None
     ) -> None:
-        self.plans = Plans(images, layer, dequantizer)
+        self.plans = Plans(images, refiner, dequantizer)
         sample = _spread(images, SAMPLE_IMAGES)
-        self._sample = Plans(sample, layer, dequantizer)
+        self._sample = Plans(sample, refiner, dequantizer)
         self._share = len(sample) / len(images)
 
     def bracket(self, too_coarse: TooCoarse) -> tuple[int | None, int | None]:
@@ -197,19 +202,19 @@ def _mixture(
     return Mixture(tuple(bounds), ways, float(errors[ways, image].sum()), total)
 
 
-def cheapest_within(images: Images, bound: int, layer: PixelLayer) -> tuple[Plans, Mixture]:
+def cheapest_within(images: Images, bound: int, refiner: Refiner) -> tuple[Plans, Mixture]:
     """For each image ``bound``, or the finest one with as many gray levels where that takes less.
 
     Often it does where levels are few: the last one is then of as wide a cell as the others, not a
     sliver that parts white from almost white. Both are tried on all images where a sample says that
     choosing pays.
     """
-    plans = Plans(images, layer, None)
+    plans = Plans(images, refiner, None)
     finer = refinement.finest_alike(bound)
     bounds = [bound]
     if finer < bound:
         few = _spread(images, FEW_IMAGES)
-        _, sample = Plans(few, layer, None).table([finer, bound])
+        _, sample = Plans(few, refiner, None).table([finer, bound])
         bounds = _worth_trying([finer, bound], sample, len(few) / len(images))
     errors, bits = plans.table(bounds)
     choices = [np.full(len(images), i) for i in range(len(bounds))]

@@ -17,9 +17,11 @@ from aecodec.container import Chunk
 from aecodec.errors import AezCorruptError, ModelMissingError
 from aecodec.latent_coding import ANS, CODERS, ZSTD
 from aecodec.latent_symbols import ChunkLatents
-from aecodec.models import DEQUANTIZER, LATENT_DECODER, LATENT_PRIOR, PIXEL_MODELS, Model
+from aecodec.models import DEQUANTIZER, LATENT_DECODER, LATENT_PRIOR, PIXEL_MODELS, UNDERLAY, Model
 from aecodec.quantizer import interpolate
+from aecodec.refinement import Refiner
 from aecodec.targets import MAX_ERROR, NBYTES, PSNR, QUALITY, QUALITY_UNIT, Target
+from aecodec.underlay import Underlay
 
 if TYPE_CHECKING:
     from aecodec.decoding import OpenChunk
@@ -111,6 +113,20 @@ class Codec:
         layer: PixelLayer = self._layers[name]
         return layer
 
+    def refiner(self) -> Refiner:
+        """Layer R, with what its pixel model stands on; ModelMissingError when a part is missing."""
+        pixels = self.pixel_layer()
+        if pixels.underlay is None:
+            return Refiner(pixels)
+        latents, prior, steps = self.latent_layer(), self.latent_prior(), SEARCH_STEPS[self.effort]
+        quality = pixels.underlay
+        return Refiner(pixels, Underlay(latents, prior, quality, steps=steps, lmbda=self.lmbda))
+
+    def stands_on_latents(self) -> bool:
+        """Whether the pixel model that this codec uses needs layer L and its prior."""
+        part = self.model.parts.get(self.pixel_model_name() or "") if self.model else None
+        return part is not None and UNDERLAY in part.tensors
+
     def dequantizer(self) -> Dequantizer:
         """Layer R's dequantizer; ModelMissingError when there is none."""
         if self.model is None or DEQUANTIZER not in self.model.parts:
@@ -145,7 +161,7 @@ class Codec:
             if part == LATENT_DECODER:
                 self.latent_layer()
             elif part in PIXEL_MODELS:
-                self.with_pixel_part(part).pixel_layer()
+                self.with_pixel_part(part).refiner()
             elif part == DEQUANTIZER:
                 self.dequantizer()
             elif part == LATENT_PRIOR:
@@ -178,7 +194,7 @@ class Codec:
         if self.model is None:
             return encoding.encode_without_model(images, _bound_without_model(images, target))
         if target.kind == MAX_ERROR:
-            return encoding.encode_with_bound(images, int(target.value), self.pixel_layer())
+            return encoding.encode_with_bound(images, int(target.value), self.refiner())
         if by_pixels and target.kind == PSNR:
             return self._encode_pixels_with_psnr(images, target.value)
         latents = self._latents(images)
@@ -197,7 +213,7 @@ class Codec:
         return ChunkLatents(images, layer, self._latent_coder(), steps=steps, lmbda=self.lmbda)
 
     def _encode_with_quality(self, latents: ChunkLatents, stored: int) -> Chunk:
-        pixels = self.pixel_layer if self.can_refine() else None
+        pixels = self.refiner if self.can_refine() else None
         return encoding.encode_with_quality(latents, stored, self.mse_limit(stored), pixels)
 
     def _latent_coder(self) -> latent_coding.LatentCoder:
@@ -206,7 +222,7 @@ class Codec:
         return latent_coding.ZstdCoder(self.device)
 
     def _encode_pixels_with_psnr(self, images: Images, psnr: float) -> Chunk:
-        return targeting.encode_with_psnr(images, psnr, self.pixel_layer(), self._mover())
+        return targeting.encode_with_psnr(images, psnr, self.refiner(), self._mover())
 
     def _mover(self) -> Dequantizer | None:
         return self.dequantizer() if self.can_dequantize() else None
@@ -245,7 +261,7 @@ class Codec:
     def _pixels_within(self, images: Images, nbytes: int) -> Chunk | None:
         if not self.can_refine():
             return None
-        search = BoundSearch(images, self.pixel_layer(), self._mover())
+        search = BoundSearch(images, self.refiner(), self._mover())
         return targeting.encode_within_nbytes(
             nbytes, lambda share: targeting.encode_pixels_within(search, share)
         )

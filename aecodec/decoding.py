@@ -24,9 +24,10 @@ from aecodec.entropy import zstd
 from aecodec.errors import AezCorruptError
 from aecodec.models import DEQUANTIZER, LATENT_DECODER, LATENT_PRIOR, PIXEL_MODELS
 from aecodec.nets.latent_layer import LatentLayer
-from aecodec.nets.pixel_layer import Dequantizer, PixelLayer
+from aecodec.nets.pixel_layer import Dequantizer
 from aecodec.nets.prior_layer import PriorLayer
 from aecodec.quantizer import gains_at
+from aecodec.refinement import Refiner
 
 Images = npt.NDArray[np.uint8]
 Symbols = npt.NDArray[np.int16]
@@ -56,7 +57,7 @@ class Layers(Protocol):
 
     def latent_layer(self) -> LatentLayer: ...
     def latent_prior(self) -> PriorLayer: ...
-    def pixel_layer(self) -> PixelLayer: ...
+    def refiner(self) -> Refiner: ...
     def dequantizer(self) -> Dequantizer: ...
 
 
@@ -114,11 +115,10 @@ class OpenChunk:
         if sub.mode not in LATENT_MODES:
             return self._rows(index, positions)  # type: ignore[return-value]
         layer = self.layers.latent_layer()
-        gains = gains_at(layer.gains, sub.parameter)
         out = np.empty((len(positions), *self.shape), np.uint8)
         for start in range(0, len(positions), TOGETHER_IMAGES):
             some = slice(start, start + TOGETHER_IMAGES)
-            out[some] = layer.synthesize(self._rows(index, positions[some]), gains)  # type: ignore[arg-type]
+            out[some] = layer.synthesize(self._rows(index, positions[some]), sub.parameter)  # type: ignore[arg-type]
         return out
 
     def _rows(self, index: int, positions: npt.NDArray[np.int64]) -> Images | Symbols:
@@ -164,7 +164,7 @@ def unpack_together(chunks: Sequence[OpenChunk]) -> None:
         else:
             mover = layers.dequantizer() if mode == MODE_PIXELS_DEQUANTIZED else None
             decoded = refinement.decode_payloads(
-                layers.pixel_layer(), payloads, counts, parameter, where, mover
+                layers.refiner(), payloads, counts, parameter, where, mover
             )
         for place, (chunk, index) in enumerate(places):
             chunk.unpacked[index] = decoded[place]

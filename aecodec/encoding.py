@@ -24,11 +24,11 @@ from aecodec.container import (
     is_crowded,
 )
 from aecodec.entropy import zstd
+from aecodec.refinement import Refiner
 from aecodec.targets import BOUND_MAX, QUALITY_MAX, QUALITY_UNIT
 
 if TYPE_CHECKING:
     from aecodec.latent_symbols import ChunkLatents
-    from aecodec.nets.pixel_layer import PixelLayer
 
 Images = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.intp]
@@ -117,10 +117,10 @@ def rounded_to(images: Images, bounds: npt.NDArray[np.intp]) -> Images:
 # ---------------------------------------------------------------- layer R
 
 
-def encode_with_bound(images: Images, bound: int, layer: PixelLayer) -> Chunk:
+def encode_with_bound(images: Images, bound: int, refiner: Refiner) -> Chunk:
     """Every pixel within ``bound`` of its value; by layer R, by zstd where that is smaller."""
     plan = _rounded_plan(images, bound)
-    return encode_pixels(plan, priced_by(*cheapest_within(images, bound, layer)))
+    return encode_pixels(plan, priced_by(*cheapest_within(images, bound, refiner)))
 
 
 Priced = tuple[Indices, "refinement.PixelPlan", Indices]  # images, and their rows in the plan
@@ -175,7 +175,7 @@ def encode_with_quality(
     latents: ChunkLatents,
     stored: int,
     mse_limit: float,
-    pixels: Callable[[], PixelLayer] | None,
+    pixels: Callable[[], Refiner] | None,
 ) -> Chunk:
     """By latents at a stored quality; images worse than ``mse_limit`` by something finer.
 
@@ -224,7 +224,7 @@ class _LatentPlan(ChunkPlan):
         good: npt.NDArray[np.bool_] = errors <= self._mse_limit  # of the quality asked for
         return good
 
-    def rescue(self, stored: int, pixels: Callable[[], PixelLayer] | None) -> None:
+    def rescue(self, stored: int, pixels: Callable[[], Refiner] | None) -> None:
         """Code at a finer quality what is left and fits, where that is the smallest."""
         left = self.left()
         if not len(left):
@@ -240,7 +240,7 @@ class _LatentPlan(ChunkPlan):
         if len(payload) < rival:
             self.accept(good, x_hat, SubPayload(self._latents.coder.mode, stored, payload))
 
-    def rescue_by_pixels(self, pixels: Callable[[], PixelLayer]) -> None:
+    def rescue_by_pixels(self, pixels: Callable[[], Refiner]) -> None:
         """Code what is left by layer R, where zstd is not smaller still."""
         limit = self._mse_limit
         surely_good = min(BOUND_MAX, math.isqrt(int(limit)))

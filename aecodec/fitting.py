@@ -6,7 +6,7 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from aecodec.files import atomic_path
 from aecodec.images import ImageSetError, open_images
 from aecodec.models import DEQUANTIZER, LATENT_DECODER, LATENT_PRIOR, Model, load_model, pack_model
+from aecodec.targets import QUALITY, Target
 
 SIDE_MIN, SIDE_MAX = 8, 64
 QUALITIES = 9
@@ -123,8 +124,9 @@ def _fit_pixels(
                 name,
                 provenance=data,
                 exact=_load_indices(a.exact, len(images)) if a.exact else None,
-                base=load_model(a.base) if a.base else None,
+                base=_to_go_on_from(a, base, name),
                 tones=a.tones,
+                underlay=_stored_quality(a.underlay),
                 device=a.device,
                 checkpoint=checkpoint,
                 resume=a.resume,
@@ -137,6 +139,28 @@ def _fit_pixels(
         replace(base, parts=parts, training={**base.training, name: about}),
         _facts(about, config.steps, text, validation_bpp=bpp),
     )
+
+
+def _to_go_on_from(a: argparse.Namespace, base: Model, name: str) -> Model:
+    """The model so far, but with the pixel model of ``--base``, or none: half done is resumed."""
+    given = load_model(a.base) if a.base else None
+
+    def settled(so_far: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+        others = {k: v for k, v in so_far.items() if k != name}
+        return {**others, **({name: before[name]} if name in before else {})}
+
+    return replace(
+        base,
+        parts=settled(base.parts, given.parts if given else {}),
+        training=settled(base.training, given.training if given else {}),
+    )
+
+
+def _stored_quality(quality: float | None) -> int | None:
+    """``--underlay`` as it is stored."""
+    if quality is None:
+        return None
+    return Target(QUALITY, quality).stored
 
 
 def _fit_dequantizer(

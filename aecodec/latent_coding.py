@@ -82,6 +82,12 @@ class AnsCoder:
         return self._prior.rate(quality)
 
     def pack(self, symbols: Symbols, quality: int) -> bytes:
+        planes = [plane.reshape(2, -1) for plane in self.intervals(symbols, quality)]
+        payload: bytes = entropy.coder().encode(planes)
+        return payload
+
+    def intervals(self, symbols: Symbols, quality: int) -> list[ans.Intervals]:
+        """Of each group the intervals int32 (2, N, n) of its symbols."""
         prior, c = self._prior, self._prior.config
         ordered = symbols[:, prior.order]
         gains = _ordered_gains(prior, quality)
@@ -89,11 +95,9 @@ class AnsCoder:
         for g in range(c.groups):
             raw = prior.predict(g, ordered, gains, quality)
             levels = (ordered[:, c.members(g)] + SYMBOL_OFFSET).astype(np.uint8)
-            planes.append(
-                entropy.coder().intervals(raw.reshape(-1, raw.shape[-1]), levels.ravel(), 0)
-            )
-        payload: bytes = entropy.coder().encode(planes)
-        return payload
+            coded = entropy.coder().intervals(raw.reshape(-1, raw.shape[-1]), levels.ravel(), 0)
+            planes.append(coded.reshape(2, *levels.shape))
+        return planes
 
 
 def unpack_latents(
@@ -104,17 +108,24 @@ def unpack_latents(
     where: Sequence[str],
 ) -> list[Symbols]:
     """ANS payloads of one quality and the images in each -> symbols int16 (count, D) of each."""
-    c = prior.config
     decoder = entropy.coder().Decoder(payloads, where, prior.threads)
-    ends = np.cumsum([0, *counts])
-    parts = [slice(a, b) for a, b in pairwise(ends)]
+    symbols = decode_symbols(decoder, prior, counts, quality, where[0])
+    decoder.finish()
+    return [symbols[a:b] for a, b in pairwise(np.cumsum([0, *counts]))]
+
+
+def decode_symbols(
+    decoder: ans.StreamDecoder, prior: PriorLayer, counts: Sequence[int], quality: int, where: str
+) -> Symbols:
+    """The latents that come next in streams, of as many images each -> symbols int16 (N, D)."""
+    c = prior.config
     gains = _ordered_gains(prior, quality)
-    nbytes = 2 * c.latents * int(ends[-1])
+    nbytes = 2 * c.latents * sum(counts)
     if nbytes > MAX_SYMBOLS_NBYTES:
         raise AezLimitError(
-            f"{where[0]}: {nbytes} bytes of latents under ANS, this reader takes {MAX_SYMBOLS_NBYTES}"
+            f"{where}: {nbytes} bytes of latents under ANS, this reader takes {MAX_SYMBOLS_NBYTES}"
         )
-    ordered = np.zeros((int(ends[-1]), c.latents), np.int16)
+    ordered = np.zeros((sum(counts), c.latents), np.int16)
 
     def predict(g: int, some: slice) -> npt.NDArray[np.int32]:
         return prior.predict(g, ordered[some], gains, quality)
@@ -123,10 +134,9 @@ def unpack_latents(
         for part, levels in ans.decode_plane(decoder, counts, partial(predict, g), 0):
             symbols = levels.astype(np.int16) - SYMBOL_OFFSET
             ordered[part, c.members(g)] = symbols.reshape(part.stop - part.start, -1)
-    decoder.finish()
     symbols = np.empty_like(ordered)
     symbols[:, prior.order] = ordered
-    return [symbols[part] for part in parts]
+    return symbols
 
 
 def _ordered_gains(prior: PriorLayer, quality: int) -> npt.NDArray[np.int64]:

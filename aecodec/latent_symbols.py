@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec import metrics
-from aecodec.quantizer import gains_at, in_range, interpolate, quantize
-from aecodec.targets import QUALITY_MAX, QUALITY_UNIT
+from aecodec.quantizer import STORED_MAX, STORED_MIN, gains_at, in_range, interpolate, quantize
+from aecodec.targets import QUALITY_UNIT
 
 if TYPE_CHECKING:
     from aecodec.latent_coding import LatentCoder
@@ -25,7 +25,6 @@ Symbols = npt.NDArray[np.int16]
 Indices = npt.NDArray[np.intp]
 
 GUESS_IMAGES = 256
-LOWEST, HIGHEST = QUALITY_UNIT, QUALITY_MAX * QUALITY_UNIT
 NEAR = (0.01, 0.01)  # of squared error, of bytes: close enough where a look at a quality is dear
 USUAL_SLOPE = math.log(2) / (1.4 * QUALITY_UNIT)  # of bytes, and of 1/error, by stored quality
 
@@ -64,7 +63,7 @@ class ChunkLatents:
 
     def decoded(self, stored: int, symbols: Symbols) -> Images:
         """What symbols (m, D) of a quality decode to."""
-        return self.layer.synthesize(symbols, gains_at(self.layer.gains, stored))
+        return self.layer.synthesize(symbols, stored)
 
     def _choose(self, stored: int, indices: Indices) -> tuple[Symbols, Indices]:
         symbols, fits = quantize(self._y[indices], self.layer.log_step, stored)
@@ -80,7 +79,9 @@ class ChunkLatents:
         lmbda, rate = self._lmbda(stored), self.coder.rate(symbols, stored)
         search = self.layer.search()
         v = self._y[indices] * np.exp(-interpolate(self.layer.log_step, stored))
-        v = search.improve(images, v, gains, lmbda, rate, self._steps)
+        v = search.improve(
+            images, v, gains, lmbda, rate, self._steps, low=self.layer.config.is_low(stored)
+        )
         inside = in_range(v)
         found = symbols.copy()
         found[inside] = np.floor(v[inside] + np.float32(0.5)).astype(np.int16)
@@ -113,14 +114,16 @@ class ChunkLatents:
             guess = few.quality_for_error(limit * len(few.images) / len(self.images))
 
         def error(place: int) -> float:
-            symbols, indices = self.at(HIGHEST - place)
+            symbols, indices = self.at(STORED_MAX - place)
             if len(indices) < len(self.images):
                 return math.inf
-            x_hat = self.decoded(HIGHEST - place, symbols)
+            x_hat = self.decoded(STORED_MAX - place, symbols)
             return float(metrics.squared_error(self.images, x_hat).sum())
 
         return _mirrored(
-            highest_within(error, limit, HIGHEST - LOWEST, _mirrored(guess), self._near_error)
+            highest_within(
+                error, limit, STORED_MAX - STORED_MIN, _mirrored(guess), self._near_error
+            )
         )
 
     def quality_for_nbytes(self, limit: float, guess: int | None = None) -> int | None:
@@ -129,17 +132,17 @@ class ChunkLatents:
             guess = ChunkLatents(self.images, self.layer, self.coder).quality_for_nbytes(limit)
 
         def nbytes(place: int) -> float:
-            symbols, _ = self.at(LOWEST + place)
-            return len(self.coder.pack(symbols, LOWEST + place)) if len(symbols) else 0
+            symbols, _ = self.at(STORED_MIN + place)
+            return len(self.coder.pack(symbols, STORED_MIN + place)) if len(symbols) else 0
 
         place = highest_within(
-            nbytes, limit, HIGHEST - LOWEST, guess and guess - LOWEST, self._near_nbytes
+            nbytes, limit, STORED_MAX - STORED_MIN, guess and guess - STORED_MIN, self._near_nbytes
         )
-        return None if place is None else LOWEST + place
+        return None if place is None else STORED_MIN + place
 
 
 def _mirrored(stored: int | None) -> int | None:
-    return None if stored is None else HIGHEST - stored
+    return None if stored is None else STORED_MAX - stored
 
 
 def highest_within(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 
 from aecodec._version import __version__
 from aecodec.errors import ModelMismatchError
-from aecodec.models import LATENT_DECODER, Model, Part
+from aecodec.models import LATENT_DECODER, LOW_BELOW, Model, Part
 from aecodec.nets.autoencoder import (
     LATENT_BITS,
     QUALITIES,
@@ -21,8 +21,10 @@ from aecodec.nets.autoencoder import (
     ExactDecoder,
     pad_images,
 )
+from aecodec.nets.growing import can_grow, grow
 from aecodec.nets.latent_layer import read_latent_decoder
 from aecodec.nets.objective import LatentObjective
+from aecodec.targets import QUALITY_UNIT
 from aecodec.training import Report, TrainConfig, Trainer, split_images
 
 EVALUATION_IMAGES = 1000  # images at once in validation
@@ -51,6 +53,7 @@ def train_autoencoder(
     name: str,
     provenance: Mapping[str, Any],
     base: Model | None = None,
+    low_trunk: bool = True,
     device: str = "cpu",
     checkpoint: Path | None = None,
     resume: bool = False,
@@ -59,8 +62,10 @@ def train_autoencoder(
     """Train layer L on uint8 images (N, H, W, C); return the model, also when interrupted.
 
     Training goes on from the weights of ``base`` where that has layer L with its encoder.
+    ``low_trunk`` is for models of several qualities.
     """
     c = AutoencoderConfig.for_shape(*images.shape[1:])
+    c = c if low_trunk else replace(c, low_below=0)
     training, held_out = split_images(images, config)
     torch.manual_seed(config.seed)
     objective = LatentObjective(training, c, config.lmbdas(), config.sharpness)
@@ -68,9 +73,9 @@ def train_autoencoder(
     earlier = None
     if base is not None and base.encoder:
         stored, layers, gains = read_latent_decoder(base)
-        if stored != c:
+        if not can_grow(stored, c):
             raise ModelMismatchError(f"model {base.name!r}: its layer L is {stored}, expected {c}")
-        objective.start_from(training, base.encoder, layers, gains)
+        objective.start_from(training, base.encoder, grow(layers, stored, c), gains)
         earlier = {k: v for k, v in base.training.items() if k not in base.parts}
         run += base.fingerprint().hex()
     trainer = Trainer(objective, config, torch.device(device), run)
@@ -113,6 +118,8 @@ def export_autoencoder(
         for layer, arrays in layers.items()
         for kind in ("weight", "bias", "shift")
     }
+    if c.low_below:
+        tensors[LOW_BELOW] = np.array([c.low_below], np.uint16)
     encoder = {k: v.numpy().copy() for k, v in model.encoder.state_dict().items()}
     encoder["log_step"] = model.log_step.numpy().copy()
     psnr = 10 * np.log10(65025 / np.maximum(unseen.mean(axis=1), 1e-9))
@@ -137,7 +144,9 @@ def _mean_squared_errors(
         y = model.encoder(pad_images(batch, model.config))
         for quality in range(QUALITIES):
             symbols = torch.floor(y * steps[quality] + 0.5)
-            x_hat = exact(symbols, torch.from_numpy(gains[quality].astype(np.int32))).numpy()
+            low = model.config.is_low(QUALITY_UNIT * (1 + quality))
+            gain = torch.from_numpy(gains[quality].astype(np.int32))
+            x_hat = exact(symbols, gain, low=low).numpy()
             difference = (x_hat.astype(np.float32) - batch).reshape(len(batch), -1)
             errors[quality, start : start + len(batch)] = (difference**2).mean(axis=1)
     return errors

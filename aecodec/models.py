@@ -22,6 +22,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from aecodec.container import FLAG_LOW_TRUNK, FLAG_TONES, FLAG_UNDERLAY
 from aecodec.errors import (
     AezLimitError,
     ModelCorruptError,
@@ -37,6 +38,16 @@ PIXEL_MODELS = (PIXEL_FAST, PIXEL_SMALL)
 DEQUANTIZER = "dequantizer"
 LATENT_PRIOR = "latent_prior"
 TONES = "tones"  # the tensor of a pixel model that has a table of them
+UNDERLAY = "underlay"  # ... and of one that stands on latents: their quality
+LOW_BELOW = "low_below"  # the tensor of a decoder with a low trunk: where that ends
+UNDERLAY_PARTS = (LATENT_DECODER, LATENT_PRIOR)  # which such a one needs
+_OF_PIXELS = {TONES: FLAG_TONES, UNDERLAY: FLAG_UNDERLAY}
+# of parts, the tensors that a file has to announce, and how
+ANNOUNCED = {
+    PIXEL_FAST: _OF_PIXELS,
+    PIXEL_SMALL: _OF_PIXELS,
+    LATENT_DECODER: {LOW_BELOW: FLAG_LOW_TRUNK},
+}
 ENCODER = "encoder"
 PATH_VARIABLE = "AECODEC_MODEL_PATH"
 BUNDLED = Path(__file__).parent / "weights"
@@ -88,10 +99,14 @@ class Model:
     encoder_config: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
 
-    def is_toned(self, parts: Iterable[str]) -> bool:
-        """Whether a pixel model among these parts has tones, which a file has to announce."""
-        found = (self.parts[name] for name in parts if name in PIXEL_MODELS and name in self.parts)
-        return any(TONES in part.tensors for part in found)
+    def required_flags(self, parts: Iterable[str]) -> int:
+        """The flags with which a file announces what version 1.1 does not know of these parts."""
+        flags = 0
+        for name in parts:
+            for tensor, flag in ANNOUNCED.get(name, {}).items():
+                if name in self.parts and tensor in self.parts[name].tensors:
+                    flags |= flag
+        return flags
 
     def fingerprints(self) -> dict[str, bytes]:
         return {name: part.fingerprint() for name, part in sorted(self.parts.items())}

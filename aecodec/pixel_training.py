@@ -14,14 +14,25 @@ from torch import nn
 
 from aecodec._version import __version__
 from aecodec.errors import ModelMismatchError
-from aecodec.models import DEQUANTIZER, PIXEL_FAST, PIXEL_SMALL, Model, Part
+from aecodec.models import (
+    DEQUANTIZER,
+    PIXEL_FAST,
+    PIXEL_SMALL,
+    UNDERLAY,
+    UNDERLAY_PARTS,
+    Model,
+    Part,
+)
 from aecodec.nets.dequantizer import DequantizerConfig
+from aecodec.nets.latent_layer import LatentLayer
 from aecodec.nets.pixel_layer import Dequantizer, PixelLayer, read_pixel_model
-from aecodec.nets.pixel_model import PixelConfig, equalized, with_tones
+from aecodec.nets.pixel_model import PixelConfig, equalized, with_tones, with_underlay
 from aecodec.nets.pixel_objective import DequantizerObjective, PixelObjective
 from aecodec.nets.planes import split_planes
-from aecodec.refinement import PixelPlan, to_levels, to_symbols
+from aecodec.nets.prior_layer import PriorLayer
+from aecodec.refinement import PixelPlan, Refiner, to_levels, to_symbols
 from aecodec.training import Report, TrainConfig, Trainer, split_images
+from aecodec.underlay import Underlay
 
 FEATURES = {PIXEL_FAST: 24, PIXEL_SMALL: 48}  # speed, and size on disk, hang on these
 MIXTURES = 5
@@ -49,6 +60,7 @@ def train_pixel_model(
     base: Model | None = None,
     mixtures: int = MIXTURES,
     tones: bool = False,
+    underlay: int | None = None,
     device: str = "cpu",
     checkpoint: Path | None = None,
     resume: bool = False,
@@ -58,26 +70,32 @@ def train_pixel_model(
 
     ``exact`` holds indices of the images that training ends on and that validation is limited to,
     where the others are not exact to the last bit. Training goes on from the weights of ``base``
-    where that has the part. With ``tones`` it gets a table of gray levels, if it has none yet.
+    where that has the part. With ``tones`` it gets a table of gray levels, if it has none yet, and
+    with ``underlay`` it will stand on latents of ``base`` of that stored quality.
     """
     height, width, channels = images.shape[1:]
     stored = None
     if base is not None and part_name in base.parts:
         stored, tensors = read_pixel_model(base, part_name)
         tones = tones or stored.toned
-    c = PixelConfig(height, width, channels, FEATURES[part_name], mixtures, tones)
+        underlay = int(tensors[UNDERLAY][0]) if stored.underlaid else underlay
+    underlaid = underlay is not None
+    c = PixelConfig(height, width, channels, FEATURES[part_name], mixtures, tones, underlaid)
     training, final, held_out = _split(images, config, exact)
     torch.manual_seed(config.seed)
-    objective = PixelObjective(c)
-    run = f"{provenance.get('data_sha256')} {part_name} {asdict(c)}"
+    under = None if underlay is None else _underlay(base, underlay, device)
+    objective = PixelObjective(c, under.rebuild if under else None)
+    run = f"{provenance.get('data_sha256')} {part_name} {asdict(c)} {underlay}"
     earlier = None
     if base is not None and stored is not None:
-        if replace(stored, toned=tones) != c:
+        if replace(stored, toned=tones, underlaid=underlaid) != c:
             raise ModelMismatchError(
                 f"model {base.name!r}: its {part_name} is {stored}, expected {c}"
             )
         if c.toned and not stored.toned:
             tensors = with_tones(stored, tensors, training)
+        if underlaid and not stored.underlaid:
+            tensors = with_underlay(replace(stored, toned=c.toned), tensors)
         objective.model.load(tensors)
         earlier = base.training.get(part_name)
         run += base.parts[part_name].fingerprint().hex()
@@ -86,13 +104,26 @@ def train_pixel_model(
     trainer = _run(
         objective, config, run, training, final, device, checkpoint, report, resume=resume
     )
-    part = Part(part_name, c.decoding(), objective.model.cpu().eval().arrays())
+    tensors = objective.model.cpu().eval().arrays()
+    if underlay is not None:
+        tensors[UNDERLAY] = np.array([underlay], np.uint16)
+    part = Part(part_name, c.decoding(), tensors)
     about = {
         **_about(trainer, exact, provenance),
         **({"earlier": earlier} if earlier else {}),
-        "validation_bpp": validation_bpp(part, held_out[:EVALUATION_IMAGES]),
+        "validation_bpp": validation_bpp(part, held_out[:EVALUATION_IMAGES], under),
     }
     return part, about
+
+
+def _underlay(base: Model | None, quality: int, device: str) -> Underlay:
+    """What the pixel model will stand on, of the model that has it."""
+    if base is None or not base.encoder or not set(UNDERLAY_PARTS) <= set(base.parts):
+        raise ValueError(
+            "--underlay: latents need layers l and p, trained with the pixel model or in --base"
+        )
+    latents = LatentLayer(base, device)
+    return Underlay(latents, PriorLayer(base, latents.gains, device), quality)
 
 
 def train_dequantizer(
@@ -168,12 +199,15 @@ def _about(
     }
 
 
-def validation_bpp(part: Part, images: np.ndarray) -> dict[str, float]:
+def validation_bpp(
+    part: Part, images: np.ndarray, underlay: Underlay | None = None
+) -> dict[str, float]:
     """Ideal code length in bits per pixel at several error bounds, through the exact network."""
     shape = (images.shape[1], images.shape[2], images.shape[3])
     layer = PixelLayer(Model("validation", shape, {part.name: part}), part.name)
+    refiner = Refiner(layer, underlay)
     pixels = max(1, len(images)) * shape[0] * shape[1]
-    totals = {E: float(PixelPlan(layer, images, E).bits.sum()) for E in EVALUATION_BOUNDS}
+    totals = {E: float(PixelPlan(refiner, images, E).bits.sum()) for E in EVALUATION_BOUNDS}
     return {str(E): round(total / pixels, 4) for E, total in totals.items()}
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from aecodec.targets import QUALITY_MIN, QUALITY_UNIT
+from aecodec.targets import QUALITY_MAX, QUALITY_MIN, QUALITY_UNIT
 
 SYMBOL_MAX = 32767
+STORED_MIN, STORED_MAX = QUALITY_UNIT * QUALITY_MIN, QUALITY_UNIT * QUALITY_MAX  # of qualities
 
 
 def gains_at(table: npt.NDArray[np.uint16], stored_quality: int) -> npt.NDArray[np.int32]:
     """Decoder gains (D,) at a stored quality, interpolated in integers from ``table`` (9, D)."""
-    row, fraction = divmod(stored_quality - QUALITY_UNIT * QUALITY_MIN, QUALITY_UNIT)
+    row, fraction = divmod(stored_quality - STORED_MIN, QUALITY_UNIT)
     low = table[row].astype(np.int32)
     high = table[min(row + 1, len(table) - 1)].astype(np.int32)
     mixed = low * (QUALITY_UNIT - fraction) + high * fraction
@@ -22,7 +23,7 @@ def gains_at(table: npt.NDArray[np.uint16], stored_quality: int) -> npt.NDArray[
 
 def interpolate(table: npt.NDArray[np.float32], stored_quality: int) -> npt.NDArray[np.float32]:
     """The same interpolation in float, for tables that only the encoder reads."""
-    row, fraction = divmod(stored_quality - QUALITY_UNIT * QUALITY_MIN, QUALITY_UNIT)
+    row, fraction = divmod(stored_quality - STORED_MIN, QUALITY_UNIT)
     t = np.float32(fraction / QUALITY_UNIT)
     mixed: npt.NDArray[np.float32] = table[row] * (1 - t) + table[min(row + 1, len(table) - 1)] * t
     return mixed

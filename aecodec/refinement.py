@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from aecodec.targets import BOUND_MAX
 
 if TYPE_CHECKING:
     from aecodec.nets.pixel_layer import Dequantizer, PixelLayer
+    from aecodec.underlay import Laid, Underlay
 
 Images = npt.NDArray[np.uint8]
 
@@ -39,33 +41,48 @@ def to_levels(symbols: Images, bound: int) -> Images:
     return np.minimum(255, symbols.astype(np.uint16) * (2 * bound + 1)).astype(np.uint8)
 
 
+@dataclass(frozen=True)
+class Refiner:
+    """A pixel model, and the underlay that it needs if it was trained to stand on one."""
+
+    pixels: PixelLayer
+    underlay: Underlay | None = None
+
+    def lay(self, images: Images) -> Laid | None:
+        """What the pixel model stands on, for these images."""
+        return self.underlay.lay(images, self.pixels) if self.underlay else None
+
+
 class PixelPlan:
     """Images under a bound, priced before they are coded, so that the dear ones can be left out.
 
     ``bound`` is E, ``mode`` the container's, ``x_hat`` what decoding gives, ``bits`` (N,) what each
-    image costs. With a ``dequantizer`` pixels are up to 2E away from where they were, and with a
+    image costs. ``laid`` is what the refiner laid for the images, if that is known. With a ``dequantizer`` pixels are up to 2E away from where they were, and with a
     ``rate_weight`` too, further still: then a pixel takes the symbol next to its own where that
     saves more bits than it adds squared error, a bit being worth so many squared steps (2E + 1).
     """
 
     def __init__(
         self,
-        layer: PixelLayer,
+        refiner: Refiner,
         images: Images,
         bound: int,
         dequantizer: Dequantizer | None = None,
         rate_weight: float = 0.0,
+        laid: Laid | None = None,
     ) -> None:
+        layer, laid = refiner.pixels, laid or refiner.lay(images)
         self.bound = bound
         self.mode = MODE_PIXELS_DEQUANTIZED if dequantizer else MODE_PIXELS_ANS
         planes = layer.split(images)
         symbols = to_symbols(planes, bound)
         known = to_levels(symbols, bound)
-        self.bits = np.zeros(len(images))
-        self._intervals = []  # of each plane, int32 (2, N, pixels)
+        self.bits = laid.bits.copy() if laid else np.zeros(len(images))
+        # of each plane, int32 (2, N, pixels); of each group of latents before them
+        self._intervals = list(laid.intervals) if laid else []
         for k in range(layer.config.planes):
             rows, columns = layer.config.plane_shape(k)
-            raw = layer.predict(k, known, bound)
+            raw = layer.predict(k, known, bound, laid.planes if laid else None)
             raw = raw.reshape(-1, raw.shape[-1])
             nearest = np.ascontiguousarray(symbols[:, k, :rows, :columns]).ravel()
             if rate_weight:
@@ -105,7 +122,7 @@ def _weigh(
 
 
 def decode_payloads(
-    layer: PixelLayer,
+    refiner: Refiner,
     payloads: Sequence[bytes],
     counts: Sequence[int],
     bound: int,
@@ -113,14 +130,17 @@ def decode_payloads(
     dequantizer: Dequantizer | None = None,
 ) -> list[Images]:
     """Payloads and the images in each -> images uint8 (count, H, W, C) of each, side by side."""
-    c = layer.config
+    layer, c = refiner.pixels, refiner.pixels.config
     decoder = entropy.coder().Decoder(payloads, where, layer.threads)
+    under = None
+    if refiner.underlay:
+        under = refiner.underlay.decode(decoder, counts, where[0], layer)
     ends = np.cumsum([0, *counts])
     planes = np.zeros((int(ends[-1]), c.planes, *c.grid), np.uint8)
     parts = [slice(a, b) for a, b in pairwise(ends)]
 
     def predict(k: int, some: slice) -> npt.NDArray[np.int32]:
-        return layer.predict(k, planes[some], bound)
+        return layer.predict(k, planes[some], bound, None if under is None else under[some])
 
     for k in range(c.planes):
         rows, columns = c.plane_shape(k)

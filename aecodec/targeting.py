@@ -16,10 +16,11 @@ from aecodec import metrics, refinement
 from aecodec.bound_search import BoundSearch
 from aecodec.container import Chunk, chunk_nbytes
 from aecodec.encoding import ChunkPlan, encode_pixels, encode_without_model, priced_by, rounded_to
+from aecodec.refinement import Refiner
 from aecodec.targets import BOUND_MAX
 
 if TYPE_CHECKING:
-    from aecodec.nets.pixel_layer import Dequantizer, PixelLayer
+    from aecodec.nets.pixel_layer import Dequantizer
 
 Images = npt.NDArray[np.uint8]
 
@@ -33,7 +34,7 @@ def squared_error_limit(psnr: float, shape: Sequence[int]) -> float:
 
 
 def encode_with_psnr(
-    images: Images, psnr: float, layer: PixelLayer, dequantizer: Dequantizer | None
+    images: Images, psnr: float, refiner: Refiner, dequantizer: Dequantizer | None
 ) -> Chunk:
     """By layer R at the coarsest bounds that reach a PSNR over the whole chunk.
 
@@ -42,7 +43,7 @@ def encode_with_psnr(
     are where that would miss the PSNR.
     """
     limit = squared_error_limit(psnr, images.shape)
-    search = BoundSearch(images, layer, dequantizer)
+    search = BoundSearch(images, refiner, dequantizer)
 
     def too_coarse(error: float, _: float, share: float) -> bool:
         return error > limit * share

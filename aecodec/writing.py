@@ -191,6 +191,7 @@ def _needed_parts(
         container.MODE_PIXELS_ANS: [pixel_model],
         container.MODE_PIXELS_DEQUANTIZED: [pixel_model, models.DEQUANTIZER],
     }
+    used: set[str | None]
     if lone is not None:
         used = {name for sub in lone.sub_payloads for name in homes.get(sub.mode, ())}
     else:
@@ -201,6 +202,8 @@ def _needed_parts(
             used.add(models.DEQUANTIZER)
         if models.LATENT_DECODER in used and codec.coder == ANS:
             used.add(models.LATENT_PRIOR)
+    if pixel_model in used and codec.stands_on_latents():
+        used.update(models.UNDERLAY_PARTS)
     return sorted(name for name in used if name)
 
 
@@ -214,10 +217,9 @@ def _header(
         flags |= container.FLAG_ANS
     if any(name in models.PIXEL_MODELS for name in parts):
         flags |= container.FLAG_REFINEMENT | container.FLAG_ANS
-    minor = container.VERSION_MINOR
-    if codec.model is not None and codec.model.is_toned(parts):
-        flags |= container.FLAG_TONES
-        minor = container.VERSION_MINOR_TONES
+    if codec.model is not None:
+        flags |= codec.model.required_flags(parts)
+    new = bool(flags & container.FLAGS_NEW)
     without_target = codec.model is None and target.kind == QUALITY
     return container.Header(
         height=source.shape[0],
@@ -227,7 +229,7 @@ def _header(
         target_value=0 if without_target else target.stored,
         chunk_images=chunk_images,
         required_flags=flags,
-        version_minor=minor,
+        version_minor=container.VERSION_MINOR_NEW if new else container.VERSION_MINOR,
     )
 
 

@@ -40,8 +40,8 @@ types:
       - id: required_flags
         type: u4
         valid:
-          expr: _ < 64 and (_ & 16) == 0
-        doc: LATENTS 1, REFINEMENT 2, ZSTD 4, ANS 8, TONES 32 (3.3).
+          expr: _ < 256 and (_ & 16) == 0
+        doc: LATENTS 1, REFINEMENT 2, ZSTD 4, ANS 8, TONES 32, UNDERLAY 64, LOW_TRUNK 128 (3.3).
       - id: optional_flags
         type: u4
       - id: height

@@ -93,7 +93,9 @@ class Bytes:
 # ---------------------------------------------------------------- 3 Header
 
 MAGIC = bytes.fromhex("89 41 45 5A 0D 0A 1A 0A")
-LATENTS, REFINEMENT, ZSTD, ANS, TONES = 1, 2, 4, 8, 32
+LATENTS, REFINEMENT, ZSTD, ANS = 1, 2, 4, 8
+TONES, UNDERLAY, LOW_TRUNK = 32, 64, 128
+NEW = {"tones": TONES, "underlay": UNDERLAY, "low_below": LOW_TRUNK}  # 10.7, by tensor
 
 
 class Header(NamedTuple):
@@ -112,7 +114,7 @@ def read_header(data: bytes) -> Header:
     )
     crc32_of(record[:44], crc32, "header_crc32")
     require(
-        not flags & ~(LATENTS | REFINEMENT | ZSTD | ANS | TONES),
+        not flags & ~(LATENTS | REFINEMENT | ZSTD | ANS | TONES | UNDERLAY | LOW_TRUNK),
         f"required_flags has unknown bits: {flags:#x}",
         Unsupported,
     )
@@ -412,15 +414,14 @@ def decode_sub_payload(sub: SubPayload, count: int, header: Header, model: Model
         return np.frombuffer(samples, np.uint8).reshape(shape)
     if sub.mode in (2, 5):
         decoder = model.part("latent_decoder")
-        gains = row_at(decoder.tensors["gain"], sub.parameter, rounding=128)
         if sub.mode == 2:
             symbols = unpack_latents(sub.data, count, decoder.config["latents"])
         else:
-            symbols = decode_latents(
-                sub.data, count, model.part("latent_prior"), gains, sub.parameter
-            )
-        return rebuild(decoder, symbols, gains)
-    planes = decode_planes(sub.data, count, model.pixel_model(), sub.parameter)
+            coder = Decoder(sub.data)
+            symbols = decode_latents(coder, count, model, sub.parameter)
+            coder.finish()
+        return rebuild(decoder, symbols, sub.parameter)
+    planes = decode_planes(sub.data, count, model, sub.parameter)
     if sub.mode == 4:
         planes = dequantize(model.part("dequantizer"), planes, sub.parameter)
     return join_planes(planes, header.shape)
@@ -576,22 +577,33 @@ def shuffle(x: Integers) -> Integers:
     return x.reshape(n, channels // 4, 2 * rows, 2 * columns)
 
 
-def rebuild(part: Part, symbols: Integers, gains: Integers) -> Images:
-    """9.2: symbols (n, D) and gains (D,) to images (n, H, W, C)."""
+def rebuild(part: Part, symbols: Integers, quality: int) -> Images:
+    """9.2: symbols (n, D) of a quality to images (n, H, W, C)."""
     c, layer = part.config, part.layer
     rows, columns = quarter(c["height"]), quarter(c["width"])
-    z = np.clip(symbols * gains, -32767, 32767)
+    low = "low_" if quality < low_below(part) else ""  # 9.4
+    z = np.clip(symbols * gains_at(part, quality), -32767, 32767)
     r = layer("dense2")(act(layer("dense1")(z)))
     r = r.reshape(len(z), rows, columns, c["coarse"]).transpose(0, 3, 1, 2)
     for i in range(c["coarse_blocks"]):
-        r = r + layer(f"coarse{i}b")(act(layer(f"coarse{i}a")(act(r))))
-    r = shuffle(layer("up")(act(r)))
+        r = r + layer(f"{low}coarse{i}b")(act(layer(f"{low}coarse{i}a")(act(r))))
+    r = shuffle(layer(f"{low}up")(act(r)))
     for i in range(c["fine_blocks"]):
-        r = r + layer(f"fine{i}b")(act(layer(f"fine{i}a")(act(r))))
-    t = shuffle(layer("out")(act(r)))
+        r = r + layer(f"{low}fine{i}b")(act(layer(f"{low}fine{i}a")(act(r))))
+    t = shuffle(layer(f"{low}out")(act(r)))
     p = layer("linear")(z).reshape(t.shape)
     images = np.clip((p + t + 8) >> 4, 0, 255)[:, :, : c["height"], : c["width"]]
     return images.transpose(0, 2, 3, 1).astype(np.uint8)
+
+
+def gains_at(part: Part, quality: int) -> Integers:
+    """8.1"""
+    return row_at(part.tensors["gain"], quality, rounding=128)
+
+
+def low_below(part: Part) -> int:
+    """9.4: the quality that the low trunk ends below, 0 where there is none."""
+    return int(part.tensors["low_below"][0]) if "low_below" in part.tensors else 0
 
 
 def quarter(side: int) -> int:
@@ -606,12 +618,21 @@ def latent_decoder_tensors(part: Part) -> dict[str, tuple[str, tuple[int, ...]]]
     tensors |= layer_tensors("linear", (16 * grid * c["channels"], c["latents"]))
     tensors |= layer_tensors("dense1", (hidden, c["latents"]), "int16")
     tensors |= layer_tensors("dense2", (grid * coarse, hidden))
-    for kind, width in (("coarse", coarse), ("fine", fine)):
-        for i in range(c[f"{kind}_blocks"]):
-            for half in "ab":
-                tensors |= layer_tensors(f"{kind}{i}{half}", (width, width, 3, 3))
-    tensors |= layer_tensors("up", (4 * fine, coarse, 3, 3))
-    return tensors | layer_tensors("out", (4 * c["channels"], fine, 3, 3))
+    if "low_below" in part.tensors:
+        tensors["low_below"] = ("uint16", (1,))
+    for low in trunks(part):
+        for kind, width in (("coarse", coarse), ("fine", fine)):
+            for i in range(c[f"{kind}_blocks"]):
+                for half in "ab":
+                    tensors |= layer_tensors(f"{low}{kind}{i}{half}", (width, width, 3, 3))
+        tensors |= layer_tensors(f"{low}up", (4 * fine, coarse, 3, 3))
+        tensors |= layer_tensors(f"{low}out", (4 * c["channels"], fine, 3, 3))
+    return tensors
+
+
+def trunks(part: Part) -> tuple[str, ...]:
+    """9.4: what the names of their layers begin with."""
+    return ("", "low_") if "low_below" in part.tensors else ("",)
 
 
 def layer_tensors(
@@ -818,14 +839,18 @@ def bound(layer: Layer, what: str, largest: int, bits: int, added: int = 0) -> i
 def prove_latent_decoder(part: Part, model: Model) -> None:
     c, layer = part.config, part.layer
     wide = {name: bound(layer(name), name, 32767, 53) for name in ("linear", "dense1")}
-    for start, kind in (("dense2", "coarse"), ("up", "fine")):
-        total = bound(layer(start), start, 255, 24)
-        for i in range(c[f"{kind}_blocks"]):
-            bound(layer(f"{kind}{i}a"), f"{kind}{i}a", 255, 24)
-            total += bound(layer(f"{kind}{i}b"), f"{kind}{i}b", 255, 24)
-            require(total < 1 << 24, f"layer {kind}{i}b: r may reach {total}, the limit is 2^24")
-    total = wide["linear"] + bound(layer("out"), "out", 255, 24) + 8
-    require(total < 1 << 53, f"layer out: p + t may reach {total}, the limit is 2^53")
+    if "low_below" in part.tensors:
+        require(256 < low_below(part) <= 2304, f"low_below is {low_below(part)}")
+    for low in trunks(part):
+        for start, kind in (("dense2", "coarse"), (f"{low}up", "fine")):
+            total = bound(layer(start), start, 255, 24)
+            for i in range(c[f"{kind}_blocks"]):
+                name = f"{low}{kind}{i}"
+                bound(layer(f"{name}a"), f"{name}a", 255, 24)
+                total += bound(layer(f"{name}b"), f"{name}b", 255, 24)
+                require(total < 1 << 24, f"layer {name}b: r may reach {total}, the limit is 2^24")
+        total = wide["linear"] + bound(layer(f"{low}out"), f"{low}out", 255, 24) + 8
+        require(total < 1 << 53, f"layer {low}out: p + t may reach {total}, the limit is 2^53")
 
 
 # ---------------------------------------------------------------- 11 The pixel model
@@ -859,16 +884,30 @@ def code_of(e: int) -> Integers:
     return code
 
 
-def decode_planes(data: bytes, count: int, part: Part, e: int) -> Integers:
+def split_planes(images: Images) -> Integers:
+    """Images to planes (n, P, R, S), 0 outside the images."""
+    count, height, width, channels = images.shape
+    planes = np.zeros((count, 16 * channels, quarter(height), quarter(width)), np.int64)
+    for k in range(planes.shape[1]):
+        place = plane_of(k, images)
+        planes[:, k, : place.shape[1], : place.shape[2]] = place
+    return planes
+
+
+def decode_planes(data: bytes, count: int, model: Model, e: int) -> Integers:
     """Clauses 11 and 12: planes (count, P, R, S), each decoded from those before it."""
-    c = part.config
-    shape = (c["height"], c["width"], c["channels"])
-    coder = Decoder(data, e)
-    planes = np.zeros((count, 16 * shape[2], quarter(shape[0]), quarter(shape[1])), np.int64)
+    part, shape = model.pixel_model(), model.shape
+    coder = Decoder(data)
+    under = None
+    if "underlay" in part.tensors:  # 11.8
+        quality = int(part.tensors["underlay"][0])
+        symbols = decode_latents(coder, count, model, quality)
+        under = split_planes(rebuild(model.part("latent_decoder"), symbols, quality))
+    planes = split_planes(np.zeros((count, *shape), np.uint8))
     for k in range(planes.shape[1]):
         _, rows, columns = plane_of(k, np.empty((0, *shape))).shape
-        raw = predict_plane(part, k, planes[:, :k], e)[:, :rows, :columns]
-        symbols = coder.decode(raw.reshape(-1, raw.shape[-1]))
+        raw = predict_plane(part, k, planes[:, :k], e, under)[:, :rows, :columns]
+        symbols = coder.decode(raw.reshape(-1, raw.shape[-1]), e)
         samples = np.minimum(255, symbols * (2 * e + 1))
         planes[:, k, :rows, :columns] = samples.reshape(count, rows, columns)
     coder.finish()
@@ -877,25 +916,30 @@ def decode_planes(data: bytes, count: int, part: Part, e: int) -> Integers:
 
 def see_layer(part: Part, k: int) -> Layer:
     """11.4: head k's own kernels of ``see``, one for each plane before it."""
-    heads = len(part.tensors["places"])
+    heads, at = len(part.tensors["places"]), k - 1
+    pairs = heads * (heads - 1) // 2
     rows = k * (k - 1) // 2 + np.arange(k)
     if "tones" in part.tensors:  # 11.7
-        rows = np.append(rows, heads * (heads - 1) // 2 + rows)
+        rows = np.append(rows, pairs + rows)
+        pairs *= 2
+    if "underlay" in part.tensors:  # 11.8
+        rows = np.append(rows, pairs + k * heads - k * (k - 1) // 2 + np.arange(heads - k))
+        at = k
     kernels = part.tensors["see.weight"][rows].astype(np.int64).swapaxes(0, 1)
-    bias, shift = (
-        part.tensors[f"see.{each}"][k - 1].astype(np.int64) for each in ("bias", "shift")
-    )
+    bias, shift = (part.tensors[f"see.{each}"][at].astype(np.int64) for each in ("bias", "shift"))
     return Layer(kernels, bias, shift)
 
 
-def predict_plane(part: Part, k: int, x: Integers, e: int) -> Integers:
-    """11.4: planes 0..k-1 (n, k, R, S) to raw (n, R, S, 3K) of plane k."""
+def predict_plane(part: Part, k: int, x: Integers, e: int, under: Integers | None) -> Integers:
+    """11.4: planes 0..k-1 (n, k, R, S) to raw (n, R, S, 3K) of plane k; 11.8: all ``under``."""
     tensors, code = part.tensors, code_of(e)
     h = tensors["places"][k].astype(np.int64) + (tensors["see_codes"][k] @ code >> 6)[:, None, None]
     h = np.broadcast_to(h, (len(x), *h.shape))
-    if k:
-        if "tones" in tensors:  # 11.7
-            x = np.concatenate([x, tensors["tones"].astype(np.int64)[x]], axis=1)
+    if "tones" in tensors:  # 11.7
+        x = np.concatenate([x, tensors["tones"].astype(np.int64)[x]], axis=1)
+    if under is not None:  # 11.8
+        x = np.concatenate([x, under[:, k:]], axis=1)
+    if x.shape[1]:
         h = h + see_layer(part, k)(x)
     h = act(part.layer("mix", k)(act(h))).transpose(0, 2, 3, 1)
     h = act(part.layer("dense", k)(h))
@@ -905,13 +949,17 @@ def predict_plane(part: Part, k: int, x: Integers, e: int) -> Integers:
 def pixel_tensors(part: Part) -> dict[str, tuple[str, tuple[int, ...]]]:
     c, toned = part.config, "tones" in part.tensors
     planes, f, raw = 16 * c["channels"], c["features"], 3 * c["mixtures"]
+    underlaid = "underlay" in part.tensors
     kernels = planes * (planes - 1) // 2 * (2 if toned else 1)
+    kernels += planes * (planes + 1) // 2 if underlaid else 0
+    seeing = planes if underlaid else planes - 1
     return {
         **({"tones": ("uint8", (256,))} if toned else {}),
+        **({"underlay": ("uint16", (1,))} if underlaid else {}),
         "places": ("int16", (planes, f, quarter(c["height"]), quarter(c["width"]))),
         "see_codes": ("int16", (planes, f, 9)),
         "out_codes": ("int16", (planes, raw, 9)),
-        **layer_tensors("see", (kernels, f, 3, 3), outputs=(planes - 1, f)),
+        **layer_tensors("see", (kernels, f, 3, 3), outputs=(seeing, f)),
         **layer_tensors("mix", (planes, f, f, 3, 3), outputs=(planes, f)),
         **layer_tensors("dense", (planes, f, f), outputs=(planes, f)),
         **layer_tensors("out", (planes, raw, f), outputs=(planes, raw)),
@@ -920,8 +968,12 @@ def pixel_tensors(part: Part) -> dict[str, tuple[str, tuple[int, ...]]]:
 
 def prove_pixel_model(part: Part, model: Model) -> None:
     see, out = part.added("places", "see_codes"), part.added("out_codes")
+    underlaid = "underlay" in part.tensors
+    if underlaid:
+        quality = int(part.tensors["underlay"][0])
+        require(256 <= quality <= 2304, f"{part.name}: underlay is {quality}")
     for k in range(16 * part.config["channels"]):
-        if k:
+        if k or underlaid:
             bound(see_layer(part, k), f"see {k}", 255, 24, see)
         for kind, added in (("mix", 0), ("dense", 0), ("out", out)):
             bound(part.layer(kind, k), f"{kind} {k}", 255, 24, added)
@@ -960,19 +1012,18 @@ def first_slots(raw: Integers, e: int) -> Integers:
 class Decoder:
     """12.4: seven states that take turns."""
 
-    def __init__(self, data: bytes, e: int) -> None:
+    def __init__(self, data: bytes) -> None:
         require(len(data) >= 56 and len(data) % 4 == 0, f"ANS payload of {len(data)} bytes")
-        self.e = e
         self.states = list(struct.unpack_from("<7Q", data))
         require(min(self.states) >= 1 << 32, "an ANS state is below 2^32")
         self.words = [word for (word,) in struct.iter_unpack("<I", data[56:])]
         self.at = 0
 
-    def decode(self, raw: Integers) -> Integers:
+    def decode(self, raw: Integers, e: int) -> Integers:
         """The symbols of a plane or group from its raw (M, 3K)."""
         symbols = np.empty(len(raw), np.int64)
         for start in range(0, len(raw), 1024):
-            for i, first in enumerate(first_slots(raw[start : start + 1024], self.e), start):
+            for i, first in enumerate(first_slots(raw[start : start + 1024], e), start):
                 symbols[i] = self._decode_one(i % 7, first)
         return symbols
 
@@ -1030,17 +1081,17 @@ def prove_dequantizer(part: Part, model: Model) -> None:
 # ---------------------------------------------------------------- 14 The latent prior
 
 
-def decode_latents(data: bytes, count: int, part: Part, gains: Integers, quality: int) -> Integers:
+def decode_latents(coder: Decoder, count: int, model: Model, quality: int) -> Integers:
     """14.1: symbols (count, D), group by group."""
+    part = model.part("latent_prior")
+    gains = gains_at(model.part("latent_decoder"), quality)
     c, order = part.config, part.tensors["order"].astype(np.int64)
-    coder = Decoder(data, 0)
     coded = np.zeros((count, c["latents"]), np.int64)  # by position
     for g in range(-(-c["latents"] // c["group"])):
         members = slice(g * c["group"], (g + 1) * c["group"])
         raw = predict_group(part, g, coded[:, : members.start], gains[order], quality)
-        levels = coder.decode(raw.reshape(-1, raw.shape[-1]))
+        levels = coder.decode(raw.reshape(-1, raw.shape[-1]), 0)
         coded[:, members] = levels.reshape(count, -1) - 128  # 14.4
-    coder.finish()
     symbols = np.empty_like(coded)
     symbols[:, order] = coded
     return symbols
@@ -1126,8 +1177,13 @@ def decode(data: bytes, models: Sequence[Model] = ()) -> Images:
     if not chunks:
         return np.empty((0, *header.shape), np.uint8)
     model = find_model(file, models)
-    toned = any("tones" in part.tensors for part in model.parts.values())
-    require(not toned or header.flags & TONES, "tones, but TONES is not set")  # 11.7
+    for tensor, flag in NEW.items():  # 10.7
+        if any(tensor in part.tensors for part in model.parts.values()):
+            require(header.flags & flag, f"a part has {tensor}, which required_flags does not tell")
+    if any("underlay" in part.tensors for part in model.parts.values()):  # 11.8
+        require(
+            {"latent_decoder", "latent_prior"} <= set(model.parts), "an underlay has no latents"
+        )
     return np.concatenate([decode_chunk(each, header, model) for each in chunks])
 
 

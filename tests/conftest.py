@@ -24,6 +24,7 @@ from aecodec.nets.autoencoder import QUALITIES, Autoencoder, AutoencoderConfig, 
 from aecodec.nets.integer import LayerArrays
 from aecodec.nets.pixel_model import PixelConfig, tensor_shapes
 from aecodec.pixel_training import FEATURES, PixelTrainConfig, train_pixel_model
+from aecodec.prior_training import PriorTrainConfig, train_prior
 
 # The networks are small: threads of torch that wait for a core, on a busy machine, cost most.
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
@@ -106,7 +107,7 @@ def random_layers(c: AutoencoderConfig, seed: int) -> dict[str, LayerArrays]:
         kind, largest = (np.int16, 32767) if name == "dense1" else (np.int8, 127)
         weight = rng.integers(-largest, largest + 1, shape).astype(kind)
         typical = math.sqrt(math.prod(shape[1:])) * largest * 0.58 * (3000 if wide else 100)
-        target = 1500 if name in ("linear", "out") else 100
+        target = 1500 if name.endswith(("linear", "out")) else 100
         low = max(0, int(math.log2(typical / target)))
         shift = rng.integers(low, low + 2, shape[0]).astype(np.uint8)
         middle = 2048 if name == "linear" else 40
@@ -136,6 +137,8 @@ def pixel_part(c: PixelConfig, seed: int = 0, name: str = PIXEL_FAST) -> Part:
             tensors[key] = np.tile(row * 128, (shape[0], 1)).astype(dtype)
         elif key.endswith(".bias"):
             tensors[key] = rng.integers(0, 8000, shape).astype(dtype)
+        elif key == "underlay":
+            tensors[key] = np.array([600], dtype)
         else:
             tensors[key] = rng.integers(-60, 61, shape).astype(dtype)
     return Part(name, c.decoding(), tensors)
@@ -175,6 +178,29 @@ def refined(tiny: Model) -> Model:
         images = smooth_images(GRAY, 2000, seed=77)
         part, _ = train_pixel_model(images, config, PIXEL_FAST, provenance={})
     return replace(tiny, name="refined", parts={**tiny.parts, part.name: part})
+
+
+@pytest.fixture(scope="session")
+def known(refined: Model) -> Model:
+    """The refined model with a prior beside it, trained for a moment."""
+    config = PriorTrainConfig(steps=250, batch_images=96, warmup=20, average=0.9)
+    with torch.random.fork_rng():
+        images = smooth_images(GRAY, 3000, seed=79)
+        part, _ = train_prior(images, config, refined, provenance={}, features=16)
+    return replace(refined, name="known", parts={**refined.parts, part.name: part})
+
+
+@pytest.fixture(scope="session")
+def standing(known: Model) -> Model:
+    """The known model, whose pixel model now stands on latents of quality 3."""
+    config = PixelTrainConfig(steps=100, batch_images=48, warmup=10, average=0.9)
+    with torch.random.fork_rng(), pytest.MonkeyPatch.context() as patch:
+        patch.setitem(FEATURES, PIXEL_FAST, 8)
+        images = smooth_images(GRAY, 2000, seed=77)
+        part, _ = train_pixel_model(
+            images, config, PIXEL_FAST, provenance={}, base=known, underlay=768
+        )
+    return replace(known, name="standing", parts={**known.parts, part.name: part})
 
 
 @pytest.fixture(scope="session")

@@ -3,16 +3,19 @@
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import GRAY, smooth_images
 
 from aecodec.images import open_images
 from aecodec.metrics import bits_per_pixel
-from aecodec.models import pack_model
+from aecodec.models import PIXEL_FAST, pack_model
 from aecodec.pca import PcaBasis, fit_pca
+from aecodec.pixel_training import FEATURES
 
 BENCH = Path(__file__).resolve().parent.parent / "bench"
 sys.path.insert(0, str(BENCH))
@@ -214,16 +217,31 @@ def test_run_all_names_every_file_and_ends_with_the_report(tmp_path):
 
 
 @pytest.mark.usefixtures("threads")
-def test_latents_under_pixels(blobs_path, tiny_path, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(latents_under_pixels, "FEATURES", {"pixel_fast": 4})
-    options = ["--model", str(tiny_path), "--steps", "2", "--results", str(tmp_path)]
-    latents_under_pixels.main([str(blobs_path), *options])
+def test_latents_under_pixels(known, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(FEATURES, PIXEL_FAST, 4)
+    np.save(tmp_path / "images.npy", smooth_images(GRAY, 60)[..., 0])
+    path = tmp_path / "known.safetensors"
+    path.write_bytes(pack_model(replace(known, name="known")))
+    options = ["--model", str(path), "--steps", "2", "--results", str(tmp_path)]
+    latents_under_pixels.main([str(tmp_path / "images.npy"), *options, "--qualities", "1", "2.5"])
     rows = read_result(tmp_path, "latents-under-pixels")["rows"]
-    assert [row["latents"] for row in rows] == [None, 2.0, 4.0]
+    assert [row["latents"] for row in rows] == [None, 1.0, 2.5]
     for row in rows:
         assert set(row["bpp"]) == {"0", "8", "32"}
-        assert min(row["bpp"].values()) > row.get("latents_bpp", 0)
-    assert "over quality 2" in capsys.readouterr().out
+        assert row["bpp"]["0"] > row["bpp"]["8"] > row["bpp"]["32"] > 0
+    assert rows[1]["part_nbytes"] > rows[0]["part_nbytes"]
+    assert "on quality 2.5" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("threads")
+def test_latents_under_pixels_start_without_an_underlay(standing, tmp_path):
+    np.save(tmp_path / "images.npy", smooth_images(GRAY, 60)[..., 0])
+    path = tmp_path / "standing.safetensors"
+    path.write_bytes(pack_model(standing))
+    with pytest.raises(SystemExit, match="has an underlay already"):
+        latents_under_pixels.main(
+            [str(tmp_path / "images.npy"), "--model", str(path), "--base", str(path)]
+        )
 
 
 # ---------------------------------------------------------------- baselines

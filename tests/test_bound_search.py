@@ -41,7 +41,7 @@ def lumped_images(n: int) -> np.ndarray:
 
 def test_the_exact_bound_is_found_among_worse_finer_ones(refined):
     images, codec = lumped_images(300), Codec(refined)
-    plans = BoundSearch(images, codec.pixel_layer()).plans
+    plans = BoundSearch(images, codec.refiner()).plans
     assert plans.totals(17)[0] == 0 < plans.totals(14)[0]
     psnr = 10 * np.log10(65025 * images.size / plans.totals(14)[0])
     chunk = codec.encode_chunk(images, Target(PSNR, psnr - 0.1), by_pixels=True)
@@ -86,10 +86,10 @@ def test_a_bound_gives_way_to_a_finer_one_that_is_cheaper(refined):
     """Under E = 50, 253 to 255 have a level of their own; under 36 the brightest have 73 together."""
     white = 250 + np.arange(300)[:, None, None, None] % 6
     images = np.minimum(smooth_images(GRAY, 300).astype(int) * 2, white).astype(np.uint8)
-    layer = Codec(refined).pixel_layer()
-    bits = {e: refinement.PixelPlan(layer, images, e).bits.sum() for e in (36, 50)}
+    refiner = Codec(refined).refiner()
+    bits = {e: refinement.PixelPlan(refiner, images, e).bits.sum() for e in (36, 50)}
     assert bits[36] < bits[50]
-    _, mixture = cheapest_within(images, 50, layer)
+    _, mixture = cheapest_within(images, 50, refiner)
     assert mixture.bits <= bits[36] + WAY_BITS
     bounds = np.array(mixture.bounds)[mixture.ways]
     brightest = images.max(axis=(1, 2, 3)) >= 253  # two shades of white
@@ -103,16 +103,16 @@ def test_a_file_has_the_finer_bound():
     chunk = codec.encode_chunk(images, Target(MAX_ERROR, 127))
     assert {sub.parameter for sub in chunk.sub_payloads} <= {85, 127}
     assert 85 in {sub.parameter for sub in chunk.sub_payloads}
-    bits = {e: refinement.PixelPlan(codec.pixel_layer(), images, e).bits.sum() for e in (85, 127)}
+    bits = {e: refinement.PixelPlan(codec.refiner(), images, e).bits.sum() for e in (85, 127)}
     assert bits[85] < bits[127]
 
 
 def test_a_bound_stays_where_the_finer_one_costs_more(refined):
-    images, layer = noise_images(GRAY, 50), Codec(refined).pixel_layer()
+    images, refiner = noise_images(GRAY, 50), Codec(refined).refiner()
     assert refinement.finest_alike(48) == 36
-    bits = {e: refinement.PixelPlan(layer, images, e).bits.sum() for e in (36, 48)}
+    bits = {e: refinement.PixelPlan(refiner, images, e).bits.sum() for e in (36, 48)}
     for bound, expected in ((48, min(bits, key=lambda e: bits[e])), (5, 5)):
-        _, mixture = cheapest_within(images, bound, layer)
+        _, mixture = cheapest_within(images, bound, refiner)
         assert {mixture.bounds[way] for way in mixture.ways} == {expected}
 
 
@@ -127,7 +127,7 @@ def test_every_image_has_the_bound_that_suits_it():
     images = load_sample()[:256, ..., None]
     codec = Codec(aecodec.load_model("fashion"))
     everyone = np.arange(len(images))
-    plans = [refinement.PixelPlan(codec.pixel_layer(), images, bound) for bound in (28, 32)]
+    plans = [refinement.PixelPlan(codec.refiner(), images, bound) for bound in (28, 32)]
     chunk = codec.encode_chunk(images, Target(MAX_ERROR, 32))
     assert {sub.parameter for sub in chunk.sub_payloads} == {28, 32}
     assert chunk_nbytes(chunk) < 0.98 * min(len(plan.encode(everyone)) for plan in plans)
@@ -137,8 +137,8 @@ def test_every_image_has_the_bound_that_suits_it():
 
 def test_a_mixture_reaches_a_target_and_pays(refined):
     images = images_of_two_kinds()
-    layer = Codec(refined).pixel_layer()
-    search = BoundSearch(images, layer)
+    refiner = Codec(refined).refiner()
+    search = BoundSearch(images, refiner)
     limit = search.plans.totals(30)[0]
     fine, coarse = search.bracket(lambda error, _, share: error > limit * share)
     split = search.split(fine, coarse, 0)
@@ -151,5 +151,5 @@ def test_a_mixture_reaches_a_target_and_pays(refined):
 
 
 def test_nothing_is_mixed_where_no_bounds_were_weighed(refined):
-    search = BoundSearch(images_of_two_kinds(), Codec(refined).pixel_layer())
+    search = BoundSearch(images_of_two_kinds(), Codec(refined).refiner())
     assert search.mixtures(lambda error, _, share: error > 1e6 * share, 100) == (None, None)

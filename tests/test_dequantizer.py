@@ -151,14 +151,14 @@ def test_weighing_saves_bits_at_the_same_psnr(moving):
     """A finer step, weighed, has fewer bits and less error than a coarser one to the nearest."""
     images = smooth_images(GRAY, 400)
     codec = Codec(moving)
-    layer, dequantizer = codec.pixel_layer(), codec.dequantizer()
-    nearest = PixelPlan(layer, images, 24, dequantizer)
-    weighed = PixelPlan(layer, images, 20, dequantizer, rate_weight=0.09)
+    refiner, dequantizer = codec.refiner(), codec.dequantizer()
+    nearest = PixelPlan(refiner, images, 24, dequantizer)
+    weighed = PixelPlan(refiner, images, 20, dequantizer, rate_weight=0.09)
     errors = [((plan.x_hat.astype(float) - images) ** 2).sum() for plan in (nearest, weighed)]
     assert errors[1] < errors[0]
     assert weighed.bits.sum() < nearest.bits.sum()
     everyone = np.arange(len(images))
-    decoded = decode_payloads(layer, [weighed.encode(everyone)], [400], 20, ["it"], dequantizer)
+    decoded = decode_payloads(refiner, [weighed.encode(everyone)], [400], 20, ["it"], dequantizer)
     np.testing.assert_array_equal(decoded[0], weighed.x_hat)
 
 

@@ -145,7 +145,7 @@ def certain(junk_nbytes: int) -> bytes:
     model = certain_model()
     bound, images = 127, 8 * (56 + junk_nbytes)
     black = np.zeros((images, 28, 28, 1), np.uint8)
-    plan = refinement.PixelPlan(Codec(model).pixel_layer(), black, bound)
+    plan = refinement.PixelPlan(Codec(model).refiner(), black, bound)
     payload = plan.encode(np.arange(images))[: 56 + junk_nbytes]
     payload += bytes(56 + junk_nbytes - len(payload))
     chunk = Chunk(images, [Sub(payload, good.PIXELS, bound)], plan.x_hat.tobytes())

@@ -40,6 +40,7 @@ RANKS = {
     "nets.prior_layer": 5,
     "latent_coding": 6,
     "latent_symbols": 7,
+    "underlay": 8,
     "ways": 0,
     "refinement": 6,
     "bound_search": 7,

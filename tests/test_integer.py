@@ -34,11 +34,13 @@ from aecodec.models import (
 from aecodec.nets import integer
 from aecodec.nets.autoencoder import (
     LATENT_BITS,
+    LOW,
     AutoencoderConfig,
     DecoderTwin,
     ExactDecoder,
     pad_images,
 )
+from aecodec.nets.growing import can_grow, grow
 from aecodec.nets.integer import LayerArrays, TwinLayer, prove_layer
 from aecodec.nets.latent_layer import LatentLayer
 from aecodec.nets.reference import decode_latents
@@ -53,15 +55,18 @@ SHAPES = [
 ]
 COLOUR_SHA256 = "0e22f8cd0c69c4fc9404d8db6801f0ce5d7233b756a3a15ce4ca2937861dfd7f"
 COUNT = 1000
+NOT_TRUNK = ("gain", "linear.", "dense1.", "dense2.")  # how names of other tensors begin
 
 
 def shape_id(c: AutoencoderConfig) -> str:
     return f"{c.height}x{c.width}x{c.channels}"
 
 
-def decode(decoder: ExactDecoder, symbols: np.ndarray, gains: np.ndarray) -> np.ndarray:
+def decode(
+    decoder: ExactDecoder, symbols: np.ndarray, gains: np.ndarray, *, low: bool = False
+) -> np.ndarray:
     gain = torch.from_numpy(gains.astype(np.int32))
-    return decoder(torch.from_numpy(symbols), gain).numpy()
+    return decoder(torch.from_numpy(symbols), gain, low=low).numpy()
 
 
 def pixels_sha256(decoder: ExactDecoder, batch: int = COUNT) -> str:
@@ -97,6 +102,63 @@ def test_torch_equals_numpy(c, quality):
     assert len(np.unique(want)) > 100
 
 
+@pytest.mark.parametrize("c", SHAPES, ids=shape_id)
+def test_low_trunk(c):
+    """Torch and NumPy agree on both trunks, which differ, and alike trunks make the same images."""
+    both = replace(c, low_below=1024)
+    layers = random_layers(both, seed=4)
+    symbols, gains = random_symbols(64, c.latents, 4), random_gains(c.latents, 4)[4]
+    exact, found = ExactDecoder(both, layers), {}
+    for trunk in both.trunks:
+        tensors = layer_tensors(layers)
+        want = decode_latents(c.decoding(), tensors, symbols, gains, trunk)
+        found[trunk] = decode(exact, symbols, gains, low=trunk == LOW)
+        np.testing.assert_array_equal(found[trunk], want)
+    assert (found[""] != found[LOW]).any()
+    alone = {name: layer for name, layer in layers.items() if not name.startswith(LOW)}
+    grown = ExactDecoder(both, grow(alone, c, both))
+    np.testing.assert_array_equal(decode(grown, symbols, gains, low=True), found[""])
+
+
+def test_quality_names_the_trunk(tiny):
+    part = tiny.parts[LATENT_DECODER]
+    c = replace(GRAY, low_below=700)
+    tensors = {"gain": part.tensors["gain"], "low_below": np.array([700], np.uint16)}
+    tensors |= layer_tensors(random_layers(c, seed=2))
+    model = replace(tiny, parts={LATENT_DECODER: Part(LATENT_DECODER, part.config, tensors)})
+    layer, symbols = LatentLayer(model), random_symbols(9, GRAY.latents, 2)
+    for stored, trunk in ((256, LOW), (699, LOW), (700, ""), (2304, "")):
+        gains = gains_at(layer.gains, stored)
+        want = decode_latents(part.config, tensors, symbols, gains, trunk)
+        np.testing.assert_array_equal(layer.synthesize(symbols, stored), want)
+
+
+@pytest.mark.parametrize("value", [0, 256, 2305])
+def test_low_trunk_out_of_range(tiny, value):
+    part = tiny.parts[LATENT_DECODER]
+    low = {f"{LOW}{k}": t for k, t in part.tensors.items() if not k.startswith(NOT_TRUNK)}
+    tensors = {**part.tensors, **low, "low_below": np.array([value], np.uint16)}
+    model = replace(tiny, parts={LATENT_DECODER: Part(LATENT_DECODER, part.config, tensors)})
+    with pytest.raises(ModelCorruptError, match=f"low_below is {value}, expected 257..2304"):
+        LatentLayer(model)
+
+
+def test_fewer_hidden_units():
+    """Those that weigh nothing can go: the images stay as they are."""
+    layers = random_layers(GRAY, seed=6)
+    weight = layers["dense2"].weight.copy()
+    weight[:, [2, 9, 15]] = 0
+    layers["dense2"] = replace(layers["dense2"], weight=weight)
+    narrow = replace(GRAY, hidden=13)
+    symbols, gains = random_symbols(20, GRAY.latents, 6), random_gains(GRAY.latents, 6)[3]
+    whole = decode(ExactDecoder(GRAY, layers), symbols, gains)
+    grown = ExactDecoder(narrow, grow(layers, GRAY, narrow))
+    np.testing.assert_array_equal(decode(grown, symbols, gains), whole)
+    assert can_grow(GRAY, narrow)
+    assert not can_grow(narrow, GRAY)
+    assert not can_grow(GRAY, replace(narrow, fine=9))
+
+
 def test_gains_may_differ_by_image():
     layers = random_layers(GRAY, seed=3)
     symbols, gains = random_symbols(9, GRAY.latents, 3), random_gains(GRAY.latents, 3)
@@ -115,8 +177,9 @@ def test_bundled_model_decodes_alike(path):
     symbols = rng.integers(-60, 61, (64, layer.config.latents)).astype(np.int16)
     for stored in (256, 5 * 256, 5 * 256 + 77, 9 * 256):
         gains = gains_at(layer.gains, stored)
-        want = decode_latents(part.config, part.tensors, symbols, gains)
-        np.testing.assert_array_equal(layer.synthesize(symbols, gains), want)
+        trunk = LOW if layer.config.is_low(stored) else ""
+        want = decode_latents(part.config, part.tensors, symbols, gains, trunk)
+        np.testing.assert_array_equal(layer.synthesize(symbols, stored), want)
 
 
 # ---------------------------------------------------------------- one hash, everywhere
@@ -219,9 +282,11 @@ def test_hash_on_cuda(batch):
 # ---------------------------------------------------------------- training twins
 
 
+@pytest.mark.parametrize("low", [0, 20, 48])
 @pytest.mark.parametrize("c", SHAPES[:3], ids=shape_id)
-def test_twin_equals_the_exact_decoder(c):
+def test_twin_equals_the_exact_decoder(c, low):
     torch.manual_seed(5)
+    c = replace(c, low_below=768)
     twin = DecoderTwin(c)
     with torch.no_grad():
         twin.layers["linear"].weight.normal_(std=0.3)
@@ -232,8 +297,11 @@ def test_twin_equals_the_exact_decoder(c):
     gains = random_gains(c.latents, seed=5)[6]
     y_hat = torch.from_numpy(symbols.astype(np.float64) * gains) / (1 << LATENT_BITS)
     with torch.no_grad():
-        x_hat = torch.floor(twin(y_hat) * 256 + 0.5).clamp(0, 255)[:, :, : c.height, : c.width]
-    got = decode(ExactDecoder(c, twin.arrays()), symbols, gains)
+        x_hat = torch.floor(twin(y_hat, low) * 256 + 0.5).clamp(0, 255)
+    x_hat = x_hat[:, :, : c.height, : c.width]
+    exact = ExactDecoder(c, twin.arrays())
+    parts = [(symbols[:low], True), (symbols[low:], False)]
+    got = np.concatenate([decode(exact, part, gains, low=first) for part, first in parts])
     np.testing.assert_array_equal(got, x_hat.permute(0, 2, 3, 1).numpy().astype(np.uint8))
     assert len(np.unique(got)) > 100
 

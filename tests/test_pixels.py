@@ -30,6 +30,7 @@ from aecodec.nets.pixel_model import (
     stack_layers,
     unstack_layers,
     with_tones,
+    with_underlay,
 )
 from aecodec.nets.planes import PHASES, bound_code
 from aecodec.nets.reference import predict_plane
@@ -39,10 +40,24 @@ from aecodec.targets import MAX_ERROR, PSNR, QUALITY, Target
 SHAPES = {"gray": (8, 8, 1), "colour": (13, 10, 3), "row": (1, 9, 1), "digit": (28, 28, 1)}
 
 
+KINDS = {
+    "plain": (False, False),
+    "toned": (True, False),
+    "under": (False, True),
+    "both": (True, True),
+}
+of_every_kind = pytest.mark.parametrize(("toned", "underlaid"), KINDS.values(), ids=KINDS)
+
+
 def layer_for(
-    shape: tuple[int, int, int], features: int = 4, mixtures: int = 3, *, toned: bool = False
+    shape: tuple[int, int, int],
+    features: int = 4,
+    mixtures: int = 3,
+    *,
+    toned: bool = False,
+    underlaid: bool = False,
 ) -> PixelLayer:
-    part = pixel_part(PixelConfig(*shape, features, mixtures, toned), seed=3)
+    part = pixel_part(PixelConfig(*shape, features, mixtures, toned, underlaid), seed=3)
     return PixelLayer(Model("it", shape, {part.name: part}), part.name)
 
 
@@ -71,18 +86,19 @@ def strange_images() -> dict[str, np.ndarray]:
 # ---------------------------------------------------------------- the network
 
 
-@pytest.mark.parametrize("toned", [False, True], ids=["plain", "toned"])
+@of_every_kind
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_network_agrees_with_numpy(shape, toned):
-    layer = layer_for(shape, toned=toned)
+def test_network_agrees_with_numpy(shape, toned, underlaid):
+    layer = layer_for(shape, toned=toned, underlaid=underlaid)
     c = layer.config
     part = pixel_part(c, seed=3)
     planes = layer.split(images_of(shape, 3))
+    under = layer.split(images_of(shape, 3, seed=1)) if underlaid else None
     for k in range(c.planes):
         rows, columns = c.plane_shape(k)
         for bound in (0, 1, 5, 40, 127):
-            expected = predict_plane(part.tensors, k, planes, bound)[:, :rows, :columns]
-            np.testing.assert_array_equal(layer.predict(k, planes, bound), expected)
+            expected = predict_plane(part.tensors, k, planes, bound, under)[:, :rows, :columns]
+            np.testing.assert_array_equal(layer.predict(k, planes, bound, under), expected)
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
@@ -108,6 +124,16 @@ def test_plane_sees_only_the_planes_before_it():
     assert (layer.predict(6, planes, 2) != layer.predict(6, other, 2)).any()
 
 
+def test_plane_sees_the_underlay_where_nothing_is_known():
+    layer = layer_for((8, 8, 1), underlaid=True)
+    planes, under = (layer.split(images_of((8, 8, 1), 2, seed=n)) for n in (0, 1))
+    for k, changed, sees in ((5, slice(0, 5), False), (5, slice(5, 6), True), (0, slice(15), True)):
+        other = under.copy()
+        other[:, changed] ^= 0xFF
+        same = layer.predict(k, planes, 2, under) == layer.predict(k, planes, 2, other)
+        assert same.all() != sees
+
+
 def test_bound_code():
     code = bound_code()
     assert (code.sum(axis=1) == 64).all()
@@ -117,9 +143,9 @@ def test_bound_code():
     assert code[80].tolist() == [0, 0, 0, 0, 0, 0, 0, 48, 16]
 
 
-@pytest.mark.parametrize("toned", [False, True], ids=["plain", "toned"])
-def test_stacked_layers_come_apart_again(toned):
-    c = PixelConfig(8, 8, 1, 4, 3, toned)
+@of_every_kind
+def test_stacked_layers_come_apart_again(toned, underlaid):
+    c = PixelConfig(8, 8, 1, 4, 3, toned, underlaid)
     tensors = pixel_part(c).tensors
     again = stack_layers(c, unstack_layers(c, tensors))
     assert set(again) < set(tensors)
@@ -127,11 +153,11 @@ def test_stacked_layers_come_apart_again(toned):
         np.testing.assert_array_equal(tensor, tensors[name])
 
 
-@pytest.mark.parametrize("toned", [False, True], ids=["plain", "toned"])
+@of_every_kind
 @pytest.mark.parametrize("shape", [(8, 8, 1), (9, 10, 3)])
-def test_twin_is_the_stored_network(shape, toned):
+def test_twin_is_the_stored_network(shape, toned, underlaid):
     torch.manual_seed(0)
-    c = PixelConfig(*shape, 6, toned=toned)
+    c = PixelConfig(*shape, 6, toned=toned, underlaid=underlaid)
     twin = PixelTwin(c).eval()
     with torch.no_grad():
         twin.see_codes.normal_(0, 0.2)
@@ -139,33 +165,44 @@ def test_twin_is_the_stored_network(shape, toned):
         if toned:
             twin.start_tones(np.arange(256, dtype=np.uint8) * 7)
     net = ExactPixelModel(c, twin.arrays())
-    planes = torch.from_numpy(layer_for(shape).split(images_of(shape, 5)))
+    split = layer_for(shape).split
+    planes, under = (torch.from_numpy(split(images_of(shape, 5, seed=n))) for n in (0, 1))
+    floats = (under.float() / 64,) if underlaid else ()
+    integers = (under,) if underlaid else ()
     for k in range(c.planes):
         with torch.no_grad():
-            real = twin.predict(k, planes.float() / 64, torch.full((5,), 9))
-        assert (real - net(k, planes, 9)).abs().max() <= 8  # eighths of a gray level
+            real = twin.predict(k, planes.float() / 64, torch.full((5,), 9), *floats)
+        assert (real - net(k, planes, 9, *integers)).abs().max() <= 8  # eighths of a gray level
 
 
-@pytest.mark.parametrize("toned", [False, True], ids=["plain", "toned"])
-def test_stored_network_is_taken_over(toned):
-    c = PixelConfig(9, 10, 3, 4, 2, toned)
+@of_every_kind
+def test_stored_network_is_taken_over(toned, underlaid):
+    c = PixelConfig(9, 10, 3, 4, 2, toned, underlaid)
     tensors = pixel_part(c).tensors
     twin = PixelTwin(c)
     twin.load(tensors)
     planes = torch.from_numpy(layer_for((9, 10, 3)).split(images_of((9, 10, 3), 3)))
+    under = (planes.flip(0),) if underlaid else ()
     again, stored = ExactPixelModel(c, twin.arrays()), ExactPixelModel(c, tensors)
     for k in (0, 7, 47):
-        assert (again(k, planes, 5) - stored(k, planes, 5)).abs().max() <= 2
+        assert (again(k, planes, 5, *under) - stored(k, planes, 5, *under)).abs().max() <= 2
 
 
-def test_tones_change_nothing_until_they_are_trained():
+@pytest.mark.parametrize("order", ["t", "u", "tu", "ut"])
+def test_tones_and_underlay_change_nothing_until_they_are_trained(order):
     c = PixelConfig(9, 10, 3, 4, 2)
     tensors, images = pixel_part(c).tensors, images_of((9, 10, 3), 3)
-    toned = with_tones(c, tensors, images)
+    plain = ExactPixelModel(c, tensors)
+    for each in order:
+        if each == "t":
+            tensors, c = with_tones(c, tensors, images), replace(c, toned=True)
+        else:
+            tensors, c = with_underlay(c, tensors), replace(c, underlaid=True)
     planes = torch.from_numpy(layer_for((9, 10, 3)).split(images))
-    plain, other = ExactPixelModel(c, tensors), ExactPixelModel(replace(c, toned=True), toned)
+    other = ExactPixelModel(c, tensors)
+    under = (planes.flip(0),) if c.underlaid else ()
     for k in (0, 1, 47):
-        assert torch.equal(plain(k, planes, 5), other(k, planes, 5))
+        assert torch.equal(plain(k, planes, 5), other(k, planes, 5, *under))
 
 
 def test_equalized_tones():
@@ -313,9 +350,11 @@ def test_planes_without_a_pixel(shape, compiled, monkeypatch):
     if not compiled:
         monkeypatch.setattr(entropy, "coder", lambda: ans)
     layer, images = layer_for(shape), images_of(shape, 5)
-    plan = refinement.PixelPlan(layer, images, 1)
+    plan = refinement.PixelPlan(refinement.Refiner(layer), images, 1)
     payload = plan.encode(np.arange(5))
-    decoded = refinement.decode_payloads(layer, [payload, payload], [5, 5], 1, ["a", "b"])
+    decoded = refinement.decode_payloads(
+        refinement.Refiner(layer), [payload, payload], [5, 5], 1, ["a", "b"]
+    )
     for each in decoded:
         np.testing.assert_array_equal(each, plan.x_hat)
 
@@ -494,10 +533,12 @@ def test_payloads_are_what_they_always_were(threads, batch, monkeypatch):
     try:
         digests = []
         for bound in (0, 8, 32):
-            plan = refinement.PixelPlan(layer, images, bound)
+            plan = refinement.PixelPlan(refinement.Refiner(layer), images, bound)
             payload = plan.encode(np.arange(40))
             digests.append(hashlib.sha256(payload).hexdigest()[:16])
-            decoded = refinement.decode_payloads(layer, [payload], [40], bound, ["it"])
+            decoded = refinement.decode_payloads(
+                refinement.Refiner(layer), [payload], [40], bound, ["it"]
+            )
             np.testing.assert_array_equal(decoded[0], plan.x_hat)
     finally:
         torch.set_num_threads(before)

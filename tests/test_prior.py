@@ -21,7 +21,6 @@ from aecodec.models import LATENT_DECODER, LATENT_PRIOR, Model, Part
 from aecodec.nets.latent_prior import ExactPrior, PriorConfig, PriorTwin, tensor_shapes
 from aecodec.nets.prior_layer import PriorLayer
 from aecodec.nets.reference import predict_latents
-from aecodec.prior_training import PriorTrainConfig, train_prior
 from aecodec.quantizer import gains_at
 from aecodec.targets import QUALITY, Target
 
@@ -56,16 +55,6 @@ def symbols_of(count: int, latents: int) -> np.ndarray:
     symbols = (rng.normal(0, 9, (count, latents))).round().astype(np.int16)
     symbols[0], symbols[-1] = -128, 127
     return symbols
-
-
-@pytest.fixture(scope="module")
-def known(refined: Model) -> Model:
-    """The refined model with a prior beside it, trained for a moment."""
-    config = PriorTrainConfig(steps=250, batch_images=96, warmup=20, average=0.9)
-    with torch.random.fork_rng():
-        images = smooth_images(GRAY, 3000, seed=79)
-        part, _ = train_prior(images, config, refined, provenance={}, features=16)
-    return replace(refined, name="known", parts={**refined.parts, part.name: part})
 
 
 # ---------------------------------------------------------------- the network

@@ -128,7 +128,7 @@ def test_latents_of_a_file_are_those_of_its_symbols(aez, images, monkeypatch):
     symbols = y * 2048 / gains
     assert np.abs(symbols - np.rint(symbols)).max() < 1e-3
     with Archive(aez) as archive:
-        pixels = layer.synthesize(np.rint(symbols).astype(np.int16), gains)
+        pixels = layer.synthesize(np.rint(symbols).astype(np.int16), 5 * 256)
         assert np.array_equal(pixels[..., 0], archive[:])
     assert y.shape == (len(images), 128)
 

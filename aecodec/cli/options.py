@@ -225,6 +225,12 @@ def _add_train(sub: Any, inputs: str) -> None:  # noqa: ANN401
     sub.add_argument("--flip", type=float, help="share of images mirrored in training (0)")
     sub.add_argument("--shift", type=float, help="share moved by up to a pixel, but at the end (0)")
     sub.add_argument("--tones", action="store_true", help="r learns a table of gray levels, too")
+    sub.add_argument(
+        "--underlay",
+        type=float,
+        metavar="Q",
+        help="r stands on what latents of this quality rebuild; it needs l and p",
+    )
     sub.add_argument("--weight-decay", type=float, metavar="W", help="0.1 for l, 0.3 for r")
     sub.add_argument("--lr-scale", type=float, metavar="F", help="times the learning rates (1)")
     sub.add_argument("--seed", type=int, help="of weights, batches and noise (0)")

@@ -22,14 +22,17 @@ MAGIC: Final = b"\x89AEZ\r\n\x1a\n"
 FOOTER_MAGIC: Final = MAGIC[::-1]
 VERSION_MAJOR: Final = 1
 VERSION_MINOR: Final = 1  # of files that use nothing newer; 0 was the draft
-VERSION_MINOR_TONES: Final = 2
+VERSION_MINOR_NEW: Final = 2  # of those that use something that 1.1 does not know
 
 FLAG_LATENTS: Final = 1 << 0
 FLAG_REFINEMENT: Final = 1 << 1
 FLAG_ZSTD: Final = 1 << 2
 FLAG_ANS: Final = 1 << 3
 FLAG_TONES: Final = 1 << 5  # bit 4 is no flag for good (aez.md 3.3)
-SUPPORTED_FLAGS: Final = FLAG_LATENTS | FLAG_REFINEMENT | FLAG_ZSTD | FLAG_ANS | FLAG_TONES
+FLAG_UNDERLAY: Final = 1 << 6
+FLAG_LOW_TRUNK: Final = 1 << 7
+FLAGS_NEW: Final = FLAG_TONES | FLAG_UNDERLAY | FLAG_LOW_TRUNK
+SUPPORTED_FLAGS: Final = FLAG_LATENTS | FLAG_REFINEMENT | FLAG_ZSTD | FLAG_ANS | FLAGS_NEW
 FLAGS_NEEDING_PARTS: Final = FLAG_LATENTS | FLAG_REFINEMENT  # aez.md 4.5
 
 TARGET_NONE: Final = 0

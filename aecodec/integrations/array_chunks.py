@@ -180,13 +180,15 @@ def _parts_in_use(
     codec = Codec(model, pixel_part=None if variant is None else VARIANTS[variant], coder=coder)
     used = {codec.pixel_model_name()} if codec.can_refine() else set()
     if target.kind == MAX_ERROR:
-        codec.pixel_layer()  # ModelMissingError now, where there is none
+        codec.refiner()  # ModelMissingError now, where there is none
     else:
         used.add(models.LATENT_DECODER)
         if coder == ANS:
             used.add(models.LATENT_PRIOR)
     if target.kind == PSNR and codec.can_dequantize():
         used.add(models.DEQUANTIZER)
+    if codec.stands_on_latents():
+        used.update(models.UNDERLAY_PARTS)
     for name in sorted(filter(None, used)):
         if name not in model.parts:
             raise ModelMissingError(f"model {model.name!r} has no part {name}")

@@ -3,7 +3,8 @@
     x -> Encoder -> y -> (gain of the quality, rounding) -> symbols -> Decoder -> x_hat
 
 The decoder is a sum of two paths: a linear one from the latents to all pixels, and a convolutional
-trunk from a dense layer at a quarter of the resolution, upsampled twice by pixel shuffle. Both
+trunk from a dense layer at a quarter of the resolution, upsampled twice by pixel shuffle. A model may
+have a second trunk for low qualities: what is made of few bits is not what is made of many. Both
 linear paths start at zero: started at PCA, training stays there. Images are padded to a multiple of 4 by repeating their edges.
 """
 
@@ -38,6 +39,8 @@ LATENT_BITS = 11  # y_hat is an integer in units of 1/8 gray level
 LATENT_MAX = 32767
 PIXEL_BITS = 12  # both paths end in units of 1/16 gray level
 GRAY_BITS = PIXEL_BITS - 8
+LOW = "low_"  # layers of the trunk for low qualities are called after those of the other
+LOW_BELOW = 3 * 256 + 128  # which in new models is below this stored quality
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class AutoencoderConfig:
     coarse_blocks: int = 1
     fine_blocks: int = 1
     encoder: int = 24  # encoder channels at 1/2 of the resolution; not read by decoding
+    low_below: int = 0  # stored quality that the low trunk ends below, 0 for none; told by a tensor
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -66,7 +70,16 @@ class AutoencoderConfig:
 
     def decoding(self) -> dict[str, int]:
         """What decoding reads, and so what the fingerprint covers."""
-        return {k: v for k, v in asdict(self).items() if k != "encoder"}
+        return {k: v for k, v in asdict(self).items() if k not in ("encoder", "low_below")}
+
+    def is_low(self, stored_quality: int) -> bool:
+        """Whether the low trunk is for this quality."""
+        return stored_quality < self.low_below
+
+    @property
+    def trunks(self) -> tuple[str, ...]:
+        """What the names of each trunk's layers begin with."""
+        return ("", LOW) if self.low_below else ("",)
 
     @classmethod
     def for_shape(cls, height: int, width: int, channels: int) -> AutoencoderConfig:
@@ -75,7 +88,7 @@ class AutoencoderConfig:
         samples = height * width * channels
         latents = min(128 if samples <= 1024 else 192, max(16, samples // 4))
         coarse = 32 if cells <= 64 else 16
-        return cls(height, width, channels, latents, 240, coarse, 16)
+        return cls(height, width, channels, latents, 216, coarse, 16, low_below=LOW_BELOW)
 
 
 def layer_shapes(c: AutoencoderConfig) -> dict[str, tuple[int, ...]]:
@@ -87,14 +100,15 @@ def layer_shapes(c: AutoencoderConfig) -> dict[str, tuple[int, ...]]:
         "dense1": (c.hidden, c.latents),
         "dense2": (grid * c.coarse, c.hidden),
     }
-    for i in range(c.coarse_blocks):
-        for half in "ab":
-            shapes[f"coarse{i}{half}"] = (c.coarse, c.coarse, 3, 3)
-    shapes["up"] = (4 * c.fine, c.coarse, 3, 3)
-    for i in range(c.fine_blocks):
-        for half in "ab":
-            shapes[f"fine{i}{half}"] = (c.fine, c.fine, 3, 3)
-    shapes["out"] = (4 * c.channels, c.fine, 3, 3)
+    for trunk in c.trunks:
+        for i in range(c.coarse_blocks):
+            for half in "ab":
+                shapes[f"{trunk}coarse{i}{half}"] = (c.coarse, c.coarse, 3, 3)
+        shapes[f"{trunk}up"] = (4 * c.fine, c.coarse, 3, 3)
+        for i in range(c.fine_blocks):
+            for half in "ab":
+                shapes[f"{trunk}fine{i}{half}"] = (c.fine, c.fine, 3, 3)
+        shapes[f"{trunk}out"] = (4 * c.channels, c.fine, 3, 3)
     return shapes
 
 
@@ -159,7 +173,7 @@ class DecoderTwin(nn.Module):
         for name, shape in shapes.items():
             fan_in = math.prod(shape[1:])
             weight = torch.randn(shape) * math.sqrt(2 / fan_in)
-            if name == "out" or (name[-1] == "b" and len(shape) == 4):
+            if name.endswith("out") or (name[-1] == "b" and len(shape) == 4):
                 weight = weight * 0.05
             elif name == "linear":
                 weight = torch.zeros(shape)
@@ -168,7 +182,7 @@ class DecoderTwin(nn.Module):
                 kwargs = {**wide, "out_bits": PIXEL_BITS}
             elif name == "dense1":
                 kwargs = {**wide, "weight_max": 32767}
-            elif name == "out":
+            elif name.endswith("out"):
                 kwargs = {"out_bits": PIXEL_BITS}
             self.layers[name] = TwinLayer(weight, torch.zeros(shape[0]), **kwargs)  # type: ignore[arg-type]
 
@@ -176,7 +190,8 @@ class DecoderTwin(nn.Module):
         """One layer, with the type that ModuleDict forgets."""
         return cast(TwinLayer, self.layers[name])
 
-    def forward(self, y_hat: Tensor) -> Tensor:  # (N, D) -> (N, C, H4, W4)
+    def forward(self, y_hat: Tensor, low: int = 0) -> Tensor:
+        """Latents (N, D) -> images (N, C, H4, W4), the first ``low`` by the low trunk."""
         c = self.config
         layer = self.layer
         linear = layer("linear").floor_through(layer("linear")(y_hat))
@@ -187,15 +202,20 @@ class DecoderTwin(nn.Module):
             r = layer("dense2")(h)
             r = r.view(-1, *c.grid, c.coarse).permute(0, 3, 1, 2)
             r = layer("dense2").floor_through(r)
-            for i in range(c.coarse_blocks):
-                r = r + self._branch(f"coarse{i}", r)
-            r = layer("up").floor_through(layer("up")(activation(r)))
-            r = F.pixel_shuffle(r, 2).contiguous(memory_format=torch.channels_last)
-            for i in range(c.fine_blocks):
-                r = r + self._branch(f"fine{i}", r)
-            out = layer("out")(activation(r)).float()
-        out = F.pixel_shuffle(layer("out").floor_through(out), 2)
+            parts = [(LOW, r[:low]), ("", r[low:])]
+            outs = [self._trunk(name, part) for name, part in parts if len(part)]
+        out = F.pixel_shuffle(torch.cat(outs) if len(outs) > 1 else outs[0], 2)
         return linear.view_as(out) + out
+
+    def _trunk(self, name: str, r: Tensor) -> Tensor:
+        c, up, out = self.config, self.layer(name + "up"), self.layer(name + "out")
+        for i in range(c.coarse_blocks):
+            r = r + self._branch(f"{name}coarse{i}", r)
+        r = up.floor_through(up(activation(r)))
+        r = F.pixel_shuffle(r, 2).contiguous(memory_format=torch.channels_last)
+        for i in range(c.fine_blocks):
+            r = r + self._branch(f"{name}fine{i}", r)
+        return out.floor_through(out(activation(r)).float())
 
     def _branch(self, name: str, r: Tensor) -> Tensor:
         a, b = self.layer(name + "a"), self.layer(name + "b")
@@ -274,20 +294,23 @@ class ExactDecoder(nn.Module):
                 layer.weight = layer.weight.contiguous(memory_format=torch.channels_last)
             self.layers[name] = layer
 
-    def forward(self, symbols: Tensor, gains: Tensor) -> Tensor:
-        """symbols (N, D) integer, gains (N, D) or (D,) integer -> uint8 (N, H, W, C)."""
-        c = self.config
+    def forward(self, symbols: Tensor, gains: Tensor, *, low: bool = False) -> Tensor:
+        """symbols (N, D) integer, gains (N, D) or (D,) integer -> uint8 (N, H, W, C).
+
+        By the low trunk if ``low``.
+        """
+        c, trunk = self.config, LOW if low else ""
         with exact_matmul():
             z = (symbols.double() * gains.double()).clamp_(-LATENT_MAX, LATENT_MAX)
             h = clamp_activation(self.layers["dense1"](z)).float()
             r = self.layers["dense2"](h).view(-1, *c.grid, c.coarse).permute(0, 3, 1, 2)
             for i in range(c.coarse_blocks):
-                r = self._block(f"coarse{i}", r)
-            r = F.pixel_shuffle(self.layers["up"](clamp_activation(r)), 2)
+                r = self._block(f"{trunk}coarse{i}", r)
+            r = F.pixel_shuffle(self.layers[f"{trunk}up"](clamp_activation(r)), 2)
             r = r.contiguous(memory_format=torch.channels_last)
             for i in range(c.fine_blocks):
-                r = self._block(f"fine{i}", r)
-            out: Tensor = F.pixel_shuffle(self.layers["out"](clamp_activation(r)), 2)
+                r = self._block(f"{trunk}fine{i}", r)
+            out: Tensor = F.pixel_shuffle(self.layers[f"{trunk}out"](clamp_activation(r)), 2)
             out = out + self.layers["linear"](z).view_as(out)
             half = 1 << (GRAY_BITS - 1)
             pixels = out.add_(half).mul_(1 / (1 << GRAY_BITS)).floor_().clamp_(0, 255)
@@ -309,15 +332,16 @@ def prove_decoder(c: AutoencoderConfig, layers: Mapping[str, LayerArrays]) -> No
         largest[name] = prove_layer(
             f"layer {name}", layers[name], LATENT_MAX if wide else ACT_MAX, 53 if wide else 24
         )
-    for start, kind, blocks in (
-        ("dense2", "coarse", c.coarse_blocks),
-        ("up", "fine", c.fine_blocks),
-    ):
-        total = largest[start]
-        for i in range(blocks):
-            total += largest[f"{kind}{i}b"]
-            _check_sum(f"layer {kind}{i}b", total, 24)
-    _check_sum("layer out", largest["linear"] + largest["out"] + 8, 53)
+    for trunk in c.trunks:
+        for start, kind, blocks in (
+            ("dense2", f"{trunk}coarse", c.coarse_blocks),
+            (f"{trunk}up", f"{trunk}fine", c.fine_blocks),
+        ):
+            total = largest[start]
+            for i in range(blocks):
+                total += largest[f"{kind}{i}b"]
+                _check_sum(f"layer {kind}{i}b", total, 24)
+        _check_sum(f"layer {trunk}out", largest["linear"] + largest[f"{trunk}out"] + 8, 53)
 
 
 def _check_sum(name: str, total: int, mantissa_bits: int) -> None:

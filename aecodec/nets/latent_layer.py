@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from aecodec.errors import ModelCorruptError, ModelMismatchError
-from aecodec.models import LATENT_DECODER, Model, Part
+from aecodec.models import LATENT_DECODER, LOW_BELOW, Model, Part
 from aecodec.nets.autoencoder import (
     QUALITIES,
     AutoencoderConfig,
@@ -24,6 +26,7 @@ from aecodec.nets.reading import (
     read_part,
     take_tensors,
 )
+from aecodec.quantizer import STORED_MAX, STORED_MIN, gains_at
 
 BATCH_IMAGES = 512  # images in the networks at once: their activations stay near the caches
 
@@ -69,16 +72,14 @@ class LatentLayer:
             self._search = LatentSearch(self.config, self._layers).to(self.device)
         return self._search
 
-    def synthesize(
-        self, symbols: npt.NDArray[np.int16], gains: npt.NDArray[np.int32]
-    ) -> npt.NDArray[np.uint8]:
-        """Symbols int16 (N, D) and gains int32 (D,) -> images uint8 (N, H, W, C), exactly."""
-        c = self.config
+    def synthesize(self, symbols: npt.NDArray[np.int16], quality: int) -> npt.NDArray[np.uint8]:
+        """Symbols int16 (N, D) of a stored quality -> images uint8 (N, H, W, C), exactly."""
+        c, low = self.config, self.config.is_low(quality)
         x_hat = np.empty((len(symbols), c.height, c.width, c.channels), np.uint8)
-        gain = torch.from_numpy(gains).to(self.device)
+        gain = torch.from_numpy(gains_at(self.gains, quality)).to(self.device)
         for start in range(0, len(symbols), BATCH_IMAGES):
             batch = torch.from_numpy(symbols[start : start + BATCH_IMAGES]).to(self.device)
-            x_hat[start : start + len(batch)] = self._decoder(batch, gain).cpu().numpy()
+            x_hat[start : start + len(batch)] = self._decoder(batch, gain, low=low).cpu().numpy()
         return x_hat
 
 
@@ -88,7 +89,15 @@ def read_latent_decoder(
     """Shapes, layers and gains (9, D) of a model's layer L, checked; ModelCorruptError if off."""
     c = _read_config(model)
     part = read_part(model, LATENT_DECODER)
-    return c, _read_layers(c, part), part.tensors["gain"].astype(np.uint16)
+    layers = _read_layers(c, part)
+    if c.low_below:
+        c = replace(c, low_below=int(part.tensors[LOW_BELOW][0]))
+        if not STORED_MIN < c.low_below <= STORED_MAX:
+            raise ModelCorruptError(
+                f"{LATENT_DECODER}: {LOW_BELOW} is {c.low_below}, "
+                f"expected {STORED_MIN + 1}..{STORED_MAX}"
+            )
+    return c, layers, part.tensors["gain"].astype(np.uint16)
 
 
 def _read_config(model: Model) -> AutoencoderConfig:
@@ -96,13 +105,16 @@ def _read_config(model: Model) -> AutoencoderConfig:
     if type(width) is not int or not 1 <= width <= MAX_WIDTH:
         raise ModelCorruptError(f"encoder: width is {width!r}, not 1..{MAX_WIDTH}")
     part = read_part(model, LATENT_DECODER)
-    return read_config(part, AutoencoderConfig, model.shape, encoder=width)
+    told = {"encoder": width, "low_below": int(LOW_BELOW in part.tensors)}  # which says that it is
+    return read_config(part, AutoencoderConfig, model.shape, **told)
 
 
 def _read_layers(c: AutoencoderConfig, part: Part) -> dict[str, LayerArrays]:
     wanted: dict[str, tuple[tuple[int, ...], type]] = {"gain": ((QUALITIES, c.latents), np.uint16)}
     for name, shape in layer_shapes(c).items():
         wanted |= layer_tensors(name, shape, np.int16 if name == "dense1" else np.int8)
+    if c.low_below:
+        wanted[LOW_BELOW] = ((1,), np.uint16)
     tensors = take_tensors(part, wanted)
     return {
         name: LayerArrays(*(tensors[f"{name}.{kind}"] for kind in ("weight", "bias", "shift")))

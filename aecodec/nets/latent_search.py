@@ -118,12 +118,17 @@ class LatentSearch(nn.Module):
         lmbda: float,
         rate: Rate,
         steps: int,
+        *,
+        low: bool = False,
     ) -> npt.NDArray[np.float32]:
-        """Images uint8 (N, H, W, C), their latents v (N, D) in units of a symbol -> better ones."""
+        """Images uint8 (N, H, W, C), their latents v (N, D) in units of a symbol -> better ones.
+
+        For the low trunk if ``low``.
+        """
         better = np.empty_like(v)
         for start in range(0, len(v), BATCH_IMAGES):
             part = slice(start, start + BATCH_IMAGES)
-            better[part] = self._improve(images[part], v[part], gains, lmbda, rate, steps)
+            better[part] = self._improve(images[part], v[part], gains, lmbda, rate, steps, low=low)
         return better
 
     @torch.no_grad()
@@ -144,6 +149,8 @@ class LatentSearch(nn.Module):
         lmbda: float,
         rate: Rate,
         steps: int,
+        *,
+        low: bool,
     ) -> npt.NDArray[np.float32]:
         c = self.config
         device = self.decoder.layer("linear").weight.device
@@ -157,7 +164,8 @@ class LatentSearch(nn.Module):
             done = step / steps
             optimizer.param_groups[0]["lr"] = learning_rate * (1 - done)
             lower, share = soft_symbols(v, first * (last / first) ** done)
-            x_hat = self.decoder((lower + share) * gain)[:, :, : c.height, : c.width]
+            x_hat = self.decoder((lower + share) * gain, low=len(v) if low else 0)
+            x_hat = x_hat[:, :, : c.height, : c.width]
             error = (x_hat.clamp(0, 255 / 256) - x).square().flatten(1).mean(1) * 65536
             bpp = rate.bits(lower, share) / (c.height * c.width)
             loss = (lmbda * error + bpp).sum()

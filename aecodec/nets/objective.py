@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from aecodec.nets.autoencoder import QUALITIES, Autoencoder, AutoencoderConfig, pad_images
 from aecodec.nets.integer import LayerArrays
 from aecodec.nets.rate import FactorizedPrior, soft_round
+from aecodec.targets import QUALITY_UNIT
 
 SHARPENING = 0.25  # share of the training after which rounding is as sharp as it gets
 PRIOR_IMAGES = 4096  # that a prior is fitted to where training goes on from a model
@@ -79,7 +80,8 @@ class LatentObjective(nn.Module):
         model, c = self.model, self.model.config
         level = torch.arange(QUALITIES, device=x.device).repeat_interleave(len(x) // QUALITIES)
         v, y_hat = model.quantize(model.encoder(x), level)
-        x_hat = model.decoder(y_hat)[:, :, : c.height, : c.width]
+        low = sum(c.is_low(QUALITY_UNIT * (1 + q)) for q in range(QUALITIES)) * len(x) // QUALITIES
+        x_hat = model.decoder(y_hat, low)[:, :, : c.height, : c.width]
         v = soft_round(v, self.sharpness * min(1.0, progress / SHARPENING))
         noisy = (v + torch.rand_like(v) - 0.5).view(QUALITIES, -1, c.latents)
         rate = self.prior.rate_est_bits(noisy).sum(2).mean(1) / (c.height * c.width)

@@ -6,7 +6,8 @@ one pass from the planes before it:
     planes known -> 3x3 conv -> 3x3 conv -> dense -> dense -> mixture of logistics for each pixel
 
 A model may have tones: a table that gives every gray level a second value, so that levels which
-are close but mean different things (the 252 to 255 of saturated strokes) are far apart for it.
+are close but mean different things (the 252 to 255 of saturated strokes) are far apart for it. And it
+may have an underlay: then it sees, where planes are not known yet, what layer L makes of the image.
 """
 
 from __future__ import annotations
@@ -56,47 +57,58 @@ class PixelConfig(PlaneGrid):
     features: int
     mixtures: int = 5
     toned: bool = False  # whether it has a table of tones; told by the tensors, not by the config
+    underlaid: bool = False  # whether it has an underlay; told likewise
 
     @property
     def pairs(self) -> int:
         """How many planes all heads see together."""
         return self.planes * (self.planes - 1) // 2
 
+    @property
+    def kernels(self) -> int:
+        """How many kernels ``see.weight`` has."""
+        return self.pairs * (1 + self.toned) + (self.pairs + self.planes) * self.underlaid
+
+    def sees(self, k: int) -> bool:
+        """Whether head k sees anything; the first one without an underlay does not."""
+        return bool(k) or self.underlaid
+
     def decoding(self) -> dict[str, int]:
         """What decoding reads besides the tensors, and so what the fingerprint covers."""
         values = super().decoding()
-        del values["toned"]
+        del values["toned"], values["underlaid"]
         return values
 
 
 def layer_shapes(c: PixelConfig, k: int) -> dict[str, tuple[int, ...]]:
-    """Weight shapes of head k's layers; the first head sees nothing."""
+    """Weight shapes of head k's layers, without ``see`` where it sees nothing."""
     shapes: dict[str, tuple[int, ...]] = {
-        "see": (c.features, 2 * k if c.toned else k, 3, 3),
+        "see": (c.features, len(see_kernels(c, k)), 3, 3),
         "mix": (c.features, c.features, 3, 3),
         "dense": (c.features, c.features),
         "out": (3 * c.mixtures, c.features),
     }
-    return shapes if k else {kind: shapes[kind] for kind in shapes if kind != "see"}
+    return shapes if c.sees(k) else {kind: shapes[kind] for kind in shapes if kind != "see"}
 
 
 def tensor_shapes(c: PixelConfig) -> dict[str, tuple[tuple[int, ...], type]]:
     """Shape and dtype of every tensor of the part: the heads' layers stacked, heads first.
 
-    Kernels of ``see`` have one input plane each: that from plane j to head k is at
-    k (k - 1) / 2 + j, and those from the tones of the planes follow in the same order.
+    Kernels of ``see`` have one input plane each; :func:`see_kernels` tells which.
     """
     heads = c.planes
     shapes: dict[str, tuple[tuple[int, ...], type]] = {
         "places": ((heads, c.features, *c.grid), np.int16),
         "see_codes": ((heads, c.features, CODE_LENGTH), np.int16),
         "out_codes": ((heads, 3 * c.mixtures, CODE_LENGTH), np.int16),
-        "see.weight": ((c.pairs * (1 + c.toned), c.features, 3, 3), np.int8),
+        "see.weight": ((c.kernels, c.features, 3, 3), np.int8),
     }
     if c.toned:
         shapes["tones"] = ((LEVELS,), np.uint8)
+    if c.underlaid:
+        shapes["underlay"] = ((1,), np.uint16)
     for kind, shape in layer_shapes(c, 1).items():
-        count = heads - 1 if kind == "see" else heads
+        count = heads - (kind == "see" and not c.sees(0))
         shapes.setdefault(f"{kind}.weight", ((count, *shape), np.int8))
         shapes[f"{kind}.bias"] = ((count, shape[0]), np.int32)
         shapes[f"{kind}.shift"] = ((count, shape[0]), np.uint8)
@@ -104,9 +116,19 @@ def tensor_shapes(c: PixelConfig) -> dict[str, tuple[tuple[int, ...], type]]:
 
 
 def see_kernels(c: PixelConfig, k: int) -> npt.NDArray[np.int64]:
-    """Rows of ``see.weight`` that are head k's: from planes 0..k-1, then from their tones."""
-    rows = k * (k - 1) // 2 + np.arange(k)
-    return np.concatenate([rows, c.pairs + rows]) if c.toned else rows
+    """Rows of ``see.weight`` that are head k's, in the order of what it sees."""
+    return np.concatenate(list(_kernels_by_source(c, k).values()))
+
+
+def _kernels_by_source(c: PixelConfig, k: int) -> dict[str, npt.NDArray[np.int64]]:
+    """Those from planes 0..k-1, from these planes' tones, from planes k..P-1 of the underlay."""
+    rows = {"known": k * (k - 1) // 2 + np.arange(k)}
+    if c.toned:
+        rows["tones"] = c.pairs + rows["known"]
+    if c.underlaid:
+        first = c.pairs * (1 + c.toned) + k * c.planes - k * (k - 1) // 2
+        rows["underlay"] = first + np.arange(c.planes - k)
+    return rows
 
 
 def stack_layers(c: PixelConfig, layers: Mapping[tuple[int, str], LayerArrays]) -> Tensors:
@@ -115,11 +137,10 @@ def stack_layers(c: PixelConfig, layers: Mapping[tuple[int, str], LayerArrays]) 
     for kind in layer_shapes(c, 1):
         mine = [layers[k, kind] for k in range(c.planes) if (k, kind) in layers]
         if kind == "see":
-            kernels = [layer.weight.transpose(1, 0, 2, 3) for layer in mine]
-            inputs = [np.array_split(each, 1 + c.toned) for each in kernels]
-            tensors["see.weight"] = np.concatenate(
-                [e for each in zip(*inputs, strict=True) for e in each]
-            )
+            kernels = np.empty((c.kernels, *mine[0].weight.shape[:1], 3, 3), mine[0].weight.dtype)
+            for k in range(c.planes - len(mine), c.planes):
+                kernels[see_kernels(c, k)] = layers[k, kind].weight.transpose(1, 0, 2, 3)
+            tensors["see.weight"] = kernels
         else:
             tensors[f"{kind}.weight"] = np.stack([layer.weight for layer in mine])
         tensors[f"{kind}.bias"] = np.stack([layer.bias for layer in mine])
@@ -132,7 +153,7 @@ def unstack_layers(c: PixelConfig, tensors: Mapping[str, np.ndarray]) -> Layers:
     layers: Layers = {}
     for k in range(c.planes):
         for kind in layer_shapes(c, k):
-            at = k - 1 if kind == "see" else k
+            at = k - 1 if kind == "see" and not c.sees(0) else k
             weight = tensors[f"{kind}.weight"]
             if kind == "see":
                 weight = weight[see_kernels(c, k)].transpose(1, 0, 2, 3)
@@ -148,12 +169,29 @@ def with_tones(c: PixelConfig, tensors: Tensors, images: np.ndarray) -> Tensors:
 
     The tones spread evenly what ``images`` have: see :func:`equalized`.
     """
-    shape, kind = tensor_shapes(replace(c, toned=True))["see.weight"]
-    silent: npt.NDArray[np.int8] = np.zeros(
-        (shape[0] - len(tensors["see.weight"]), *shape[1:]), kind
+    grown = replace(c, toned=True)
+    return {**_grown(c, grown, tensors), "tones": equalized(images)}
+
+
+def with_underlay(c: PixelConfig, tensors: Tensors) -> Tensors:
+    """The tensors of a model without an underlay for one that has one, and ignores it so far."""
+    grown = _grown(c, replace(c, underlaid=True), tensors)
+    for kind in ("bias", "shift"):
+        name = f"see.{kind}"
+        grown[name] = np.concatenate([np.zeros_like(tensors[name][:1]), tensors[name]])
+    return grown
+
+
+def _grown(c: PixelConfig, grown: PixelConfig, tensors: Tensors) -> Tensors:
+    """The tensors with the further kernels of another config, which are silent."""
+    kernels: npt.NDArray[np.int8] = np.zeros(
+        (grown.kernels, *tensors["see.weight"].shape[1:]), np.int8
     )
-    kernels = np.concatenate([tensors["see.weight"], silent])
-    return {**tensors, "see.weight": kernels, "tones": equalized(images)}
+    for k in range(c.planes):
+        places = _kernels_by_source(grown, k)
+        for source, rows in _kernels_by_source(c, k).items():
+            kernels[places[source]] = tensors["see.weight"][rows]
+    return {**tensors, "see.weight": kernels}
 
 
 def equalized(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -204,22 +242,27 @@ class PixelTwin(nn.Module):
         """One layer of head k, with the type that ModuleDict forgets."""
         return cast(TwinLayer, self.layers[f"{k}_{kind}"])
 
-    def predict(self, k: int, planes: Tensor, bounds: Tensor) -> Tensor:
+    def predict(
+        self, k: int, planes: Tensor, bounds: Tensor, underlay: Tensor | None = None
+    ) -> Tensor:
         """Planes (N, P, R, S) in units of 64 gray levels, bounds (N,) -> (N, R, S, 3K).
 
         Raw parameters as :mod:`aecodec.entropy.mixture` reads them, but float and differentiable.
+        ``underlay`` has the form of the planes, for a model that has one.
         """
         seen = planes[:, :k]
         if k and self.config.toned:
             unit = 1 << ACT_BITS
             table = round_through(self.tones * unit).clamp(0, ACT_MAX) / unit
             seen = torch.cat([seen, table[(seen * unit).round().long()]], 1)
+        if underlay is not None:
+            seen = torch.cat([seen, underlay[:, k:]], 1)
         code = self.code[bounds]
         h = (code @ self.see_codes[k].t())[:, :, None, None] + self.places[k]
         with torch.autocast(
             "cpu", torch.bfloat16, enabled=self.training and planes.device.type == "cpu"
         ):
-            if k:
+            if self.config.sees(k):
                 h = h + self.layer(k, "see")(seen).float()
             h = activation(h.contiguous(memory_format=torch.channels_last))
             h = activation(self.layer(k, "mix")(h).float())
@@ -299,16 +342,22 @@ class ExactPixelModel(nn.Module):
             each = code_terms(tensors[name])
             self.register_buffer(name, torch.from_numpy(each.astype(np.float32)))  # (128, P, O)
 
-    def forward(self, k: int, planes: Tensor, bound: int) -> Tensor:
-        """uint8 planes (N, >= k, R, S), the first k decoded -> int32 parameters (N, R, S, 3K)."""
+    def forward(self, k: int, planes: Tensor, bound: int, underlay: Tensor | None = None) -> Tensor:
+        """uint8 planes (N, >= k, R, S), the first k decoded -> int32 parameters (N, R, S, 3K).
+
+        ``underlay``, uint8 (N, P, R, S), is for a model that has one.
+        """
         with exact_matmul():
             start = self.places[k] + self.see_codes[bound, k][:, None, None]
-            if k:
+            if self.config.sees(k):
                 seen = planes[:, :k]
-                x = seen.float()
-                if self.config.toned:  # index_select: three times as fast as tones[seen]
+                sources = [seen.float()]
+                if k and self.config.toned:  # index_select: three times as fast as tones[seen]
                     tones = self.tones.index_select(0, seen.flatten().int())
-                    x = torch.cat([x, tones.view(x.shape)], 1)
+                    sources.append(tones.view(seen.shape))
+                if underlay is not None:
+                    sources.append(underlay[:, k:].float())
+                x = torch.cat(sources, 1) if len(sources) > 1 else sources[0]
                 x = x.contiguous(memory_format=torch.channels_last)
                 h = self.layers[f"{k}_see"](x).add_(start)
             else:

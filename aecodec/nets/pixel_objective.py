@@ -6,8 +6,10 @@ And the dequantizer: squared error, over all bounds but 0.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -70,19 +72,28 @@ class _EveryBound(nn.Module):
         return (losses / self.typical[bucket].clamp_min(1e-9)).mean()
 
 
-class PixelObjective(_EveryBound):
-    """The pixel model's twin under its loss: bits."""
+Rebuild = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]
 
-    def __init__(self, c: PixelConfig) -> None:
+
+class PixelObjective(_EveryBound):
+    """The pixel model's twin under its loss: bits.
+
+    ``rebuild`` turns images into what lies under them, for a model that has an underlay.
+    """
+
+    def __init__(self, c: PixelConfig, rebuild: Rebuild | None = None) -> None:
         super().__init__(c)
         self.model = PixelTwin(c)
+        self._rebuild = rebuild
 
-    def prepare(self, images: np.ndarray) -> Tensor:
-        """uint8 (N, H, W, C) -> what ``forward`` takes."""
-        return split_planes(torch.from_numpy(images), self.model.config)
+    def prepare(self, images: npt.NDArray[np.uint8]) -> Tensor:
+        """uint8 (N, H, W, C) -> what ``forward`` takes: planes, and those that lie under them."""
+        sources = [images, self._rebuild(images)] if self._rebuild else [images]
+        c = self.model.config
+        return torch.cat([split_planes(torch.from_numpy(each), c) for each in sources], 1)
 
     def forward(self, planes: Tensor, progress: float) -> tuple[Tensor, dict[str, float]]:
-        """uint8 planes (N, P, R, S) -> loss, and bpp without loss and at a max error of 8."""
+        """uint8 planes (N, P or 2P, R, S) -> loss, bpp without loss and at a max error of 8."""
         del progress  # the same from beginning to end
         bounds = draw_bounds(len(planes), EXACT_SHARE).to(planes.device)
         loss = self.balanced(self.image_bits(planes, bounds), bounds)
@@ -92,13 +103,18 @@ class PixelObjective(_EveryBound):
         return loss, {"bpp": shown[0] / pixels, "bpp_at_8": shown[4] / pixels}
 
     def image_bits(self, planes: Tensor, bounds: Tensor) -> Tensor:
-        """uint8 planes (N, P, R, S), bounds (N,) -> bits of each image (N,)."""
+        """uint8 planes (N, P or 2P, R, S), bounds (N,) -> bits of each image (N,)."""
+        underlay = None
+        if self._rebuild:
+            planes, under = planes.chunk(2, 1)
+            underlay = under / 64
         step = (2 * bounds + 1).float()[:, None, None, None]
         levels = torch.floor((255 + bounds).float() / (2 * bounds + 1)) + 1
         levels = levels[:, None, None, None].expand(planes.shape)
         symbols = torch.floor((planes + bounds[:, None, None, None]) / step)
         known = (symbols * step).clamp(max=255) * self.inside / 64
-        raw = torch.stack([self.model.predict(k, known, bounds) for k in range(planes.shape[1])], 1)
+        heads = range(planes.shape[1])
+        raw = torch.stack([self.model.predict(k, known, bounds, underlay) for k in heads], 1)
         bits = mixture_bits(raw, symbols, step.expand(planes.shape), levels)
         total: Tensor = (bits * self.inside).flatten(1).sum(1)
         return total

@@ -19,10 +19,12 @@ def decode_latents(
     tensors: Mapping[str, np.ndarray],
     symbols: np.ndarray,
     gains: np.ndarray,
+    trunk: str = "",
 ) -> npt.NDArray[np.uint8]:
     """Symbols (N, D) and gains (D,) or (N, D), integers -> images uint8 (N, H, W, C).
 
-    ``config`` and ``tensors`` are those of a ``latent_decoder`` part (clause 10).
+    ``config`` and ``tensors`` are those of a ``latent_decoder`` part (clause 10); ``trunk`` is
+    "low_" where its low trunk is to be used.
     """
     n = len(symbols)
     rows, columns = -(-config["height"] // 4), -(-config["width"] // 4)
@@ -39,13 +41,13 @@ def decode_latents(
     z = np.clip(symbols.astype(np.int64) * gains.astype(np.int64), -32767, 32767)
     r = layer("dense2", _act(layer("dense1", z))).reshape(n, rows, columns, config["coarse"])
     for i in range(config["coarse_blocks"]):
-        r = r + layer(f"coarse{i}b", _act(layer(f"coarse{i}a", _act(r))))
-    r = _shuffle(layer("up", _act(r)))
+        r = r + layer(f"{trunk}coarse{i}b", _act(layer(f"{trunk}coarse{i}a", _act(r))))
+    r = _shuffle(layer(f"{trunk}up", _act(r)))
     for i in range(config["fine_blocks"]):
-        r = r + layer(f"fine{i}b", _act(layer(f"fine{i}a", _act(r))))
-    trunk = _shuffle(layer("out", _act(r)))  # (N, H4, W4, C)
+        r = r + layer(f"{trunk}fine{i}b", _act(layer(f"{trunk}fine{i}a", _act(r))))
+    out = _shuffle(layer(f"{trunk}out", _act(r)))  # (N, H4, W4, C)
     linear = layer("linear", z).reshape(n, config["channels"], 4 * rows, 4 * columns)
-    pixels = np.clip((linear.transpose(0, 2, 3, 1) + trunk + 8) >> 4, 0, 255)
+    pixels = np.clip((linear.transpose(0, 2, 3, 1) + out + 8) >> 4, 0, 255)
     cropped: npt.NDArray[np.uint8] = pixels[:, : config["height"], : config["width"]].astype(
         np.uint8
     )
@@ -57,10 +59,12 @@ def predict_plane(
     k: int,
     planes: np.ndarray,
     bound: int,
+    underlay: np.ndarray | None = None,
 ) -> Ints:
     """Planes (N, P, R, S), the first k known -> raw parameters (N, R, S, 3K) of plane k.
 
-    ``tensors`` are those of a pixel model's part (clause 11).
+    ``tensors`` are those of a pixel model's part (clause 11); ``underlay`` (N, P, R, S) is what
+    one that has the tensor of this name stands on.
     """
 
     def layer(kind: str, index: int, weight: np.ndarray, x: Ints) -> Ints:
@@ -74,15 +78,21 @@ def predict_plane(
     code = _bound_code(bound)
     start = (tensors["see_codes"][k].astype(np.int64) @ code) >> 6
     h = (tensors["places"][k].astype(np.int64) + start[:, None, None]).transpose(1, 2, 0)[None]
-    if k:
+    if k or underlay is not None:
         heads, rows = len(tensors["places"]), k * (k - 1) // 2 + np.arange(k)
-        known = planes[:, :k]
+        known, index = planes[:, :k], k - 1
+        first = heads * (heads - 1) // 2
         if "tones" in tensors:
-            rows = np.concatenate([rows, heads * (heads - 1) // 2 + rows])
+            rows = np.concatenate([rows, first + rows])
             known = np.concatenate([known, tensors["tones"][known]], axis=1)
+            first *= 2
+        if underlay is not None:
+            first += k * heads - k * (k - 1) // 2
+            rows = np.concatenate([rows, first + np.arange(heads - k)])
+            known, index = np.concatenate([known, underlay[:, k:]], axis=1), k
         kernels = tensors["see.weight"][rows].transpose(1, 0, 2, 3)
         known = known.astype(np.int64).transpose(0, 2, 3, 1)
-        h = layer("see", k - 1, kernels, _neighbourhoods(known)) + h
+        h = layer("see", index, kernels, _neighbourhoods(known)) + h
     else:
         h = np.broadcast_to(h, (len(planes), *h.shape[1:]))
     h = _act(layer("mix", k, tensors["mix.weight"][k], _neighbourhoods(_act(h))))

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MAGIC = bytes.fromhex("8941455a0d0a1a0a")
-LATENTS, REFINEMENT, ZSTD, ANS, TONES = 1, 2, 4, 8, 32
+LATENTS, REFINEMENT, ZSTD, ANS = 1, 2, 4, 8
+TONES, UNDERLAY, LOW_TRUNK = 32, 64, 128
 
 Fields = dict[str, Any]
 

@@ -14,9 +14,19 @@ from aecodec.codec import Codec
 from aecodec.entropy import zstd
 from aecodec.latent_coding import AnsCoder
 from aecodec.models import Model, Part, pack_model
-from aecodec.quantizer import gains_at
 from making import assemble, models
-from making.assemble import ANS, LATENTS, REFINEMENT, TONES, ZSTD, Chunk, File, Sub
+from making.assemble import (
+    ANS,
+    LATENTS,
+    LOW_TRUNK,
+    REFINEMENT,
+    TONES,
+    UNDERLAY,
+    ZSTD,
+    Chunk,
+    File,
+    Sub,
+)
 
 GRAY = (8, 8, 1)
 COLOUR = (5, 3, 3)
@@ -68,7 +78,7 @@ def symbols(count: int, latents: int = 4, seed: int = 0, widest: int = 20) -> np
 def by_latents(model: Model, y_hat: np.ndarray, quality: int, mode: int = LATENTS_ZSTD) -> Coded:
     codec = Codec(model)
     layer = codec.latent_layer()
-    pixels = layer.synthesize(y_hat, gains_at(layer.gains, quality))
+    pixels = layer.synthesize(y_hat, quality)
     packed = (
         zstd.pack_symbols(y_hat)
         if mode == LATENTS_ZSTD
@@ -80,7 +90,11 @@ def by_latents(model: Model, y_hat: np.ndarray, quality: int, mode: int = LATENT
 def by_pixels(model: Model, images: np.ndarray, e: int, mode: int = PIXELS) -> Coded:
     codec = Codec(model)
     mover = codec.dequantizer() if mode == DEQUANTIZED else None
-    plan = refinement.PixelPlan(codec.pixel_layer(), images, e, mover)
+    refiner, laid = codec.refiner(), None
+    if refiner.underlay:  # whose latents an encoder would choose
+        drawn = symbols(len(images), codec.latent_layer().config.latents, seed=e)
+        laid = refiner.underlay.lay_symbols(drawn, refiner.pixels)
+    plan = refinement.PixelPlan(refiner, images, e, mover, laid=laid)
     return Coded(Sub(plan.encode(np.arange(len(images))), mode, e), plan.x_hat)
 
 
@@ -353,6 +367,32 @@ def _toned(shape: Sequence[int], name: str = "pixel_small") -> Part:
     return models.pixels((height, width, channels), name, 1, 0.1, toned=True)
 
 
+def underlaid(shape: tuple[int, int, int], quality: int = 600, *, toned: bool = False) -> Model:
+    """Layer L of two latents, and a pixel model that stands on it, few of whose numbers are not 0."""
+    base = models.latent_model(shape, "underlaid", 2)
+    part = models.pixels(shape, "pixel_fast", 1, 0.08, toned=toned, underlay=quality)
+    return Model("underlaid", shape, {**base.parts, part.name: part})
+
+
+def _of_underlays() -> Iterator[tuple[str, Vector]]:
+    flags = LATENTS | REFINEMENT | ANS | UNDERLAY
+    model, images = underlaid(GRAY), smooth(9, GRAY, seed=4)
+    coded = [by_pixels(model, images[:5], 0), by_pixels(model, images[5:], 9)]
+    data = file_of(GRAY, [chunk_of(coded)], flags, model, embed=True, version_minor=2)
+    about = "a pixel model with an underlay, embedded, under two bounds"
+    yield "underlay", Vector(data, "11.8", about)
+    odd = underlaid((5, 6, 2), 2304, toned=True)
+    moved = models.mover(odd.shape, 1, 0.05)
+    odd = Model("underlaid", odd.shape, {**odd.parts, moved.name: moved})
+    images = smooth(5, odd.shape)
+    coded = [by_pixels(odd, images[:3], 2), by_pixels(odd, images[3:], 7, DEQUANTIZED)]
+    data = file_of(odd.shape, [chunk_of(coded)], flags | TONES, odd, embed=True, version_minor=2)
+    about = (
+        "an underlay of the finest quality, tones, a dequantizer, two channels, sides not of fours"
+    )
+    yield "underlay-colour", Vector(data, "11.8", about)
+
+
 def _of_models() -> Iterator[tuple[str, Vector]]:
     model = LATENT_MODEL
     chunk = chunk_of([by_latents(model, symbols(12, seed=9), 1280, LATENTS_ANS)])
@@ -390,6 +430,14 @@ def _of_models() -> Iterator[tuple[str, Vector]]:
     )
     about = "tones, colour, sides that 4 does not divide: outside the image the tone is tones[0]"
     yield "tones-colour", Vector(data, "11.7", about)
+    yield from _of_underlays()
+    both = models.latent_model(GRAY, "two-trunks", 2, low_below=700)
+    coded = [by_latents(both, symbols(4, 2, seed=6), quality) for quality in (699, 700)]
+    coded.append(by_latents(both, symbols(4, 2, seed=6), 300, LATENTS_ANS))
+    flags = LATENTS | ZSTD | ANS | LOW_TRUNK
+    data = file_of(GRAY, [chunk_of(coded)], flags, both, embed=True, version_minor=2)
+    about = "a low trunk that ends below quality 700: the same symbols on both sides of it"
+    yield "low-trunk", Vector(data, "9.4", about)
     point = (1, 2, 1)
     dots = Model("dots", point, {"pixel_fast": models.pixels(point, "pixel_fast", 1, 0.3)})
     data = file_of(

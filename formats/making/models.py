@@ -19,15 +19,15 @@ Shape = tuple[int, int, int]
 Wanted = Mapping[str, tuple[tuple[int, ...], type]]
 
 
-def latent_model(shape: Shape, name: str, latents: int = 4) -> Model:
+def latent_model(shape: Shape, name: str, latents: int = 4, low_below: int = 0) -> Model:
     """Decoder and prior."""
-    parts = [latent_decoder(shape, latents), prior(latents)]
+    parts = [latent_decoder(shape, latents, low_below), prior(latents)]
     return Model(name, shape, {part.name: part for part in parts})
 
 
-def latent_decoder(shape: Shape, latents: int) -> Part:
+def latent_decoder(shape: Shape, latents: int, low_below: int = 0) -> Part:
     """Images are a sum of a few random patterns, with a weak network on top."""
-    c = AutoencoderConfig(*shape, latents, 3, 2, 2, coarse_blocks=1, fine_blocks=1)
+    c = AutoencoderConfig(*shape, latents, 3, 2, 2, low_below=low_below)
     rng = np.random.default_rng(latents)
     rows = np.geomspace(400, 8, 9).round().astype(np.int64)[:, None]
     tensors = {"gain": (rows + rng.integers(0, 8, (9, latents))).astype(np.uint16)}
@@ -39,6 +39,8 @@ def latent_decoder(shape: Shape, latents: int) -> Part:
         shift = max(0, round(math.log2(typical / (900 if layer == "linear" else 120))))
         middle = 2048 if layer == "linear" else 60
         tensors |= _layer(rng, wanted, largest, shift, middle << shift)
+    if low_below:
+        tensors["low_below"] = np.array([low_below], np.uint16)
     return Part(LATENT_DECODER, c.decoding(), tensors)
 
 
@@ -58,12 +60,20 @@ def prior(latents: int) -> Part:
 
 
 def pixels(
-    shape: Shape, name: str, features: int, kept: float = 1.0, *, toned: bool = False
+    shape: Shape,
+    name: str,
+    features: int,
+    kept: float = 1.0,
+    *,
+    toned: bool = False,
+    underlay: int | None = None,
 ) -> Part:
     """A pixel model of one logistic; but for biases, ``kept`` of its numbers are not 0."""
-    c = PixelConfig(*shape, features, 1, toned)
+    c = PixelConfig(*shape, features, 1, toned, underlay is not None)
     tensors = _numbers(np.random.default_rng(11), pixel_model.tensor_shapes(c), kept)
     tensors["out.bias"][:, 0], tensors["out.bias"][:, 1] = 900 << 6, 300 << 6
+    if underlay is not None:
+        tensors["underlay"] = np.array([underlay], np.uint16)
     return Part(name, c.decoding(), tensors)
 
 

@@ -19,8 +19,10 @@ from making import assemble, good
 from making.assemble import (
     ANS,
     LATENTS,
+    LOW_TRUNK,
     REFINEMENT,
     TONES,
+    UNDERLAY,
     ZSTD,
     Chunk,
     File,
@@ -780,6 +782,57 @@ def _of_models() -> Named:
     data = _dots(_pixel_model(toned=True), flags=REFINEMENT | ANS)
     about = "the pixel model has tones, TONES is not set"
     yield "model-tones-not-announced", Refusal(data, "11.7", about, "tones")
+    for name, missing, flags, match in (
+        ("not-announced", None, LATENTS | REFINEMENT | ANS, "underlay"),
+        ("without-prior", "latent_prior", _UNDERLAID, "latents"),
+        ("without-decoder", "latent_decoder", REFINEMENT | ANS | UNDERLAY, "latent"),
+    ):
+        model = good.underlaid((1, 2, 1))
+        parts = {k: v for k, v in model.parts.items() if k != missing}
+        data = _dots(Model("dots", model.shape, parts), flags=flags)
+        about = f"the pixel model has an underlay, {missing or 'UNDERLAY'} is not told"
+        yield f"model-underlay-{name}", Refusal(data, "11.8", about, match)
+    yield from _of_underlaid_payloads()
+    yield from _of_trunks()
+
+
+def _of_trunks() -> Named:
+    def file(model: Model, flags: int = LATENTS | ZSTD | LOW_TRUNK) -> bytes:
+        coded = good.by_latents(good.models.latent_model(GRAY, "it", 2), good.symbols(3, 2), 300)
+        chunk = good.chunk_of([coded])
+        return good.file_of(GRAY, [chunk], flags, model, embed=True, version_minor=2)
+
+    whole = good.models.latent_model(GRAY, "two-trunks", 2, low_below=700)
+    part = whole.parts["latent_decoder"]
+    alone = Model("two-trunks", GRAY, {part.name: part})
+    data = file(alone, LATENTS | ZSTD)
+    about = "the decoder has a low trunk, LOW_TRUNK is not set"
+    yield "model-low-trunk-not-announced", Refusal(data, "10.7", about, "required_flags")
+    for name, value in (("never", 256), ("beyond", 2305)):
+        off = _changed(alone, part.name, "low_below", lambda t, value=value: t * 0 + value)
+        about = f"a low trunk that ends below quality {value}"
+        yield f"poisoned-low-trunk-{name}", Refusal(file(off), "9.4", about, "low_below")
+    lame = {k: v for k, v in part.tensors.items() if not k.startswith("low_up")}
+    lame_model = Model("two-trunks", GRAY, {part.name: Part(part.name, part.config, lame)})
+    about = "a low trunk without its layer up"
+    yield "poisoned-low-trunk-lame", Refusal(file(lame_model), "9.4", about, "missing")
+
+
+_UNDERLAID = LATENTS | REFINEMENT | ANS | UNDERLAY
+
+
+def _of_underlaid_payloads() -> Named:
+    """Streams that hold latents and pixels, but not just these."""
+    model = good.underlaid(GRAY)
+    coded = good.by_pixels(model, good.smooth(6, GRAY), 3)
+    for name, payload, about in (
+        ("cut", coded.sub.data[:-4], "the last word of latents and pixels is missing"),
+        ("long", coded.sub.data + bytes(4), "a word is left after latents and pixels"),
+    ):
+        sub = Sub(payload, coded.sub.mode, coded.sub.parameter)
+        chunk = good.chunk_of([good.Coded(sub, coded.pixels)])
+        data = good.file_of(GRAY, [chunk], _UNDERLAID, model, embed=True, version_minor=2)
+        yield f"underlay-payload-{name}", Refusal(data, "12.4", about, "ANS")
 
 
 def _surrogate(model: Model) -> bytes:
@@ -964,8 +1017,9 @@ def _dots(model: Model, mode: int = 3, parameter: int = 0, flags: int | None = N
     sub = Sub(struct.pack("<7Q", *[1 << 32] * 7), mode, parameter)
     chunk = Chunk(1, [sub], bytes(2))
     if flags is None:
-        toned = "tones" in model.parts["pixel_fast"].tensors
-        flags = REFINEMENT | ANS | (TONES if toned else 0)
+        tensors = model.parts["pixel_fast"].tensors
+        flags = REFINEMENT | ANS | (TONES if "tones" in tensors else 0)
+        flags |= LATENTS | UNDERLAY if "underlay" in tensors else 0
     return good.file_of(model.shape, [chunk], flags, model, embed=True)
 
 
@@ -1017,6 +1071,24 @@ def _poisoned_pixels() -> Poison:
             "tones, but see.weight has kernels for samples alone",
             "see.weight",
             _changed(toned, "pixel_fast", "see.weight", lambda kernels: kernels[:120]),
+        ),
+        "underlay-coarse": (
+            "11.8",
+            "an underlay of quality 255/256",
+            "underlay",
+            good.underlaid(point, 255),
+        ),
+        "underlay-fine": (
+            "11.8",
+            "an underlay of quality 2305/256",
+            "underlay",
+            good.underlaid(point, 2305),
+        ),
+        "underlay-kernels": (
+            "11.8",
+            "an underlay, but see.weight has kernels for samples alone",
+            "see.weight",
+            _changed(good.underlaid(point), "pixel_fast", "see.weight", lambda k: k[:120]),
         ),
         "pixel-sum": (
             "11.5",
