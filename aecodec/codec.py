@@ -17,7 +17,15 @@ from aecodec.container import Chunk
 from aecodec.errors import AezCorruptError, ModelMissingError
 from aecodec.latent_coding import ANS, CODERS, ZSTD
 from aecodec.latent_symbols import ChunkLatents
-from aecodec.models import DEQUANTIZER, LATENT_DECODER, LATENT_PRIOR, PIXEL_MODELS, UNDERLAY, Model
+from aecodec.models import (
+    DEQUANTIZER,
+    LATENT_DECODER,
+    LATENT_PRIOR,
+    PIXEL_MODELS,
+    UNDERLAY,
+    UNDERLAY_PARTS,
+    Model,
+)
 from aecodec.quantizer import interpolate
 from aecodec.refinement import Refiner
 from aecodec.targets import MAX_ERROR, NBYTES, PSNR, QUALITY, QUALITY_UNIT, Target
@@ -176,8 +184,11 @@ class Codec:
     # ------------------------------------------------------------ encoding
 
     def can_refine(self) -> bool:
-        """Whether the model has the pixel model that this codec would use."""
-        return self.model is not None and self.pixel_model_name() in self.model.parts
+        """Whether the model has the pixel model that this codec would use, and what it stands on."""
+        if self.model is None or self.pixel_model_name() not in self.model.parts:
+            return False
+        grounded = bool(self.model.encoder) and set(UNDERLAY_PARTS) <= set(self.model.parts)
+        return grounded or not self.stands_on_latents()
 
     def encode_chunk(
         self, images: Images, target: Target, *, by_pixels: bool = False, nbytes: int | None = None

@@ -12,12 +12,19 @@ from aecodec.cli import main as aecodec
 # Clothes look as good mirrored, digits do not; and clothes are learned by heart more easily.
 LATENT_OPTIONS = {"mnist": [], "fashion": ["--flip", "0.15"]}
 LATER_DECAY = {"mnist": "0", "fashion": "0.05"}
-LATER_LATENTS = (("18000", "0.4"), ("15000", "0.3"))  # steps and --lr-scale of further runs
+LATER_LATENTS = (  # further runs; the last with batches that steady what each quality sees of it
+    ("--steps", "18000", "--lr-scale", "0.4"),
+    ("--steps", "15000", "--lr-scale", "0.3"),
+    ("--steps", "8000", "--lr-scale", "0.3", "--batch", "288"),
+)
 PRIOR_STEPS = "3500"
 LATER = ["--lr-scale", "0.4", "--weight-decay"]
 SMALL = (["--steps", "3000"], ["--steps", "3000", *LATER, "0.1"])
 # Strokes of digits are saturated at 252 to 255, which tell rows and columns of the resampling apart.
 TONES = ["--tones", "--lr-scale", "0.7", "--weight-decay", "0.1"]
+# There is more to clothes than the planes seen so far tell: a few latents do.
+FLIPPED = ["--steps", "4000", "--flip", "0.15", *LATER]
+UNDERLAY = ["--underlay", "2", *FLIPPED]
 PIXEL_RUNS = {
     "mnist": {
         "fast": (["--steps", "2500"], ["--steps", "5000", *TONES, "--shift", "0.25"]),
@@ -27,7 +34,10 @@ PIXEL_RUNS = {
             ["--steps", "9000", *TONES, "--shift", "0.5"],
         ),
     },
-    "fashion": {"fast": (["--steps", "2500"],), "small": SMALL},
+    "fashion": {
+        "fast": (["--steps", "2500"], [*FLIPPED, "0.05"], [*UNDERLAY, "0.05"]),
+        "small": (*SMALL, [*FLIPPED, "0.1"], [*UNDERLAY, "0.1"]),
+    },
 }
 
 
@@ -38,10 +48,7 @@ def runs(name: str, exact: str | None) -> list[list[str]]:
     decay = ["--weight-decay", LATER_DECAY[name]]
     return [
         ["--layers", "l", *latents],
-        *(
-            ["--layers", "l", "--steps", steps, "--lr-scale", scale, *decay, *latents]
-            for steps, scale in LATER_LATENTS
-        ),
+        *(["--layers", "l", *options, *decay, *latents] for options in LATER_LATENTS),
         ["--layers", "p", "--steps", PRIOR_STEPS],
         *(
             ["--layers", "r", "--variant", variant, *options, *ending]

@@ -3,8 +3,8 @@
 A model of all nine qualities and one for each of three weights of error against rate are trained
 alike: the same network, images, steps and batch. A model of one weight spends all nine parts of a
 batch on it, so in a short training it sees nine times as much; with ``--base`` all of them go on from
-a model that was trained for long, the single ones with the steps and gains of their quality, and the
-loss is that of sharing alone. Sizes are whole files of held-out images; ``loss`` is by how much the
+a model that was trained for long, the single ones with the steps, gains and trunk of their quality, and
+the loss is that of sharing alone. Sizes are whole files of held-out images; ``loss`` is by how much the
 model of all qualities is larger at the PSNR that the other reaches.
 """
 
@@ -33,8 +33,10 @@ from aecodec import metrics
 from aecodec.codec import Codec
 from aecodec.images import Images
 from aecodec.latent_training import LatentConfig, train_autoencoder
-from aecodec.models import LATENT_DECODER, Model
+from aecodec.models import LATENT_DECODER, LOW_BELOW, Model
+from aecodec.nets.autoencoder import LOW
 from aecodec.nets.autoencoder import QUALITIES as QUALITY_COUNT
+from aecodec.targets import QUALITY_UNIT
 from aecodec.training import split_images
 
 QUALITIES = (2, 4, 6)  # whose weights the single models get
@@ -49,17 +51,17 @@ def measured(images: Images, codec: Codec, quality: float) -> tuple[float, float
     return pooled_psnr_db(images, x_hat), metrics.bits_per_pixel(len(blob), images.shape)
 
 
-def train(images: Images, config: LatentConfig, name: str, base: Model | None) -> Model:
-    return train_autoencoder(images, config, name=name, provenance={}, base=base)
-
-
 def of_one_quality(base: Model | None, quality: int) -> Model | None:
-    """The model with the steps and gains of one quality at all nine."""
+    """The model with the steps and gains of one quality at all nine, and its trunk alone."""
     if base is None:
         return None
     row = np.full(QUALITY_COUNT, quality - 1)
     part = base.parts[LATENT_DECODER]
-    part = replace(part, tensors={**part.tensors, "gain": part.tensors["gain"][row]})
+    tensors = {k: t for k, t in part.tensors.items() if not k.startswith(LOW)}
+    if QUALITY_UNIT * quality < int(part.tensors.get(LOW_BELOW, [0])[0]):
+        tensors |= {k.removeprefix(LOW): t for k, t in part.tensors.items() if k.startswith(LOW)}
+        del tensors[LOW_BELOW.removeprefix(LOW)]
+    part = replace(part, tensors={**tensors, "gain": part.tensors["gain"][row]})
     encoder = {**base.encoder, "log_step": base.encoder["log_step"][row]}
     return replace(base, parts={LATENT_DECODER: part}, encoder=encoder)
 
@@ -72,25 +74,33 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--base", metavar="MODEL", help="go on from this one")
     parser.add_argument("--effort", type=int, default=3, help="of the encoder (%(default)s)")
     parser.add_argument("--held-out", type=int, default=HELD_OUT, help="images (%(default)s)")
+    parser.add_argument("--flip", type=float, default=0.0, help="share of images mirrored")
     parser.add_argument("--lr-scale", type=float, default=1.0, help="times the learning rates")
     parser.add_argument("--markdown", action="store_true", help="print a table for a README")
     add_result_options(parser, "variable-rate")
     a = parser.parse_args(argv)
     every = load_images(a.input, a.limit)
-    config = LatentConfig(steps=a.steps)
+    config = LatentConfig(steps=a.steps, flip=a.flip)
     rates = {name: getattr(config, name) * a.lr_scale for name in ("lr_matrices", "lr", "lr_rate")}
     config = replace(config, **rates)
     base = None if a.base is None else aecodec.load_model(a.base)
     held_out = split_images(every, config)[1][: a.held_out]
-    joint = Codec(train(every, config, "all", base), effort=a.effort)
+
+    def train(config: LatentConfig, base: Model | None, *, low_trunk: bool) -> Codec:
+        model = train_autoencoder(
+            every, config, name="it", provenance={}, base=base, low_trunk=low_trunk
+        )
+        return Codec(model, effort=a.effort)
+
+    joint = train(config, base, low_trunk=True)
     points = [measured(held_out, joint, float(quality)) for quality in LADDER]
     psnr, bpp = (np.array(values) for values in zip(*points, strict=True))
     rows: list[dict[str, Any]] = []
     for quality in QUALITIES:
         lmbda = float(config.lmbdas()[quality - 1])
         alone = replace(config, lmbda_min=lmbda, lmbda_max=lmbda)
-        own = train(every, alone, f"only {quality}", of_one_quality(base, quality))
-        reached, rate = measured(held_out, Codec(own, effort=a.effort), 5)
+        own = train(alone, of_one_quality(base, quality), low_trunk=False)
+        reached, rate = measured(held_out, own, 5)
         usual = math.exp(np.interp(reached, psnr, np.log(bpp)))
         inside = bool(psnr[0] <= reached <= psnr[-1])
         print(f"{quality}: {reached:.3f} dB, {rate:.4f} bpp; all: {usual:.4f} bpp", flush=True)
@@ -121,6 +131,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "steps": a.steps,
         "base": a.base,
         "lr_scale": a.lr_scale,
+        "flip": a.flip,
         "effort": a.effort,
         "rows": rows,
     }

@@ -12,8 +12,9 @@ import torch
 from conftest import GRAY, smooth_images
 
 from aecodec.images import open_images
+from aecodec.latent_training import LatentConfig, train_autoencoder
 from aecodec.metrics import bits_per_pixel
-from aecodec.models import PIXEL_FAST, pack_model
+from aecodec.models import LATENT_DECODER, PIXEL_FAST, pack_model
 from aecodec.pca import PcaBasis, fit_pca
 from aecodec.pixel_training import FEATURES
 
@@ -28,6 +29,7 @@ import memory
 import rate_distortion
 import run_all
 import throughput
+import variable_rate
 
 from aecodec.benchmark import ours, pca_codec, principal, streams
 
@@ -242,6 +244,35 @@ def test_latents_under_pixels_start_without_an_underlay(standing, tmp_path):
         latents_under_pixels.main(
             [str(tmp_path / "images.npy"), "--model", str(path), "--base", str(path)]
         )
+
+
+@pytest.mark.usefixtures("threads")
+def test_variable_rate(tmp_path, capsys):
+    images = smooth_images(GRAY, 150)
+    np.save(tmp_path / "images.npy", images[..., 0])
+    base = tmp_path / "base.safetensors"
+    config = LatentConfig(steps=3, batch_images=9)
+    base.write_bytes(pack_model(train_autoencoder(images, config, name="b", provenance={})))
+    options = ["--base", str(base), "--steps", "1", "--results", str(tmp_path)]
+    variable_rate.main([str(tmp_path / "images.npy"), *options, "--lr-scale", "0.01"])
+    rows = read_result(tmp_path, "variable-rate")["rows"]
+    assert [row["quality"] for row in rows] == [2, 4, 6]
+    for row in rows:  # a step so small changes next to nothing: sharing costs nothing
+        assert row["loss"] is None or abs(row["loss"]) < 0.1
+        assert row["single_bpp"] > 0
+    assert "one model for all" in capsys.readouterr().out
+
+
+def test_a_model_of_one_quality_has_its_trunk(tmp_path):
+    images = smooth_images(GRAY, 40)
+    config = LatentConfig(steps=3, batch_images=9)
+    model = train_autoencoder(images, config, name="b", provenance={})
+    tensors = model.parts[LATENT_DECODER].tensors
+    for quality, trunk in ((3, "low_"), (4, "")):
+        alone = variable_rate.of_one_quality(model, quality).parts[LATENT_DECODER].tensors
+        assert not [name for name in alone if name.startswith("low_")]
+        np.testing.assert_array_equal(alone["up.weight"], tensors[f"{trunk}up.weight"])
+        assert (alone["gain"] == tensors["gain"][quality - 1]).all()
 
 
 # ---------------------------------------------------------------- baselines

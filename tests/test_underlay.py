@@ -131,6 +131,11 @@ def test_a_model_without_its_prior(standing):
     lame = replace(standing, parts={k: v for k, v in standing.parts.items() if k != LATENT_PRIOR})
     with pytest.raises(ModelMissingError, match="has no part latent_prior"):
         aecodec.encode(smooth_images(GRAY, 9), model=lame, max_error=0)
+    assert not Codec(lame).can_refine()
+    noise = noise_images(GRAY, 9)  # which the guard sends to zstd then
+    np.testing.assert_array_equal(
+        aecodec.decode(aecodec.encode(noise, model=lame), model=lame), noise
+    )
 
 
 def test_damage_is_found(standing):
