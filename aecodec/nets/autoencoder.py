@@ -268,12 +268,19 @@ class Autoencoder(nn.Module):
         g = torch.exp(self.log_step + self.log_shrink) * unit
         return round_through(g).clamp(1, LATENT_MAX) / unit
 
-    def quantize(self, y: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
-        """Latents (N, D) and quality index (N,) to (scaled latents, y_hat)."""
-        v = y * torch.exp(-self.log_step)[level]
-        limit = LATENT_MAX / (1 << LATENT_BITS)
-        y_hat = (round_through(v) * self.gains()[level]).clamp(-limit, limit)
-        return v, y_hat
+    def quantize(self, y: Tensor, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Latents (N, D) and place (N,) of their quality, 0.0 to 8.0, to what is between two rows.
+
+        Returns scaled latents, y_hat and the log of the steps, each (N, D).
+        """
+        row = place.floor().clamp(max=QUALITIES - 2).long()
+        share = (place - row)[:, None]
+        log_step = torch.lerp(self.log_step[row], self.log_step[row + 1], share)
+        unit, gains = float(1 << LATENT_BITS), self.gains()
+        gain = round_through(torch.lerp(gains[row], gains[row + 1], share) * unit) / unit
+        v = y * torch.exp(-log_step)
+        limit = LATENT_MAX / unit
+        return v, (round_through(v) * gain).clamp(-limit, limit), log_step
 
 
 # ---------------------------------------------------------------- the exact decoder

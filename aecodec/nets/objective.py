@@ -23,7 +23,8 @@ class LatentObjective(nn.Module):
 
     The loss of each quality is ``lmbda * mse_255 + bpp``, divided by its own running value so that
     a percent is a percent at every quality, then weighed: the middle qualities, where latents are
-    at their best, count about twice as much as the ends. A batch is split evenly over the qualities.
+    at their best, count about twice as much as the ends. A batch is split evenly over the qualities,
+    and each image's is drawn from around its own, up to halfway to the next.
     """
 
     typical: Tensor
@@ -79,15 +80,21 @@ class LatentObjective(nn.Module):
         """
         model, c = self.model, self.model.config
         level = torch.arange(QUALITIES, device=x.device).repeat_interleave(len(x) // QUALITIES)
-        v, y_hat = model.quantize(model.encoder(x), level)
+        place = (level + torch.rand(len(level), device=x.device) - 0.5).clamp(0, QUALITIES - 1)
+        v, y_hat, log_step = model.quantize(model.encoder(x), place)
         low = sum(c.is_low(QUALITY_UNIT * (1 + q)) for q in range(QUALITIES)) * len(x) // QUALITIES
         x_hat = model.decoder(y_hat, low)[:, :, : c.height, : c.width]
         v = soft_round(v, self.sharpness * min(1.0, progress / SHARPENING))
-        noisy = (v + torch.rand_like(v) - 0.5).view(QUALITIES, -1, c.latents)
-        rate = self.prior.rate_est_bits(noisy).sum(2).mean(1) / (c.height * c.width)
-        error = (x_hat - x[:, :, : c.height, : c.width]).square().flatten(1).mean(1)
-        mse_255 = error.view(QUALITIES, -1).mean(1) * 65536
-        each = self.lmbdas * mse_255 + rate
+        # a prior for each quality, in its own steps: those drawn are somewhat wider or narrower
+        width = torch.exp(log_step - model.log_step[level])
+        noisy = ((v + torch.rand_like(v) - 0.5) * width).view(QUALITIES, -1, c.latents)
+        bits = self.prior.rate_est_bits(noisy, width.view(noisy.shape)).sum(2)
+        rate = bits.mean(1) / (c.height * c.width)
+        error = (x_hat - x[:, :, : c.height, : c.width]).square().flatten(1).mean(1) * 65536
+        log_lmbda = self.lmbdas.log()
+        lmbda = torch.exp(log_lmbda[0] + (log_lmbda[-1] - log_lmbda[0]) * place / (QUALITIES - 1))
+        mse_255 = error.view(QUALITIES, -1).mean(1)
+        each = (lmbda * error).view(QUALITIES, -1).mean(1) + rate
         seen = each.detach()
         self.typical.copy_(torch.where(self.typical > 0, self.typical.lerp(seen, 0.01), seen))
         middle = QUALITIES // 2

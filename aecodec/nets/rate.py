@@ -52,13 +52,18 @@ class FactorizedPrior(nn.Module):
             optimizer.step()
         return prior
 
-    def rate_est_bits(self, v: Tensor) -> Tensor:
-        """Bits of the unit interval around ``v`` (Q, n, D), n images of each quality."""
+    def rate_est_bits(self, v: Tensor, width: Tensor | None = None) -> Tensor:
+        """Bits of the interval around ``v`` (Q, n, D), n images of each quality.
+
+        ``width`` (Q, n, D) is that of the intervals, 1 where it is not given.
+        """
         inverse = torch.exp(-self.log_scale.clamp(-7, 7)) / self.spread[..., None]
         offset = self.mean * self.spread[..., None]
         weight = torch.softmax(self.logit, -1)
         centred = (v[..., None] - offset[:, None]) * inverse[:, None]
         half = (0.5 * inverse)[:, None]
+        if width is not None:
+            half = half * width[..., None]
         # cdf differences on the side where both are small, so that they keep their digits
         sign = -torch.sign(centred).detach()
         p = torch.sigmoid(sign * centred + half) - torch.sigmoid(sign * centred - half)
