@@ -1,11 +1,12 @@
 """What one model for all qualities costs beside a model for each: bytes at the same error.
 
-A model of all nine qualities and one for each of three weights of error against rate are trained
-alike: the same network, images, steps and batch. A model of one weight spends all nine parts of a
-batch on it, so in a short training it sees nine times as much; with ``--base`` all of them go on from
-a model that was trained for long, the single ones with the steps, gains and trunk of their quality, and
-the loss is that of sharing alone. Sizes are whole files of held-out images; ``loss`` is by how much the
-model of all qualities is larger at the PSNR that the other reaches.
+A model of all nine qualities and models for each of three weights of error against rate are trained
+alike: the same network, images and steps. Of a batch the model of all has a ninth for each quality. A
+model of one weight is trained twice, with a whole batch, nine times as many images of its quality at
+every step, and with a ninth, as many. With ``--base`` all of them go on from a model that was trained
+for long, the single ones with the steps, gains and trunk of their quality. Sizes are whole files of
+held-out images; ``loss`` is by how much the model of all qualities is larger at the PSNR that the other
+reaches.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("input", metavar="IN", help="training images")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N images")
     parser.add_argument("--steps", type=int, default=8000, help="of each training (%(default)s)")
+    parser.add_argument(
+        "--batch", type=int, default=162, help="images; the square of nine divides it (%(default)s)"
+    )
     parser.add_argument("--base", metavar="MODEL", help="go on from this one")
     parser.add_argument("--effort", type=int, default=3, help="of the encoder (%(default)s)")
     parser.add_argument("--held-out", type=int, default=HELD_OUT, help="images (%(default)s)")
@@ -80,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_result_options(parser, "variable-rate")
     a = parser.parse_args(argv)
     every = load_images(a.input, a.limit)
-    config = LatentConfig(steps=a.steps, flip=a.flip)
+    config = LatentConfig(steps=a.steps, batch_images=a.batch, flip=a.flip)
     rates = {name: getattr(config, name) * a.lr_scale for name in ("lr_matrices", "lr", "lr_rate")}
     config = replace(config, **rates)
     base = None if a.base is None else aecodec.load_model(a.base)
@@ -96,17 +101,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     points = [measured(held_out, joint, float(quality)) for quality in LADDER]
     psnr, bpp = (np.array(values) for values in zip(*points, strict=True))
     rows: list[dict[str, Any]] = []
-    for quality in QUALITIES:
+    for quality, batch in product(QUALITIES, (a.batch, a.batch // QUALITY_COUNT)):
         lmbda = float(config.lmbdas()[quality - 1])
-        alone = replace(config, lmbda_min=lmbda, lmbda_max=lmbda)
+        alone = replace(config, lmbda_min=lmbda, lmbda_max=lmbda, batch_images=batch)
         own = train(alone, of_one_quality(base, quality), low_trunk=False)
         reached, rate = measured(held_out, own, 5)
         usual = math.exp(np.interp(reached, psnr, np.log(bpp)))
         inside = bool(psnr[0] <= reached <= psnr[-1])
-        print(f"{quality}: {reached:.3f} dB, {rate:.4f} bpp; all: {usual:.4f} bpp", flush=True)
+        print(
+            f"{quality}, {batch} images: {reached:.3f} dB, {rate:.4f} bpp; all: {usual:.4f}",
+            flush=True,
+        )
         rows.append(
             {
                 "quality": quality,
+                "batch_images": batch,
                 "lmbda": lmbda,
                 "psnr_db": reached,
                 "single_bpp": rate,
@@ -114,10 +123,18 @@ def main(argv: Sequence[str] | None = None) -> None:
                 "loss": usual / rate - 1 if inside else None,
             }
         )
-    head = ("weight of quality", "PSNR dB", "its own model, bpp", "one model for all, bpp", "loss")
+    head = (
+        "weight of quality",
+        "images a step",
+        "PSNR dB",
+        "its own model, bpp",
+        "one model for all, bpp",
+        "loss",
+    )
     lines = [
         (
             str(r["quality"]),
+            str(r["batch_images"]),
             f"{r['psnr_db']:.2f}",
             f"{r['single_bpp']:.4f}",
             "" if r["all_bpp"] is None else f"{r['all_bpp']:.4f}",
@@ -129,6 +146,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     result = {
         **facts(Path(a.input).name, every),
         "steps": a.steps,
+        "batch_images": a.batch,
         "base": a.base,
         "lr_scale": a.lr_scale,
         "flip": a.flip,

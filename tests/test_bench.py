@@ -254,9 +254,12 @@ def test_variable_rate(tmp_path, capsys):
     config = LatentConfig(steps=3, batch_images=9)
     base.write_bytes(pack_model(train_autoencoder(images, config, name="b", provenance={})))
     options = ["--base", str(base), "--steps", "1", "--results", str(tmp_path)]
-    variable_rate.main([str(tmp_path / "images.npy"), *options, "--lr-scale", "0.01"])
+    variable_rate.main(
+        [str(tmp_path / "images.npy"), *options, "--lr-scale", "0.01", "--batch", "81"]
+    )
     rows = read_result(tmp_path, "variable-rate")["rows"]
-    assert [row["quality"] for row in rows] == [2, 4, 6]
+    assert [row["quality"] for row in rows] == [2, 2, 4, 4, 6, 6]
+    assert [row["batch_images"] for row in rows] == [81, 9] * 3
     for row in rows:  # a step so small changes next to nothing: sharing costs nothing
         assert row["loss"] is None or abs(row["loss"]) < 0.1
         assert row["single_bpp"] > 0

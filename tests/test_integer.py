@@ -35,6 +35,7 @@ from aecodec.nets import integer
 from aecodec.nets.autoencoder import (
     LATENT_BITS,
     LOW,
+    Autoencoder,
     AutoencoderConfig,
     DecoderTwin,
     ExactDecoder,
@@ -44,7 +45,7 @@ from aecodec.nets.growing import can_grow, grow
 from aecodec.nets.integer import LayerArrays, TwinLayer, prove_layer
 from aecodec.nets.latent_layer import LatentLayer
 from aecodec.nets.reference import decode_latents
-from aecodec.quantizer import gains_at
+from aecodec.quantizer import gains_at, interpolate
 
 SHAPES = [
     GRAY,
@@ -416,3 +417,22 @@ def test_stored_layer_is_taken_over(kind):
     other.load(stored)
     for name, values in vars(other.arrays()).items():
         np.testing.assert_array_equal(values, getattr(stored, name))
+
+
+def test_training_quantizes_as_files_do():
+    """At every place between two qualities: the steps, and the gains to the last bit."""
+    torch.manual_seed(0)
+    network = Autoencoder(GRAY)
+    with torch.no_grad():
+        network.log_step.copy_(-torch.rand(9, GRAY.latents).cumsum(0))
+        network.log_shrink.normal_(0, 0.1)
+        table = (network.gains() * (1 << LATENT_BITS)).round().numpy().astype(np.uint16)
+        y = torch.randn(1, GRAY.latents)
+        for stored in (256, 300, 895, 896, 1279, 1280, 2303, 2304):
+            place = torch.tensor([stored / 256 - 1])
+            v, y_hat, log_step = network.quantize(y, place)
+            steps = interpolate(network.log_step.numpy(), stored)
+            np.testing.assert_allclose(log_step[0].numpy(), steps, rtol=1e-5, atol=1e-5)
+            gains = gains_at(table, stored)
+            values = torch.floor(v + 0.5) * torch.from_numpy(gains) / (1 << LATENT_BITS)
+            assert torch.equal(y_hat, values)
