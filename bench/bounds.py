@@ -79,17 +79,25 @@ def dequantizer_gains(images: Images, codec: Codec, bounds: Sequence[int]) -> di
 
 
 def time_shares(images: Images, codec: Codec, coder: Any) -> dict[str, float]:  # noqa: ANN401
-    """Microseconds an image of the networks and of the coder both ways, lossless, on one thread."""
-    layer = codec.pixel_layer()
+    """Microseconds an image of the networks and of the coder both ways, lossless, on one thread.
+
+    Of a pixel model with an underlay, what laying it takes at encoding is told apart.
+    """
+    refiner = codec.refiner()
+    layer = refiner.pixels
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     planes = layer.split(images)
     spent = {"network": 0.0, "encoding": 0.0, "decoding": 0.0}
+    start = time.perf_counter()
+    laid = refiner.lay(images)
+    if laid:
+        spent["underlay"] = time.perf_counter() - start
     coded, raws = [], []
     for k in range(layer.config.planes):
         rows, columns = layer.config.plane_shape(k)
         start = time.perf_counter()
-        raw = layer.predict(k, planes, 0)
+        raw = layer.predict(k, planes, 0, laid.planes if laid else None)
         spent["network"] += time.perf_counter() - start
         raws.append(raw.reshape(-1, raw.shape[-1]))
         symbols = np.ascontiguousarray(planes[:, k, :rows, :columns]).ravel()

@@ -143,8 +143,10 @@ def test_throughput(blobs_path, tiny_path, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.usefixtures("threads")
-def test_bounds(blobs_path, refined, tmp_path, capsys):
-    path = tmp_path / "refined.safetensors"
+@pytest.mark.parametrize("name", ["refined", "standing"])
+def test_bounds(blobs_path, name, request, tmp_path, capsys):
+    refined = request.getfixturevalue(name)
+    path = tmp_path / f"{name}.safetensors"
     path.write_bytes(pack_model(refined))
     options = ["--bounds", "0", "5", "--results", str(tmp_path)]
     bounds.main([str(blobs_path), "--model", str(path), *options])
@@ -156,7 +158,8 @@ def test_bounds(blobs_path, refined, tmp_path, capsys):
     assert near["max_error"] <= 5
     assert near["nbytes"] < exact["nbytes"]
     for shares in result["us_per_image"].values():
-        assert set(shares) == {"network", "encoding", "decoding"}
+        assert set(shares) - {"underlay"} == {"network", "encoding", "decoding"}
+        assert ("underlay" in shares) == (name == "standing")
     assert "microseconds an image" in capsys.readouterr().out
 
 
