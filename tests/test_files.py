@@ -174,7 +174,7 @@ def test_two_writers_do_not_mix(tmp_path):
             both_open.wait(timeout=10)
             temporary.write_bytes(content)
 
-    threads = [threading.Thread(target=write, args=(c * 1000,)) for c in (b"a", b"b")]
+    threads = [threading.Thread(target=write, args=(c * 1000,), daemon=True) for c in (b"a", b"b")]
     for thread in threads:
         thread.start()
     for thread in threads:

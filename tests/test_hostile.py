@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -76,14 +76,17 @@ for path in paths:
 """
 
 
-def bundled(*parts: str) -> bytes:
-    """A PART that names parts of the model for digits, which comes with the package."""
-    prints = aecodec.load_model("mnist").fingerprints()
-    return assemble.part_payload([(p.encode(), prints[p]) for p in sorted(parts)], b"mnist")
-
-
-def one_chunk(sub: Sub, images: int, side: int, flags: int, part: bytes | None = None) -> bytes:
-    """A file that says that one sub-payload holds so many square images."""
+def one_chunk(
+    sub: Sub, images: int, side: int, flags: int, parts: Sequence[str] = (), model: str = "mnist"
+) -> bytes:
+    """A file that says that one sub-payload holds so many square images, by parts of a bundled model."""
+    part = None
+    if parts:
+        coding = aecodec.load_model(model)
+        prints = coding.fingerprints()
+        named = [(p.encode(), prints[p]) for p in sorted(parts)]
+        part = assemble.part_payload(named, model.encode())
+        flags |= coding.required_flags(parts)
     head = assemble.header(height=side, width=side, required_flags=flags, chunk_images=images)
     return File(head, [Chunk(images, [sub], b"")], part=part).pack()
 
@@ -125,7 +128,7 @@ def constant_latents() -> bytes:
     frame = assemble.zstd_frame(table)
     payload = assemble.leb128(len(table)) + assemble.leb128(len(frame)) + frame
     sub = Sub(payload, good.LATENTS_ZSTD, 1280)
-    return one_chunk(sub, 40_000, 28, LATENTS | ZSTD, bundled("latent_decoder"))
+    return one_chunk(sub, 40_000, 28, LATENTS | ZSTD, ["latent_decoder"])
 
 
 def states(fill: int) -> bytes:
@@ -172,12 +175,20 @@ FILES: dict[str, Callable[[], bytes]] = {
         448,
         28,
         LATENTS | ANS,
-        bundled("latent_decoder", "latent_prior"),
+        ["latent_decoder", "latent_prior"],
     ),
     "certain": lambda: certain(0),
     "certain and junk": lambda: certain(400),
     "pixels under ANS": lambda: one_chunk(
-        Sub(states(1 << 33), 3, 127), 448, 28, REFINEMENT | ANS, bundled("pixel_fast")
+        Sub(states(1 << 33), 3, 127), 448, 28, REFINEMENT | ANS, ["pixel_fast"]
+    ),
+    "pixels on latents": lambda: one_chunk(
+        Sub(states(1 << 33), 3, 127),
+        448,
+        28,
+        REFINEMENT | ANS,
+        ["pixel_fast", "latent_decoder", "latent_prior"],
+        "fashion",
     ),
 }
 

@@ -202,7 +202,9 @@ def test_file_object_is_read_from_where_it_stands_and_left_open():
 def test_named_pipe(tmp_path):
     x = random_images(7, 5, 6)
     os.mkfifo(tmp_path / "fifo")
-    writer = threading.Thread(target=(tmp_path / "fifo").write_bytes, args=(packed(x, "npy"),))
+    writer = threading.Thread(
+        target=(tmp_path / "fifo").write_bytes, args=(packed(x, "npy"),), daemon=True
+    )
     writer.start()
     assert np.array_equal(read_set(tmp_path / "fifo"), x)
     writer.join()

@@ -212,11 +212,11 @@ def browse(url: str, folder: Path, *more: str) -> str:
     return run.stdout
 
 
-def check_drawn(document: str, cells: int) -> None:
+def check_drawn(document: str, cells: int, *, version: str = "1.2") -> None:
     assert "data-error" not in document
     assert f'data-ready="{cells}"' in document
     assert document.count('class="cell"') == cells
-    assert '<td class="k">format</td><td class="">.aez version 1.1</td>' in document
+    assert f'<td class="k">format</td><td class="">.aez version {version}</td>' in document
 
 
 def test_a_browser_draws_it(folder, tmp_path):
@@ -232,11 +232,11 @@ def test_a_browser_draws_it(folder, tmp_path):
     assert "300 of 300" in document
 
 
-@pytest.mark.parametrize("name", ["pixels", "colour"])
-def test_a_browser_draws_other_files(name, folder, tmp_path):
+@pytest.mark.parametrize("name, cells, version", [("pixels", 40, "1.2"), ("colour", 20, "1.1")])
+def test_a_browser_draws_other_files(name, cells, version, folder, tmp_path):
     out = tmp_path / "page.html"
     assert main(["view", str(folder / f"{name}.aez"), "-o", str(out), "-q"]) == 0
-    check_drawn(browse(out.as_uri(), tmp_path), {"pixels": 40, "colour": 20}[name])
+    check_drawn(browse(out.as_uri(), tmp_path), cells, version=version)
 
 
 PHONE = """<iframe id="page" src="page.html" style="border:0;width:390px;height:844px"></iframe>
@@ -271,7 +271,7 @@ def test_few_images_leave_no_empty_field(folder, tmp_path):
         probe = "<script>document.body.dataset.tall = $('grid').clientHeight</script>"
         out.write_text(out.read_text(encoding="utf-8") + probe, encoding="utf-8")
         documents[name] = browse(out.as_uri(), tmp_path, "--window-size=1280,900")
-    check_drawn(documents["none"], 0)
+    check_drawn(documents["none"], 0, version="1.1")
     assert documents["none"].count("The file holds no images.</p>") == 2
     assert 'data-tall="0"' in documents["none"]
     check_drawn(documents["one"], 1)
@@ -298,7 +298,7 @@ def test_all_but_a_few_are_not_all(folder, tmp_path):
 def server():
     pages = {"/": ("text/html; charset=utf-8", b"<p>hi"), "/a.png": ("image/png", b"png")}
     with make_server(0, pages) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield server
         server.shutdown()
@@ -324,18 +324,20 @@ def test_the_command_serves(folder, monkeypatch, capsys, tmp_path):
     seen = {}
 
     def serve(self) -> None:
-        thread = threading.Thread(target=lambda: original(self))
+        thread = threading.Thread(target=lambda: original(self), daemon=True)
         thread.start()
         port = self.server_address[1]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as response:
-            data = page_data(response.read().decode())
-        for url in data["sheets"]:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{url}") as response:
-                seen[url] = Image.open(io.BytesIO(response.read())).size
-        if CHROMIUM is not None:
-            check_drawn(browse(f"http://127.0.0.1:{port}/", tmp_path), 300)
-        self.shutdown()
-        thread.join()
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as response:
+                data = page_data(response.read().decode())
+            for url in data["sheets"]:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}{url}") as response:
+                    seen[url] = Image.open(io.BytesIO(response.read())).size
+            if CHROMIUM is not None:
+                check_drawn(browse(f"http://127.0.0.1:{port}/", tmp_path), 300)
+        finally:
+            self.shutdown()
+            thread.join()
         raise KeyboardInterrupt
 
     from http.server import ThreadingHTTPServer
