@@ -12,10 +12,11 @@ from aecodec.cli import main as aecodec
 # Clothes look as good mirrored, digits do not; and clothes are learned by heart more easily.
 LATENT_OPTIONS = {"mnist": [], "fashion": ["--flip", "0.15"]}
 LATER_DECAY = {"mnist": "0", "fashion": "0.05"}
-LATER_LATENTS = (  # further runs; the last with batches that steady what each quality sees of it
+LATER_LATENTS = (  # further runs; the last two with batches that steady what each quality sees of it
     ("--steps", "18000", "--lr-scale", "0.4"),
     ("--steps", "15000", "--lr-scale", "0.3"),
     ("--steps", "8000", "--lr-scale", "0.3", "--batch", "288"),
+    ("--steps", "5000", "--lr-scale", "0.2", "--batch", "288"),
 )
 PRIOR_STEPS = "3500"
 LATER = ["--lr-scale", "0.4", "--weight-decay"]

@@ -232,7 +232,9 @@ def test_a_browser_draws_it(folder, tmp_path):
     assert "300 of 300" in document
 
 
-@pytest.mark.parametrize("name, cells, version", [("pixels", 40, "1.2"), ("colour", 20, "1.1")])
+@pytest.mark.parametrize(
+    ("name", "cells", "version"), [("pixels", 40, "1.2"), ("colour", 20, "1.1")]
+)
 def test_a_browser_draws_other_files(name, cells, version, folder, tmp_path):
     out = tmp_path / "page.html"
     assert main(["view", str(folder / f"{name}.aez"), "-o", str(out), "-q"]) == 0
