@@ -341,7 +341,8 @@ def test_folder_that_may_not_be_written(folder, packed, locked):
     assert Path("x.aez").read_bytes() == packed
 
 
-def test_reader_that_goes_away(folder):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_reader_that_goes_away(folder, unbuffered):
     """A pipe that closes early: status 1, and not a word."""
     noise = np.random.default_rng(0).integers(0, 256, (16_000, 8, 8), np.uint8)
     np.save("in.npy", noise)  # however it is coded, more than the pipe holds
@@ -351,7 +352,10 @@ def test_reader_that_goes_away(folder):
         ["compress", "in.npy", "-o", "-", "--model", "none"],
     ):
         process = subprocess.Popen(
-            command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command(*arguments),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
         )
         assert process.stdout is not None
         assert process.stderr is not None

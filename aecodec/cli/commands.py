@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -281,4 +282,6 @@ def _standard_input() -> Any:  # noqa: ANN401
 def _standard_output() -> Any:  # noqa: ANN401
     if sys.stdout.isatty():
         raise ValueError("standard output is a terminal: name an output with -o, or redirect it")
+    if isinstance(sys.stdout.buffer, io.RawIOBase):  # python -u: a write may stop short
+        sys.stdout = open(sys.stdout.fileno(), "w", closefd=False)  # noqa: SIM115
     return sys.stdout.buffer
