@@ -1,4 +1,4 @@
-"""Every bench on MNIST and Fashion-MNIST, one after another, then figures and a page.
+"""Sizes, errors and speeds on MNIST and Fashion-MNIST, bench by bench, then figures and a page.
 
 Takes folders that hold the four files each of these sets is published as. Runs for hours; one that
 fails ends it. Models are those that come with the package, named as the sets are.
@@ -17,6 +17,8 @@ from common import RESULTS
 
 FOLDER = Path(__file__).resolve().parent
 SETS = ("mnist", "fashion")
+EFFORT = ["--limit", "2000"]
+VARIABLE_RATE = ["--lr-scale", "0.2", "--steps", "1500", "--flip", "0.15"]
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -50,6 +52,12 @@ def commands(folders: dict[str, Path], results: Path, limit: int | None) -> Iter
             yield ["throughput.py", str(test), *model, *kept, *folder]
             kept = ["--name", f"throughput-{name}-lossless"]
             yield ["throughput.py", str(test), *model, "--max-error", "0", *kept, *folder]
+            yield ["effort.py", str(test), *model, *EFFORT, "--name", f"effort-{name}", *folder]
+            kept = ["--name", f"latent-layout-{name}"]
+            yield ["latent_layout.py", str(test), *model, *kept, *folder]
+        if limit is None and name == "fashion":
+            kept = ["--name", f"variable-rate-{name}"]
+            yield ["variable_rate.py", str(train), "--base", name, *VARIABLE_RATE, *kept, *folder]
     yield ["report.py", *done, "--folder", str(results)]
 
 

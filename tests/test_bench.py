@@ -24,6 +24,7 @@ sys.path.insert(0, str(BENCH))
 import baselines
 import bounds
 import common
+import effort
 import latents_under_pixels
 import memory
 import rate_distortion
@@ -214,11 +215,26 @@ def test_run_all_names_every_file_and_ends_with_the_report(tmp_path):
     assert planned[-1][1:3] == [
         str(tmp_path / f"rate-distortion-{name}.json") for name in run_all.SETS
     ]
+    assert scripts.count("effort.py") == 2
+    assert scripts.count("variable_rate.py") == 1
     rate_distortion.parse_arguments(planned[0][1:])
     baselines.parse_arguments(planned[1][1:])
     (tmp_path / "mnist" / "train-labels-idx1-ubyte").unlink()
     with pytest.raises(ValueError, match="0 files like train-labels"):
         list(run_all.commands(folders, tmp_path, None))
+
+
+@pytest.mark.usefixtures("threads")
+def test_effort(known, tmp_path, capsys):
+    np.save(tmp_path / "images.npy", smooth_images(GRAY, 40)[..., 0])
+    path = tmp_path / "known.safetensors"
+    path.write_bytes(pack_model(replace(known, name="known")))
+    options = ["--model", str(path), "--coders", "zstd", "--efforts", "3", "5", "--qualities", "5"]
+    effort.main([str(tmp_path / "images.npy"), *options, "--results", str(tmp_path)])
+    rows = read_result(tmp_path, "effort")["rows"]
+    assert [(row["effort"], row["search_steps"]) for row in rows] == [(3, 0), (5, 6)]
+    assert rows[0]["saved"] == pytest.approx(0)
+    assert "PSNR dB" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("threads")
