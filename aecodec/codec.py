@@ -126,9 +126,21 @@ class Codec:
         pixels = self.pixel_layer()
         if pixels.underlay is None:
             return Refiner(pixels)
+        there = self.model.parts if self.model else {}
+        if missing := sorted(set(UNDERLAY_PARTS) - set(there)):
+            raise ModelMissingError(
+                f"the model has no part {missing[0]}, on which its {self.pixel_model_name()} stands"
+            )
         latents, prior, steps = self.latent_layer(), self.latent_prior(), SEARCH_STEPS[self.effort]
         quality = pixels.underlay
         return Refiner(pixels, Underlay(latents, prior, quality, steps=steps, lmbda=self.lmbda))
+
+    def require_refiner(self) -> Refiner:
+        """Layer R that encodes too; ModelMismatchError where what it stands on only decodes."""
+        refiner = self.refiner()
+        if refiner.underlay:
+            self.latent_layer().require_encoder()
+        return refiner
 
     def stands_on_latents(self) -> bool:
         """Whether the pixel model that this codec uses needs layer L and its prior."""

@@ -6,7 +6,7 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +17,16 @@ import numpy.typing as npt
 
 from aecodec.files import atomic_path
 from aecodec.images import ImageSetError, open_images
-from aecodec.models import DEQUANTIZER, LATENT_DECODER, LATENT_PRIOR, Model, load_model, pack_model
-from aecodec.targets import QUALITY, Target
+from aecodec.models import (
+    DEQUANTIZER,
+    LATENT_DECODER,
+    LATENT_PRIOR,
+    UNDERLAY,
+    Model,
+    load_model,
+    pack_model,
+)
+from aecodec.targets import QUALITY, QUALITY_MAX, QUALITY_MIN, Target
 
 SIDE_MIN, SIDE_MAX = 8, 64
 QUALITIES = 9
@@ -38,7 +46,9 @@ def fit_model(a: argparse.Namespace) -> int:
     images, data = load_set(a.input)
     if base is not None:
         base.require_shape((images.shape[1], images.shape[2], images.shape[3]))
+    _check_underlay(a, layers, base)
     name = a.name or (base.name if base else output.stem)
+    moved = _left_behind(a, layers, base)
     told: dict[str, dict[str, Any]] = {}
     for layer in layers:
         fit = _FITS[layer]
@@ -51,6 +61,8 @@ def fit_model(a: argparse.Namespace) -> int:
         told[layer] = {k: v for k, v in about.items() if k != "text"}
         if not about["finished"]:
             break
+    if moved and not a.quiet:
+        print(f"trained for latents that layer l had before: {', '.join(moved)}", file=sys.stderr)
     if a.json and base is not None:
         facts = {"output": a.output, "name": name, "shape": list(base.shape), "layers": told}
         facts["parts_nbytes"] = {part.name: part.nbytes for part in base.parts.values()}
@@ -63,6 +75,38 @@ def _layers(text: str) -> list[str]:
     if not set(layers) <= set(LAYERS) or len(set(layers)) < len(layers):
         raise ValueError(f"--layers: expected some of l,p,r,d, got {text!r}")
     return sorted(layers, key=LAYERS.index)
+
+
+def _check_underlay(a: argparse.Namespace, layers: Sequence[str], base: Model | None) -> None:
+    """What can be known of ``--underlay`` before the first layer is trained."""
+    if a.underlay is None:
+        return
+    if "r" not in layers:
+        raise ValueError(f"--underlay: of layer r, expected in --layers, got {a.layers!r}")
+    if not QUALITY_MIN <= a.underlay <= QUALITY_MAX:
+        raise ValueError(
+            f"--underlay: expected a quality of {QUALITY_MIN:g} to {QUALITY_MAX:g}, "
+            f"got {a.underlay:g}"
+        )
+    there = {"l": bool(base and base.encoder), "p": bool(base and LATENT_PRIOR in base.parts)}
+    if missing := [layer for layer in there if not there[layer] and layer not in layers]:
+        raise ValueError(
+            f"--underlay: latents need layers l and p, trained with the pixel model or in --base: "
+            f"{missing[0]} is missing"
+        )
+
+
+def _left_behind(a: argparse.Namespace, layers: Sequence[str], base: Model | None) -> list[str]:
+    """Parts of the base that know latents which this run changes, and are not trained again."""
+    from aecodec.codec import VARIANTS
+
+    if base is None or "l" not in layers:
+        return []
+    trained = {LATENT_PRIOR} if "p" in layers else set()
+    trained |= {VARIANTS[a.variant]} if "r" in layers else set()
+    knowing = {name for name, part in base.parts.items() if UNDERLAY in part.tensors}
+    knowing |= {LATENT_PRIOR} & set(base.parts)
+    return sorted(knowing - trained)
 
 
 # ---------------------------------------------------------------- layers

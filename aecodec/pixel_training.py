@@ -31,6 +31,7 @@ from aecodec.nets.pixel_objective import DequantizerObjective, PixelObjective
 from aecodec.nets.planes import split_planes
 from aecodec.nets.prior_layer import PriorLayer
 from aecodec.refinement import PixelPlan, Refiner, to_levels, to_symbols
+from aecodec.targets import QUALITY_UNIT
 from aecodec.training import Report, TrainConfig, Trainer, split_images
 from aecodec.underlay import Underlay
 
@@ -78,7 +79,8 @@ def train_pixel_model(
     if base is not None and part_name in base.parts:
         stored, tensors = read_pixel_model(base, part_name)
         tones = tones or stored.toned
-        underlay = int(tensors[UNDERLAY][0]) if stored.underlaid else underlay
+        if stored.underlaid:
+            underlay = _of_same_quality(int(tensors[UNDERLAY][0]), underlay)
     underlaid = underlay is not None
     c = PixelConfig(height, width, channels, FEATURES[part_name], mixtures, tones, underlaid)
     training, final, held_out = _split(images, config, exact)
@@ -114,6 +116,16 @@ def train_pixel_model(
         "validation_bpp": validation_bpp(part, held_out[:EVALUATION_IMAGES], under),
     }
     return part, about
+
+
+def _of_same_quality(stored: int, wanted: int | None) -> int:
+    """The quality of latents that the pixel model stands on for good."""
+    if wanted not in (None, stored):
+        raise ValueError(
+            f"--underlay: the pixel model of --base stands on quality {stored / QUALITY_UNIT:g} "
+            f"already, expected that or none, got {wanted / QUALITY_UNIT:g}"
+        )
+    return stored
 
 
 def _underlay(base: Model | None, quality: int, device: str) -> Underlay:

@@ -57,9 +57,10 @@ class PixelPlan:
     """Images under a bound, priced before they are coded, so that the dear ones can be left out.
 
     ``bound`` is E, ``mode`` the container's, ``x_hat`` what decoding gives, ``bits`` (N,) what each
-    image costs. ``laid`` is what the refiner laid for the images, if that is known. With a ``dequantizer`` pixels are up to 2E away from where they were, and with a
-    ``rate_weight`` too, further still: then a pixel takes the symbol next to its own where that
-    saves more bits than it adds squared error, a bit being worth so many squared steps (2E + 1).
+    image costs. ``laid`` is what the refiner laid for the images, if that is known. With a
+    ``dequantizer`` pixels are up to 2E away from where they were, and with a ``rate_weight`` too,
+    further still: then a pixel takes the symbol next to its own where that saves more bits than it
+    adds squared error, a bit being worth so many squared steps (2E + 1).
     """
 
     def __init__(

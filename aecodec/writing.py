@@ -202,7 +202,7 @@ def _needed_parts(
             used.add(models.DEQUANTIZER)
         if models.LATENT_DECODER in used and codec.coder == ANS:
             used.add(models.LATENT_PRIOR)
-    if pixel_model in used and codec.stands_on_latents():
+    if pixel_model and pixel_model in used and codec.stands_on_latents():
         used.update(models.UNDERLAY_PARTS)
     return sorted(name for name in used if name)
 

@@ -25,6 +25,10 @@ from aecodec.codec import Codec
 from aecodec.errors import AezLimitError
 from aecodec.limits import Limits
 from aecodec.models import PIXEL_FAST, Model, Part
+from aecodec.nets import autoencoder, latent_prior
+from aecodec.nets.autoencoder import AutoencoderConfig
+from aecodec.nets.integer import layer_tensors
+from aecodec.nets.latent_prior import PriorConfig
 from aecodec.nets.pixel_model import PixelConfig, tensor_shapes
 
 MOST_NBYTES = 64 << 20
@@ -156,6 +160,40 @@ def certain(junk_nbytes: int) -> bytes:
     return good.file_of((28, 28, 1), [chunk], flags, model, embed=True, chunk_images=images)
 
 
+def wide(fine: int) -> bytes:
+    """A sound file of black images on an underlay of zeros, by a decoder with a layer so wide."""
+    shape, count, bound = (28, 28, 1), 448, 127
+
+    def standing(fine: int) -> Model:
+        c = AutoencoderConfig(*shape, 1, 1, 1, fine, coarse_blocks=0, fine_blocks=0)
+        pixels, prior = PixelConfig(*shape, 1, 1, underlaid=True), PriorConfig(1, 1, 1)
+        decoder = {"gain": np.ones((9, 1), np.uint16)}
+        for layer, weights in autoencoder.layer_shapes(c).items():
+            wanted = layer_tensors(layer, weights, np.int16 if layer == "dense1" else np.int8)
+            decoder |= {name: np.zeros(*each) for name, each in wanted.items()}
+        sure = {n: np.zeros(*each) for n, each in latent_prior.tensor_shapes(prior).items()}
+        sure["out_rows"][..., prior.mixtures :] = -32000
+        black = {name: np.zeros(*each) for name, each in tensor_shapes(pixels).items()}
+        black["out.bias"][:, 1] = -512
+        black["underlay"] = np.array([256], np.uint16)
+        parts = [
+            Part("latent_decoder", c.decoding(), decoder),
+            Part("latent_prior", prior.decoding(), sure),
+            Part(PIXEL_FAST, pixels.decoding(), black),
+        ]
+        return Model("", shape, {part.name: part for part in parts})
+
+    refiner = Codec(standing(1)).refiner()
+    laid = refiner.underlay.lay_symbols(np.zeros((count, 1), np.int16), refiner.pixels)
+    zeros = np.zeros((count, *shape), np.uint8)
+    plan = refinement.PixelPlan(refiner, zeros, bound, laid=laid)
+    sub = Sub(plan.encode(np.arange(count)), good.PIXELS, bound)
+    model = standing(fine)
+    flags = LATENTS | REFINEMENT | ANS | model.required_flags(model.parts)
+    chunk = Chunk(count, [sub], plan.x_hat.tobytes())
+    return good.file_of(shape, [chunk], flags, model, embed=True, chunk_images=count)
+
+
 FILES: dict[str, Callable[[], bytes]] = {
     "sides": lambda: one_chunk(Sub(b"", 0), 1, 65535, 0),
     "count": lambda: one_chunk(Sub(b"", 0), MAXIMUM, 1, 0),
@@ -190,6 +228,7 @@ FILES: dict[str, Callable[[], bytes]] = {
         ["pixel_fast", "latent_decoder", "latent_prior"],
         "fashion",
     ),
+    "pixels on wide latents": lambda: wide(600),
 }
 
 
@@ -226,7 +265,13 @@ def test_a_kilobyte_costs_little_memory(costs, name):
 
 
 def test_what_is_sound_is_read(costs):
-    for name in ("31 MiB of zeros", "1x1 images", "one image of zeros", "constant latents"):
+    for name in (
+        "31 MiB of zeros",
+        "1x1 images",
+        "one image of zeros",
+        "constant latents",
+        "pixels on wide latents",
+    ):
         assert costs[name, "image"][0] == "read"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -17,12 +18,17 @@ from aecodec.cli import main
 from aecodec.codec import Codec
 from aecodec.container import FLAG_LATENTS, FLAG_UNDERLAY
 from aecodec.entropy import ans
-from aecodec.errors import AezCorruptError, ModelCorruptError, ModelMissingError
+from aecodec.errors import (
+    AezCorruptError,
+    ModelCorruptError,
+    ModelMismatchError,
+    ModelMissingError,
+)
 from aecodec.integrations.array_chunks import ChunkSettings
 from aecodec.models import LATENT_DECODER, LATENT_PRIOR, PIXEL_FAST, UNDERLAY, Part
 from aecodec.nets.pixel_layer import PixelLayer
 from aecodec.pixel_training import FEATURES, PixelTrainConfig, train_pixel_model
-from aecodec.targets import MAX_ERROR, Target
+from aecodec.targets import MAX_ERROR, QUALITY, Target
 
 
 @pytest.fixture(params=["as installed", "numpy"])
@@ -127,6 +133,25 @@ def test_array_stores_name_them_too(standing):
     assert [name for name, _ in settings.parts] == [LATENT_DECODER, LATENT_PRIOR, PIXEL_FAST]
 
 
+def test_array_stores_name_no_more(standing):
+    """Latents under zstd need no prior, and a model that only decodes is refused at once."""
+    lame = replace(standing, parts={k: v for k, v in standing.parts.items() if k != LATENT_PRIOR})
+    settings = ChunkSettings.create(lame, Target(QUALITY, 5))
+    assert [name for name, _ in settings.parts] == [LATENT_DECODER]
+    with pytest.raises(ModelMismatchError, match="has no encoder: it only decodes"):
+        ChunkSettings.create(standing.decoding(standing.parts), Target(MAX_ERROR, 0))
+
+
+def test_a_model_without_its_latents(standing):
+    alone = standing.decoding([PIXEL_FAST])
+    images = smooth_images(GRAY, 9)
+    expected = "has no part latent_decoder, on which its pixel_fast stands"
+    with pytest.raises(ModelMissingError, match=expected):
+        aecodec.encode(images, model=alone, max_error=0)
+    with pytest.raises((ModelMissingError, ValueError), match=r"latent|as little"):
+        aecodec.encode(images, model=alone, target_bytes_per_image=400)
+
+
 def test_a_model_without_its_prior(standing):
     lame = replace(standing, parts={k: v for k, v in standing.parts.items() if k != LATENT_PRIOR})
     with pytest.raises(ModelMissingError, match="has no part latent_prior"):
@@ -175,6 +200,14 @@ def test_training_goes_on_with_the_underlay(standing, monkeypatch):
     assert set(about["validation_bpp"]) >= {"0", "8"}
 
 
+def test_another_quality_than_the_base_has(standing):
+    images, config = smooth_images(GRAY, 60), PixelTrainConfig(steps=1, batch_images=8)
+    with pytest.raises(
+        ValueError, match="stands on quality 3 already, expected that or none, got 4"
+    ):
+        train_pixel_model(images, config, PIXEL_FAST, provenance={}, base=standing, underlay=1024)
+
+
 def test_command_trains_all_layers(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(FEATURES, PIXEL_FAST, 4)
     np.save(tmp_path / "images.npy", smooth_images(GRAY, 80)[..., 0])
@@ -186,6 +219,17 @@ def test_command_trains_all_layers(tmp_path, monkeypatch, capsys):
     images = smooth_images(GRAY, 20)
     blob = aecodec.encode(images, model=model, lossless=True)
     np.testing.assert_array_equal(aecodec.decode(blob, model=model), images)
-    again = [*options, "--underlay", "0", "-f"]
-    assert main(["train", str(tmp_path / "images.npy"), "-o", str(output), *again]) == 2
-    assert "quality: expected 1 to 9" in capsys.readouterr().err
+    capsys.readouterr()
+    train = ["train", str(tmp_path / "images.npy"), "-o", str(tmp_path / "other"), "--steps", "2"]
+    for wrong, told in (
+        (["--layers", "l,p,r", "--underlay", "0"], "expected a quality of 1 to 9, got 0"),
+        (["--layers", "l,r", "--underlay", "2"], "layers l and p, .*: p is missing"),
+        (["--layers", "d", "--underlay", "2"], "of layer r, expected in --layers, got 'd'"),
+    ):
+        assert main([*train, *wrong]) == 2
+        assert re.search(f"--underlay: .*{told}", capsys.readouterr().err)
+    assert not (tmp_path / "other").exists()
+    moved = ["--layers", "l", "--base", str(output), "--batch", "18"]
+    assert main([*train, *moved]) == 0
+    told = "trained for latents that layer l had before: latent_prior, pixel_fast"
+    assert told in capsys.readouterr().err

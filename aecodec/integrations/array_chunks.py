@@ -180,14 +180,14 @@ def _parts_in_use(
     codec = Codec(model, pixel_part=None if variant is None else VARIANTS[variant], coder=coder)
     used = {codec.pixel_model_name()} if codec.can_refine() else set()
     if target.kind == MAX_ERROR:
-        codec.refiner()  # ModelMissingError now, where there is none
+        codec.require_refiner()
     else:
         used.add(models.LATENT_DECODER)
         if coder == ANS:
             used.add(models.LATENT_PRIOR)
     if target.kind == PSNR and codec.can_dequantize():
         used.add(models.DEQUANTIZER)
-    if codec.stands_on_latents():
+    if codec.pixel_model_name() in used and codec.stands_on_latents():
         used.update(models.UNDERLAY_PARTS)
     for name in sorted(filter(None, used)):
         if name not in model.parts:

@@ -72,6 +72,13 @@ class AutoencoderConfig:
         """What decoding reads, and so what the fingerprint covers."""
         return {k: v for k, v in asdict(self).items() if k not in ("encoder", "low_below")}
 
+    @property
+    def widest(self) -> int:
+        """How many numbers of an image any layer of the decoder gives, at most."""
+        cells = self.grid[0] * self.grid[1]
+        largest = max(self.coarse, 4 * self.fine, 16 * self.channels)
+        return max(cells * largest, self.hidden, self.latents)
+
     def is_low(self, stored_quality: int) -> bool:
         """Whether the low trunk is for this quality."""
         return stored_quality < self.low_below

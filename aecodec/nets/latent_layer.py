@@ -29,6 +29,7 @@ from aecodec.nets.reading import (
 from aecodec.quantizer import STORED_MAX, STORED_MIN, gains_at
 
 BATCH_IMAGES = 512  # images in the networks at once: their activations stay near the caches
+BATCH_NUMBERS = 1 << 21  # a layer gives at most, of a batch: a file may ask for wide ones
 
 
 class LatentLayer:
@@ -77,8 +78,9 @@ class LatentLayer:
         c, low = self.config, self.config.is_low(quality)
         x_hat = np.empty((len(symbols), c.height, c.width, c.channels), np.uint8)
         gain = torch.from_numpy(gains_at(self.gains, quality)).to(self.device)
-        for start in range(0, len(symbols), BATCH_IMAGES):
-            batch = torch.from_numpy(symbols[start : start + BATCH_IMAGES]).to(self.device)
+        step = max(1, min(BATCH_IMAGES, BATCH_NUMBERS // c.widest))
+        for start in range(0, len(symbols), step):
+            batch = torch.from_numpy(symbols[start : start + step]).to(self.device)
             x_hat[start : start + len(batch)] = self._decoder(batch, gain, low=low).cpu().numpy()
         return x_hat
 
