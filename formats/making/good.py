@@ -367,9 +367,11 @@ def _toned(shape: Sequence[int], name: str = "pixel_small") -> Part:
     return models.pixels((height, width, channels), name, 1, 0.1, toned=True)
 
 
-def underlaid(shape: tuple[int, int, int], quality: int = 600, *, toned: bool = False) -> Model:
+def underlaid(
+    shape: tuple[int, int, int], quality: int = 600, *, toned: bool = False, low_below: int = 0
+) -> Model:
     """Layer L of two latents, and a pixel model that stands on it, few of whose numbers are not 0."""
-    base = models.latent_model(shape, "underlaid", 2)
+    base = models.latent_model(shape, "underlaid", 2, low_below)
     part = models.pixels(shape, "pixel_fast", 1, 0.08, toned=toned, underlay=quality)
     return Model("underlaid", shape, {**base.parts, part.name: part})
 
@@ -391,6 +393,13 @@ def _of_underlays() -> Iterator[tuple[str, Vector]]:
         "an underlay of the finest quality, tones, a dequantizer, two channels, sides not of fours"
     )
     yield "underlay-colour", Vector(data, "11.8", about)
+    low = underlaid(GRAY, 699, low_below=700)
+    images = smooth(6, GRAY, seed=4)
+    coded = [by_pixels(low, images[:4], 1), by_latents(low, symbols(2, 2, seed=3), 700)]
+    flags |= ZSTD | LOW_TRUNK
+    data = file_of(GRAY, [chunk_of(coded)], flags, low, embed=True, version_minor=2)
+    about = "an underlay by the low trunk, and latents by the other one"
+    yield "underlay-low-trunk", Vector(data, "11.8", about)
 
 
 def _of_models() -> Iterator[tuple[str, Vector]]:

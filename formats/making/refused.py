@@ -812,6 +812,9 @@ def _of_trunks() -> Named:
         off = _changed(alone, part.name, "low_below", lambda t, value=value: t * 0 + value)
         about = f"a low trunk that ends below quality {value}"
         yield f"poisoned-low-trunk-{name}", Refusal(file(off), "9.4", about, "low_below")
+    off = _changed(alone, part.name, "low_coarse0b.bias", lambda bias: bias * 0 + (1 << 24))
+    about = "a sum in the low trunk leaves the exact range"
+    yield "poisoned-low-trunk-sum", Refusal(file(off), "9.3", about, "low_coarse0b")
     lame = {k: v for k, v in part.tensors.items() if not k.startswith("low_up")}
     lame_model = Model("two-trunks", GRAY, {part.name: Part(part.name, part.config, lame)})
     about = "a low trunk without its layer up"
@@ -1089,6 +1092,12 @@ def _poisoned_pixels() -> Poison:
             "an underlay, but see.weight has kernels for samples alone",
             "see.weight",
             _changed(good.underlaid(point), "pixel_fast", "see.weight", lambda k: k[:120]),
+        ),
+        "underlay-sum": (
+            "11.5",
+            "a sum of see in head 0, which an underlay gives one, leaves the exact range",
+            "layer see 0",
+            _changed(good.underlaid(point), "pixel_fast", "see.bias", _filled(1 << 24)),
         ),
         "pixel-sum": (
             "11.5",
