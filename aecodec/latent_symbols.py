@@ -150,7 +150,7 @@ def highest_within(
 ) -> int | None:
     """The highest place of 0..last at which a rising measure is at most ``limit``; None if none.
 
-    One whose measure is less than ``near`` of the limit below it will do. A measure that does not
+    A measure may be infinite. One less than ``near`` of the limit below it will do; one that does not
     quite rise may stop the search at a place nearby, never at one that is over the limit.
     """
     low, high = -1, last + 1  # low is within, high is not
@@ -166,10 +166,11 @@ def highest_within(
                 break
         else:
             high = place
-        if low in known and high in known and len(known) % 3:
+        between = low in known and high in known
+        if between and len(known) % 3 and math.isfinite(known[high]):
             share = known[low] / (known[low] - known[high])  # on the line between the two
             place = low + max(1, math.floor((high - low) * share))
-        elif low in known and high in known:
+        elif between or math.isinf(over):
             place = (low + high) // 2
         else:
             place = place - round(over / USUAL_SLOPE) + (1 if over <= 0 else -1)

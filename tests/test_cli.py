@@ -524,3 +524,10 @@ def test_demo(monkeypatch, capsys):
     for name in ("raw", "zstd -19", "PNG", "PCA", "aecodec -q 5, decoding"):
         assert name in out
     assert Path("demo.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_lossless_has_no_psnr_in_json(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.zeros((9, 8, 8), np.uint8))
+    argv = ["compress", str(tmp_path / "x.npy"), "--lossless", "--model", "none", "--json", "-q"]
+    assert main(argv) == 0
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["psnr_db"] is None

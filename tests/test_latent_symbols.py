@@ -161,6 +161,14 @@ def test_row_shares():
 # ---------------------------------------------------------------- targets
 
 
+@pytest.mark.parametrize("guess", [None, 0, 60, 99])
+@pytest.mark.parametrize("ends", [0, 1, 50, 99, 100])
+def test_highest_within_where_the_measure_is_infinite(ends, guess):
+    """Where latents cannot be coded at all, no error is too large for what they miss."""
+    found = highest_within(lambda p: 1.0 + p if p < ends else math.inf, 1e6, 99, guess)
+    assert found == (ends - 1 if ends else None)
+
+
 @pytest.mark.parametrize("guess", [None, 0, 500, 999])
 @pytest.mark.parametrize("limit", [1, 77.7, 1e3, 1e5])
 def test_highest_within_a_limit(limit, guess):

@@ -53,6 +53,8 @@ def run_compress(a: argparse.Namespace) -> int:
         )
     facts = {"output": None if to_stdout else output, **vars(summary)}
     facts["skipped"] = skipped_facts(summary.skipped)
+    if summary.psnr_db == float("inf"):
+        facts["psnr_db"] = None  # as info tells it; JSON knows no infinity
     if a.json and not to_stdout:
         print(json.dumps(facts))
     elif not a.quiet:
