@@ -142,9 +142,14 @@ def states(fill: int) -> bytes:
 def certain_model() -> Model:
     """A model embedded in next to nothing, sure of every pixel: images cost it nothing at all."""
     c = PixelConfig(28, 28, 1, 1, 1)
+    return Model("", (28, 28, 1), {PIXEL_FAST: Part(PIXEL_FAST, c.decoding(), all_black(c))})
+
+
+def all_black(c: PixelConfig) -> dict[str, np.ndarray]:
+    """Tensors of a pixel model that is sure of gray level 0."""
     tensors = {name: np.zeros(shape, dtype) for name, (shape, dtype) in tensor_shapes(c).items()}
-    tensors["out.bias"][:, 1] = -512  # the sharpest of logistics, at gray level 0
-    return Model("", (28, 28, 1), {PIXEL_FAST: Part(PIXEL_FAST, c.decoding(), tensors)})
+    tensors["out.bias"][:, 1] = -512  # the sharpest of logistics
+    return tensors
 
 
 def certain(junk_nbytes: int) -> bytes:
@@ -173,9 +178,7 @@ def wide(fine: int) -> bytes:
             decoder |= {name: np.zeros(*each) for name, each in wanted.items()}
         sure = {n: np.zeros(*each) for n, each in latent_prior.tensor_shapes(prior).items()}
         sure["out_rows"][..., prior.mixtures :] = -32000
-        black = {name: np.zeros(*each) for name, each in tensor_shapes(pixels).items()}
-        black["out.bias"][:, 1] = -512
-        black["underlay"] = np.array([256], np.uint16)
+        black = {**all_black(pixels), "underlay": np.array([256], np.uint16)}
         parts = [
             Part("latent_decoder", c.decoding(), decoder),
             Part("latent_prior", prior.decoding(), sure),

@@ -52,9 +52,7 @@ def run_compress(a: argparse.Namespace) -> int:
             **told,
         )
     facts = {"output": None if to_stdout else output, **vars(summary)}
-    facts["skipped"] = skipped_facts(summary.skipped)
-    if summary.psnr_db == float("inf"):
-        facts["psnr_db"] = None  # as info tells it; JSON knows no infinity
+    facts |= {"skipped": skipped_facts(summary.skipped), "psnr_db": _psnr_fact(summary.psnr_db)}
     if a.json and not to_stdout:
         print(json.dumps(facts))
     elif not a.quiet:
@@ -76,7 +74,12 @@ def _summary_text(output: str, s: Summary, *, verbose: bool) -> str:
 
 
 def _psnr_text(psnr_db: float | None) -> str:
-    return "lossless" if psnr_db is None or psnr_db == float("inf") else f"{psnr_db:.2f} dB"
+    return "lossless" if _psnr_fact(psnr_db) is None else f"{psnr_db:.2f} dB"
+
+
+def _psnr_fact(psnr_db: float | None) -> float | None:
+    """None without loss: JSON knows no infinity."""
+    return None if psnr_db == float("inf") else psnr_db
 
 
 def run_decompress(a: argparse.Namespace) -> int:
@@ -263,9 +266,7 @@ def run_demo(a: argparse.Namespace) -> int:
 
     lines, rows = run_demo(a.quality, Path(a.output))
     if a.json:
-        facts = [
-            vars(row) | {"psnr_db": row.psnr_db if row.psnr_db < 1e9 else None} for row in rows
-        ]
+        facts = [vars(row) | {"psnr_db": _psnr_fact(row.psnr_db)} for row in rows]
         print(json.dumps(facts))
     else:
         print("\n".join(lines))
