@@ -21,30 +21,33 @@ from aecodec.errors import (
 )
 
 if TYPE_CHECKING:
-    from aecodec.archive import Archive
-    from aecodec.archive import Archive as open
-    from aecodec.codec import Codec
+    from aecodec.archive.array import Archive
+    from aecodec.archive.array import Archive as open
+    from aecodec.archive.compress import compress, encode
+    from aecodec.archive.decompress import Unpacked, decode, decompress
+    from aecodec.archive.options import Summary
+    from aecodec.archive.repair import Repair, repair
+    from aecodec.archive.verify import verify
+    from aecodec.codec.codec import Codec
     from aecodec.limits import Limits
-    from aecodec.models import Model, load_model
-    from aecodec.repairing import Repair, repair
-    from aecodec.transfer import Unpacked, compress, decode, decompress, encode, verify
-    from aecodec.writing import Summary
+    from aecodec.models.finding import load_model
+    from aecodec.models.model import Model
 
 _HOMES = {
-    "Archive": "archive",
-    "Codec": "codec",
+    "Archive": "archive.array",
+    "Codec": "codec.codec",
     "Limits": "limits",
-    "Model": "models",
-    "Repair": "repairing",
-    "Summary": "writing",
-    "Unpacked": "transfer",
-    "compress": "transfer",
-    "decode": "transfer",
-    "decompress": "transfer",
-    "encode": "transfer",
-    "load_model": "models",
-    "repair": "repairing",
-    "verify": "transfer",
+    "Model": "models.model",
+    "Repair": "archive.repair",
+    "Summary": "archive.options",
+    "Unpacked": "archive.decompress",
+    "compress": "archive.compress",
+    "decode": "archive.decompress",
+    "decompress": "archive.decompress",
+    "encode": "archive.compress",
+    "load_model": "models.finding",
+    "repair": "archive.repair",
+    "verify": "archive.verify",
 }
 
 

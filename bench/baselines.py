@@ -31,14 +31,15 @@ from common import (
 from PIL import Image
 
 import aecodec
-from aecodec import metrics
-from aecodec.benchmark.pca_codec import PcaCodec, oriented
-from aecodec.codec import Codec
+from aecodec.arrays import Images
+from aecodec.benchmark.peers.pca_codec import PcaCodec, oriented
+from aecodec.codec.codec import Codec
+from aecodec.container.parts import LATENT_DECODER
 from aecodec.entropy.zstd import pack_symbols
-from aecodec.images import Images
-from aecodec.models import LATENT_DECODER, shape_text
-from aecodec.pca import PcaBasis, fit_pca
-from aecodec.quantizer import quantize
+from aecodec.latents.quantizer import quantize
+from aecodec.measures import metrics
+from aecodec.measures.pca import PcaBasis, fit_pca
+from aecodec.models.model import shape_text
 from aecodec.targets import QUALITY, Target
 
 ZSTD_LEVELS = (3, 19)
@@ -205,7 +206,7 @@ def symbol_entropy_bits(images: Images, codec: Codec, quality: float) -> tuple[f
 
     All images as one chunk, the guard left aside.
     """
-    layer = codec.latent_layer()
+    layer = codec.networks.latents()
     symbols, _ = quantize(layer.analyse(images), layer.log_step, Target(QUALITY, quality).stored)
     entropy = 0.0
     for column in symbols.T:

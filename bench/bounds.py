@@ -29,11 +29,15 @@ from common import (
 )
 
 import aecodec
-from aecodec import entropy, metrics, refinement
-from aecodec.codec import VARIANTS, Codec
+from aecodec import entropy
+from aecodec.arrays import Images
+from aecodec.codec.codec import Codec
+from aecodec.container.parts import DEQUANTIZER, VARIANTS
 from aecodec.entropy import ans
-from aecodec.images import Images
-from aecodec.models import DEQUANTIZER
+from aecodec.measures import metrics
+from aecodec.nets.planes import PlaneGrid
+from aecodec.pixels import levels
+from aecodec.pixels.planes import join, split
 
 BOUNDS = (0, 1, 2, 4, 8, 16, 32, 48)
 HEAD = ("pixel model", "E", "bytes", "bpp", "PSNR dB", "max err", "images by mode")
@@ -64,14 +68,14 @@ def measure_bound(images: Images, codec: Codec, bound: int) -> dict[str, Any]:
 
 def dequantizer_gains(images: Images, codec: Codec, bounds: Sequence[int]) -> dict[str, Any]:
     """PSNR of pixels in cells of each bound, as they are decoded and after the dequantizer."""
-    layer, dequantizer = codec.pixel_layer(), codec.dequantizer()
-    planes = layer.split(images)
+    dequantizer, grid = codec.networks.dequantizer(), PlaneGrid.of(images)
+    planes = split(images)
     gains = {}
     for bound in bounds:
         if bound:
-            known = refinement.to_levels(refinement.to_symbols(planes, bound), bound)
+            known = levels.to_levels(levels.to_symbols(planes, bound), bound)
             before, after = (
-                pooled_psnr_db(images, layer.join(x))
+                pooled_psnr_db(images, join(x, grid))
                 for x in (known, dequantizer.move(known, bound))
             )
             gains[str(bound)] = {"psnr_db": before, "dequantized_psnr_db": after}
@@ -83,21 +87,21 @@ def time_shares(images: Images, codec: Codec, coder: Any) -> dict[str, float]:  
 
     Of a pixel model with an underlay, what laying it takes at encoding is told apart.
     """
-    refiner = codec.refiner()
-    layer = refiner.pixels
+    refiner = codec.networks.refiner()
+    pixels, grid = refiner.pixels, PlaneGrid.of(images)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    planes = layer.split(images)
+    planes = split(images)
     spent = {"network": 0.0, "encoding": 0.0, "decoding": 0.0}
     start = time.perf_counter()
-    laid = refiner.lay(images)
+    laid = refiner.code_underlay(images)
     if laid:
         spent["underlay"] = time.perf_counter() - start
     coded, raws = [], []
-    for k in range(layer.config.planes):
-        rows, columns = layer.config.plane_shape(k)
+    for k in range(grid.planes):
+        rows, columns = grid.plane_shape(k)
         start = time.perf_counter()
-        raw = layer.predict(k, planes, 0, laid.planes if laid else None)
+        raw = pixels.predict(k, planes, 0, grid, laid.planes if laid else None)
         spent["network"] += time.perf_counter() - start
         raws.append(raw.reshape(-1, raw.shape[-1]))
         symbols = np.ascontiguousarray(planes[:, k, :rows, :columns]).ravel()

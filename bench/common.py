@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from aecodec import metrics
+from aecodec.arrays import Images
 from aecodec.benchmark.facts import PACKAGES, run_facts
 from aecodec.benchmark.measuring import VerificationError
 from aecodec.benchmark.tables import format_markdown, format_table, rounded
-from aecodec.files import atomic_path
-from aecodec.images import Images, open_images
+from aecodec.images import open_images
+from aecodec.io.atomic import atomic_path
+from aecodec.measures import metrics
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"

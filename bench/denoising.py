@@ -20,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 from common import add_result_options, facts, format_table, load_images, write_result
 
-from aecodec.nets.use_objectives import NOISES
+from aecodec.arrays import Images
 from aecodec.uses.denoising import denoise, noisy_images, pooled_psnr_db
+from aecodec.uses.objectives import NOISES
 from aecodec.uses.stored import DENOISE, load_use, restore
 
-Images = npt.NDArray[np.uint8]
 Filter = Callable[[Images, float], Images]
 LEVELS = (0.1, 0.3, 0.5)
 TUNING_IMAGES = 30

@@ -25,9 +25,9 @@ from common import (
 )
 
 import aecodec
-from aecodec import metrics
-from aecodec.codec import SEARCH_STEPS, Codec
-from aecodec.images import Images
+from aecodec.arrays import Images
+from aecodec.codec.codec import SEARCH_STEPS, Codec
+from aecodec.measures import metrics
 
 LADDER = tuple(np.arange(1, 9.01, 0.5))
 UNSEARCHED = 3

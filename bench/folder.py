@@ -29,7 +29,7 @@ from common import (
 )
 from PIL import Image
 
-from aecodec.images import Images
+from aecodec.arrays import Images
 
 CLASSES = 10
 

@@ -14,18 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import zstandard
 from common import add_result_options, facts, format_table, load_images, write_result
 
 from aecodec import Codec, load_model
+from aecodec.arrays import Symbols
 from aecodec.entropy.zstd import pack_symbols, symbols_per_byte
-from aecodec.quantizer import quantize
+from aecodec.latents.quantizer import quantize
 from aecodec.targets import QUALITY, Target
 
 CHUNKS = (256, 1024, 4096, 16384)
 DICTIONARY_NBYTES = 4096
-Symbols = npt.NDArray[np.int16]
 
 
 def plain_columns(symbols: Symbols) -> list[bytes]:
@@ -118,7 +117,7 @@ def main() -> None:
     add_result_options(parser, "latent_layout")
     a = parser.parse_args()
     images = load_images(Path(a.input))
-    layer = Codec(load_model(a.model)).latent_layer()
+    layer = Codec(load_model(a.model)).networks.latents()
     y = layer.analyse(images)
     results = []
     for quality in a.quality:

@@ -17,12 +17,12 @@ import numpy as np
 from common import add_result_options, facts, format_table, load_images, write_result
 
 import aecodec
-from aecodec import metrics
-from aecodec.codec import VARIANTS, Codec
-from aecodec.models import UNDERLAY
-from aecodec.pixel_training import PixelTrainConfig, train_pixel_model
+from aecodec.codec.codec import Codec
+from aecodec.container.parts import UNDERLAY, VARIANTS
+from aecodec.measures import metrics
 from aecodec.targets import QUALITY_UNIT
-from aecodec.training import split_images
+from aecodec.training.loop import split_images
+from aecodec.training.pixels import PixelTrainConfig, train_pixel_model
 
 BOUNDS = (0, 8, 32)
 QUALITIES = (1.0, 2.0, 3.0)

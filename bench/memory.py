@@ -20,7 +20,7 @@ import numpy as np
 from common import ROOT, add_result_options, facts, load_images, tile, write_result
 
 from aecodec import demo
-from aecodec.images import Images
+from aecodec.arrays import Images
 
 SAMPLE_S = 0.02
 BLOCK_IMAGES = 8192  # images written at once

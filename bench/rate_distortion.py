@@ -29,16 +29,17 @@ from common import (
 )
 
 import aecodec
-from aecodec.benchmark import ours, principal
+from aecodec.arrays import Images
+from aecodec.benchmark import ours
 from aecodec.benchmark.classifier import read_labels, train_reader
-from aecodec.benchmark.coders import SET
 from aecodec.benchmark.measuring import Judge
 from aecodec.benchmark.ours import Setup, our_row
+from aecodec.benchmark.peers import principal
+from aecodec.benchmark.peers.coders import SET
 from aecodec.benchmark.running import run_bench
 from aecodec.benchmark.tables import tables
-from aecodec.codec import Codec
-from aecodec.images import Images
-from aecodec.pca import PcaBasis, fit_pca
+from aecodec.codec.codec import Codec
+from aecodec.measures.pca import PcaBasis, fit_pca
 
 TUTORIAL_COMPONENTS = 32
 TUTORIAL_STEP = 128.0
@@ -70,7 +71,7 @@ def tutorial_rows(images: Images, basis: PcaBasis, codec: Codec) -> list[dict[st
     rows.append(judge.measured(peer, TUTORIAL_STEP))
     for coder in TUTORIAL_CODERS:
         setup = Setup(f"aecodec {coder}, --psnr {same:.2f}", ours.PSNR, (), coder=coder)
-        rows.append(our_row(judge, replace(codec, coder=coder), setup, same))
+        rows.append(our_row(judge, codec.with_options(coder=coder), setup, same))
     return rows
 
 

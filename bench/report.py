@@ -9,9 +9,9 @@ from pathlib import Path
 
 from common import RESULTS
 
-from aecodec.files import atomic_path
-from aecodec.report.figures import write_figures
-from aecodec.report.page import report_page
+from aecodec.benchmark.figures import write_figures
+from aecodec.benchmark.page import report_page
+from aecodec.io.atomic import atomic_path
 
 
 def main(argv: Sequence[str] | None = None) -> None:

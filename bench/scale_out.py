@@ -35,7 +35,7 @@ from common import (
 from dask.distributed import Client, LocalCluster, as_completed
 
 from aecodec.integrations.zarr import AezCodec
-from aecodec.metrics import psnr_db, squared_error
+from aecodec.measures.metrics import psnr_db, squared_error
 
 COUNT, KILL_COUNT, CHUNK_IMAGES = 1_000_000, 200_000, 10_000
 KILL_AFTER = 0.3  # of the tasks are done

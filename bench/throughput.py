@@ -27,9 +27,11 @@ from common import (
 )
 
 import aecodec
-from aecodec import demo, entropy, metrics
-from aecodec.codec import VARIANTS, Codec
-from aecodec.images import Images
+from aecodec import demo, entropy
+from aecodec.arrays import Images
+from aecodec.codec.codec import Codec
+from aecodec.container.parts import VARIANTS
+from aecodec.measures import metrics
 
 IMAGES = 10_000
 READS = 100  # single images read in random order, in each run

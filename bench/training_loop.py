@@ -23,7 +23,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 import aecodec
-from aecodec.images import Images
+from aecodec.arrays import Images
 from aecodec.integrations.torch import AezDataset, ChunkBatchSampler
 
 CLASSES = 10

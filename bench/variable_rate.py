@@ -31,15 +31,16 @@ from common import (
 )
 
 import aecodec
-from aecodec import metrics
-from aecodec.codec import Codec
-from aecodec.images import Images
-from aecodec.latent_training import LatentConfig, train_autoencoder
-from aecodec.models import LATENT_DECODER, LOW_BELOW, Model
-from aecodec.nets.autoencoder import LOW
-from aecodec.nets.autoencoder import QUALITIES as QUALITY_COUNT
+from aecodec.arrays import Images
+from aecodec.codec.codec import Codec
+from aecodec.container.parts import LATENT_DECODER, LOW_BELOW
+from aecodec.measures import metrics
+from aecodec.models.model import Model
+from aecodec.nets.latent_decoder import LOW
+from aecodec.nets.latent_decoder import QUALITIES as QUALITY_COUNT
 from aecodec.targets import QUALITY_UNIT
-from aecodec.training import split_images
+from aecodec.training.latents import LatentConfig, train_autoencoder
+from aecodec.training.loop import split_images
 
 QUALITIES = (2, 4, 6)  # whose weights the single models get
 LADDER = tuple(q + step for q in QUALITIES for step in (-0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75))

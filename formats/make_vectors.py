@@ -18,8 +18,10 @@ from typing import Any
 from making import good, refused
 
 import aecodec
-from aecodec.archive import Archive
-from aecodec.models import Model, find_parts, pack_model
+from aecodec.archive.array import Archive
+from aecodec.models.file import pack_model
+from aecodec.models.finding import find_parts
+from aecodec.models.model import Model
 
 VECTORS = Path(__file__).parent / "vectors"
 MODELS = VECTORS / "models"

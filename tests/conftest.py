@@ -17,14 +17,21 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-from aecodec.codec import Codec
-from aecodec.latent_training import LatentConfig, export_autoencoder
-from aecodec.models import PATH_VARIABLE, PIXEL_FAST, Model, Part, pack_model
-from aecodec.nets.autoencoder import QUALITIES, Autoencoder, AutoencoderConfig, layer_shapes
-from aecodec.nets.integer import LayerArrays
+from aecodec.codec.codec import Codec
+from aecodec.container.parts import LATENT_PRIOR, PIXEL_FAST
+from aecodec.models.file import pack_model
+from aecodec.models.finding import PATH_VARIABLE
+from aecodec.models.model import Model, Part
+from aecodec.nets.latent_decoder import QUALITIES, AutoencoderConfig, layer_shapes
+from aecodec.nets.latent_prior import PriorConfig
+from aecodec.nets.latent_prior import tensor_shapes as prior_shapes
+from aecodec.nets.layers import LayerArrays
 from aecodec.nets.pixel_model import PixelConfig, tensor_shapes
-from aecodec.pixel_training import FEATURES, PixelTrainConfig, train_pixel_model
-from aecodec.prior_training import PriorTrainConfig, train_prior
+from aecodec.nets.planes import PlaneGrid
+from aecodec.training.latents import LatentConfig, export_autoencoder
+from aecodec.training.pixels import FEATURES, PixelTrainConfig, train_pixel_model
+from aecodec.training.prior import PriorTrainConfig, train_prior
+from aecodec.twins.autoencoder import Autoencoder
 
 # The networks are small: threads of torch that wait for a core, on a busy machine, cost most.
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
@@ -122,11 +129,11 @@ def layer_tensors(layers: dict[str, LayerArrays]) -> dict[str, np.ndarray]:
     return {f"{name}.{k}": getattr(layer, k) for name, layer in layers.items() for k in kinds}
 
 
-def pixel_part(c: PixelConfig, seed: int = 0, name: str = PIXEL_FAST) -> Part:
+def pixel_part(grid: PlaneGrid, c: PixelConfig, seed: int = 0, name: str = PIXEL_FAST) -> Part:
     """A pixel model from a bit generator alone: predictions of all kinds, and all of them poor."""
     rng = np.random.default_rng(seed)
     tensors = {}
-    for key, (shape, dtype) in tensor_shapes(c).items():
+    for key, (shape, dtype) in tensor_shapes(c, grid).items():
         if key.endswith(".shift"):
             tensors[key] = np.full(shape, 7, dtype)
         elif key.endswith(".weight"):
@@ -141,7 +148,25 @@ def pixel_part(c: PixelConfig, seed: int = 0, name: str = PIXEL_FAST) -> Part:
             tensors[key] = np.array([600], dtype)
         else:
             tensors[key] = rng.integers(-60, 61, shape).astype(dtype)
-    return Part(name, c.decoding(), tensors)
+    return Part(name, c.decoding(grid), tensors)
+
+
+def prior_part(c: PriorConfig, seed: int = 0) -> Part:
+    """A prior from a bit generator alone: predictions of all kinds, and all of them poor."""
+    rng = np.random.default_rng(seed)
+    tensors = {}
+    for name, (shape, dtype) in prior_shapes(c).items():
+        if name == "order":
+            tensors[name] = rng.permutation(c.latents).astype(dtype)
+        elif name == "unit":
+            tensors[name] = rng.integers(0, 9, shape).astype(dtype)
+        elif name.endswith(".shift"):
+            tensors[name] = np.full(shape, 6, dtype)
+        elif name.endswith(".bias"):
+            tensors[name] = rng.integers(-2000, 9000, shape).astype(dtype)
+        else:
+            tensors[name] = rng.integers(-60, 61, shape).astype(dtype)
+    return Part(LATENT_PRIOR, c.decoding(), tensors)
 
 
 def random_symbols(count: int, latents: int, seed: int) -> np.ndarray:
@@ -205,7 +230,7 @@ def standing(known: Model) -> Model:
 
 @pytest.fixture(scope="session")
 def refined_colour(tiny_colour: Model) -> Model:
-    part = pixel_part(PixelConfig(13, 10, 3, 4, 2), seed=1)
+    part = pixel_part(PlaneGrid(13, 10, 3), PixelConfig(3, 4, 2), seed=1)
     return replace(tiny_colour, name="refined-colour", parts={**tiny_colour.parts, part.name: part})
 
 
@@ -237,7 +262,7 @@ def installed(tiny_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def no_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without any model, the bundled ones included."""
     monkeypatch.delenv(PATH_VARIABLE, raising=False)
-    monkeypatch.setattr("aecodec.models.BUNDLED", tmp_path / "no such folder")
+    monkeypatch.setattr("aecodec.models.finding.BUNDLED", tmp_path / "no such folder")
 
 
 @pytest.fixture

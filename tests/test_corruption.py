@@ -10,10 +10,10 @@ from conftest import GRAY, noise_images, smooth_images
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aecodec.archive import Archive
-from aecodec.codec import Codec
+from aecodec.archive.array import Archive
+from aecodec.archive.compress import encode
+from aecodec.codec.codec import Codec
 from aecodec.errors import AezCorruptError, AezError
-from aecodec.transfer import encode
 
 
 def read(data: bytes, codec: Codec) -> tuple[str, np.ndarray]:

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecodec import cli, container, help_texts
-from aecodec.archive import Archive
-from aecodec.cli import exits
+from aecodec import cli, container
+from aecodec.archive.array import Archive
+from aecodec.archive.compress import encode
+from aecodec.cli import exits, texts
 from aecodec.container import chunks, records, sections
 from aecodec.demo import load_sample
-from aecodec.transfer import encode
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -103,7 +103,7 @@ def test_guides_run_from_top_to_bottom(guide, tmp_path, monkeypatch, capsys):
 
 
 def test_examples_of_the_help_parse():
-    for line in help_texts.example_lines():
+    for line in texts.example_lines():
         start = line.index("aecodec ")
         words = shlex.split(line[start:].split(" > ")[0].split(" | ")[0], comments=True)
         arguments = cli.build_parser().parse_args(words[1:])

@@ -12,7 +12,8 @@ import zstandard
 from PIL import Image, ImageDraw, ImageFont
 
 import aecodec
-from aecodec.codec import VARIANTS, Codec
+from aecodec.codec.codec import Codec
+from aecodec.container.parts import VARIANTS
 from aecodec.demo import load_sample
 
 FONT_PACKAGES = ("font-roboto", "font-source-serif-pro", "font-amatic-sc")
@@ -98,7 +99,7 @@ def test_nothing_comes_back_as_garbage(name, model, quality):
     blob = aecodec.encode(images, codec=own, quality=quality)
     decoded = aecodec.decode(blob, codec=own)
     errors = ((decoded.astype(float) - images) ** 2).mean(axis=(1, 2))
-    assert errors.max() <= own.mse_limit(256 * quality)
+    assert errors.max() <= own.networks.mse_limit(256 * quality)
     assert len(blob) <= images.nbytes * 1.01 + 1024
 
 

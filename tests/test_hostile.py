@@ -20,16 +20,18 @@ from making import assemble, good
 from making.assemble import ANS, LATENTS, REFINEMENT, ZSTD, Chunk, File, Sub
 
 import aecodec
-from aecodec import refinement
-from aecodec.codec import Codec
+from aecodec.codec.codec import Codec
+from aecodec.container.parts import PIXEL_FAST
 from aecodec.errors import AezLimitError
 from aecodec.limits import Limits
-from aecodec.models import PIXEL_FAST, Model, Part
-from aecodec.nets import autoencoder, latent_prior
-from aecodec.nets.autoencoder import AutoencoderConfig
-from aecodec.nets.integer import layer_tensors
+from aecodec.models.model import Model, Part
+from aecodec.nets import latent_decoder, latent_prior
+from aecodec.nets.latent_decoder import AutoencoderConfig
 from aecodec.nets.latent_prior import PriorConfig
+from aecodec.nets.layers import layer_tensors
 from aecodec.nets.pixel_model import PixelConfig, tensor_shapes
+from aecodec.nets.planes import PlaneGrid
+from aecodec.pixels import payloads
 
 MOST_NBYTES = 64 << 20
 KILOBYTE = 1024
@@ -141,13 +143,15 @@ def states(fill: int) -> bytes:
 
 def certain_model() -> Model:
     """A model embedded in next to nothing, sure of every pixel: images cost it nothing at all."""
-    c = PixelConfig(28, 28, 1, 1, 1)
-    return Model("", (28, 28, 1), {PIXEL_FAST: Part(PIXEL_FAST, c.decoding(), all_black(c))})
+    grid, c = PlaneGrid(28, 28, 1), PixelConfig(1, 1, 1)
+    part = Part(PIXEL_FAST, c.decoding(grid), all_black(c, grid))
+    return Model("", (28, 28, 1), {PIXEL_FAST: part})
 
 
-def all_black(c: PixelConfig) -> dict[str, np.ndarray]:
+def all_black(c: PixelConfig, grid: PlaneGrid) -> dict[str, np.ndarray]:
     """Tensors of a pixel model that is sure of gray level 0."""
-    tensors = {name: np.zeros(shape, dtype) for name, (shape, dtype) in tensor_shapes(c).items()}
+    wanted = tensor_shapes(c, grid)
+    tensors = {name: np.zeros(shape, dtype) for name, (shape, dtype) in wanted.items()}
     tensors["out.bias"][:, 1] = -512  # the sharpest of logistics
     return tensors
 
@@ -157,7 +161,7 @@ def certain(junk_nbytes: int) -> bytes:
     model = certain_model()
     bound, images = 127, 8 * (56 + junk_nbytes)
     black = np.zeros((images, 28, 28, 1), np.uint8)
-    plan = refinement.PixelPlan(Codec(model).refiner(), black, bound)
+    plan = payloads.PixelPlan(Codec(model).networks.refiner(), black, bound)
     payload = plan.encode(np.arange(images))[: 56 + junk_nbytes]
     payload += bytes(56 + junk_nbytes - len(payload))
     chunk = Chunk(images, [Sub(payload, good.PIXELS, bound)], plan.x_hat.tobytes())
@@ -171,25 +175,26 @@ def wide(fine: int) -> bytes:
 
     def standing(fine: int) -> Model:
         c = AutoencoderConfig(*shape, 1, 1, 1, fine, coarse_blocks=0, fine_blocks=0)
-        pixels, prior = PixelConfig(*shape, 1, 1, underlaid=True), PriorConfig(1, 1, 1)
+        grid, prior = PlaneGrid(*shape), PriorConfig(1, 1, 1)
+        pixels = PixelConfig(shape[2], 1, 1, underlaid=True)
         decoder = {"gain": np.ones((9, 1), np.uint16)}
-        for layer, weights in autoencoder.layer_shapes(c).items():
+        for layer, weights in latent_decoder.layer_shapes(c).items():
             wanted = layer_tensors(layer, weights, np.int16 if layer == "dense1" else np.int8)
             decoder |= {name: np.zeros(*each) for name, each in wanted.items()}
         sure = {n: np.zeros(*each) for n, each in latent_prior.tensor_shapes(prior).items()}
         sure["out_rows"][..., prior.mixtures :] = -32000
-        black = {**all_black(pixels), "underlay": np.array([256], np.uint16)}
+        black = {**all_black(pixels, grid), "underlay": np.array([256], np.uint16)}
         parts = [
             Part("latent_decoder", c.decoding(), decoder),
             Part("latent_prior", prior.decoding(), sure),
-            Part(PIXEL_FAST, pixels.decoding(), black),
+            Part(PIXEL_FAST, pixels.decoding(grid), black),
         ]
         return Model("", shape, {part.name: part for part in parts})
 
-    refiner = Codec(standing(1)).refiner()
-    laid = refiner.underlay.lay_symbols(np.zeros((count, 1), np.int16), refiner.pixels)
+    refiner = Codec(standing(1)).networks.refiner()
+    underlay = refiner.underlay.code_symbols(np.zeros((count, 1), np.int16))
     zeros = np.zeros((count, *shape), np.uint8)
-    plan = refinement.PixelPlan(refiner, zeros, bound, laid=laid)
+    plan = payloads.PixelPlan(refiner, zeros, bound, underlay=underlay)
     sub = Sub(plan.encode(np.arange(count)), good.PIXELS, bound)
     model = standing(fine)
     flags = LATENTS | REFINEMENT | ANS | model.required_flags(model.parts)

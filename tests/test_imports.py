@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,108 +15,68 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "aecodec"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-# An arrow points from a layer to any of a lower rank; equals never import each other.
-RANKS = {
-    "_version": 0,
-    "errors": 0,
-    "limits": 0,
-    "unpacking": 1,
-    "files": 0,
-    "remote": 0,
-    "container": 1,
-    "metrics": 1,
-    "columns": 2,
-    "annotations": 3,
-    "images": 4,
-    "targets": 0,
-    "quantizer": 1,
-    "entropy": 1,
-    "optimizer": 1,
-    "nets": 1,
-    "models": 2,
-    "nets.reading": 3,  # these three put a loaded model to work: all of nets that knows models
-    "nets.latent_layer": 4,
-    "nets.pixel_layer": 4,
-    "nets.prior_layer": 5,
-    "latent_coding": 6,
-    "latent_symbols": 7,
-    "underlay": 8,
-    "ways": 0,
-    "refinement": 6,
-    "bound_search": 7,
-    "encoding": 8,
-    "targeting": 9,
-    "decoding": 8,
-    "codec": 10,
-    "archive": 11,
-    "training": 11,
-    "latent_training": 12,
-    "pixel_training": 12,
-    "prior_training": 12,
-    "choosing": 11,
-    "scanning": 2,
-    "repairing": 12,
-    "writing": 12,
-    "transfer": 13,
-    "integrations": 14,
-    "pca": 13,
-    "fitting": 13,
-    "demo": 14,
-    "set_options": 5,
-    "help_texts": 0,
-    "terminal": 0,
-    "completion": 0,
-    "view": 14,
-    "view.command": 15,
-    "benchmark": 14,
-    "uses": 14,
-    "uses.options": 0,
-    "report": 15,
-    "benchmark.command": 16,
-    "cli": 17,
-    "__main__": 18,
-}
+# Packages by line, the lowest first: a package imports only from packages on lower lines.
+LINES = (
+    {"errors", "limits", "targets", "arrays", "_version"},  # words that all share
+    {"io"},  # whole-or-nothing output, URLs, bytes of strangers
+    {"container", "entropy", "nets"},  # bytes of a file; symbols <-> payloads; decoding networks
+    {"models", "twins", "annotations", "measures"},
+    {"images", "latents"},  # image sets; layer L at work
+    {"pixels"},  # layer R at work
+    {"codec", "training"},  # images <-> one chunk; images -> a model's parts
+    {"archive"},  # image sets <-> files
+    {"integrations", "view", "benchmark", "uses", "demo", "__init__"},
+    {"cli"},
+    {"__main__"},
+)
+LINE = {package: number for number, packages in enumerate(LINES, 1) for package in packages}
+TOP_MODULES = {
+    "__init__", "__main__", "_version", "arrays", "demo", "errors", "limits", "targets",
+}  # fmt: skip
 TORCH_AT_ONCE = {
     "nets",
+    "twins",
+    "latents",
+    "pixels",
     "training",
-    "latent_training",
-    "pixel_training",
-    "prior_training",
-    "optimizer",
     "integrations",
     "uses",
 }
 BARE = {
     "_version",
     "errors",
+    "limits",
     "targets",
-    "files",
-    "columns",
-    "annotations",
-    "remote",
+    "io",
     "container",
-    "archive",
-    "repairing",
-    "set_options",
-    "view.command",
-    "help_texts",
-    "terminal",
-    "completion",
-    "cli",
-    "uses.options",
+    "annotations",
     "__main__",
     "__init__",
 }
+# What starts on the standard library alone, of packages of which other modules do not.
+BARE_MODULES = {
+    "archive": {"__init__", "array", "facts", "parts", "repair", "salvage", "sections", "source"},
+    "cli": {
+        "__init__", "about_options", "completion", "compress", "decompress", "exits", "info", "limits",
+        "parser", "progress", "standard", "texts", "use_options", "verify", "view",
+    },
+}  # fmt: skip
 
 
-def layer_of(path: Path) -> str:
-    return layer_in(path.relative_to(PACKAGE).with_suffix("").parts)
+def package_of(path: Path) -> str:
+    """The package that a file belongs to, or the module at the top that it is."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
-def layer_in(parts: Sequence[str]) -> str:
-    """The key of RANKS for a module's path below the package."""
-    whole = ".".join(parts)
-    return whole if whole in RANKS else parts[0]
+def module_of(path: Path) -> str:
+    """The dotted name of a file below the package."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+def is_bare(path: Path) -> bool:
+    package = package_of(path)
+    return package in BARE or path.stem in BARE_MODULES.get(package, ())
 
 
 def imported(path: Path, *, late: bool) -> set[str]:
@@ -145,8 +105,8 @@ def imported(path: Path, *, late: bool) -> set[str]:
     return found
 
 
-def own_layers(names: set[str]) -> set[str]:
-    return {layer_in(name.split(".")[1:]) for name in names if name.startswith("aecodec.")}
+def packages_in(names: set[str]) -> set[str]:
+    return {name.split(".")[1] for name in names if name.startswith("aecodec.")}
 
 
 def test_every_module_is_in_what_is_installed(tmp_path):
@@ -181,51 +141,80 @@ def test_every_module_is_in_what_is_installed(tmp_path):
     assert names == expected
 
 
-def test_every_module_has_a_rank():
-    layers = {layer_of(path) for path in FILES} - {"__init__", "weights"}
-    assert layers == set(RANKS)
+def test_every_package_has_its_line():
+    assert {package_of(path) for path in FILES} - {"weights"} == set(LINE)
+
+
+def test_no_other_module_stands_at_the_top():
+    assert {path.stem for path in PACKAGE.glob("*.py")} == TOP_MODULES
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_arrows_point_down(path):
-    layer = layer_of(path)
-    if layer in ("__init__", "weights"):
+def test_no_import_runs_up(path):
+    package = package_of(path)
+    if package in ("__init__", "weights"):
         return  # __init__ is lazy: see test_import_is_light
-    for other in own_layers(imported(path, late=True)) - {layer}:
-        assert RANKS[other] < RANKS[layer], f"{layer} imports {other}"
+    for other in packages_in(imported(path, late=True)) - {package}:
+        assert LINE[other] < LINE[package], f"{package} imports {other}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_nets_and_container_meet_in_codec_alone(path):
-    layer = layer_of(path)
-    others = own_layers(imported(path, late=True))
-    if layer.startswith("nets"):
-        assert "container" not in others
-    if layer == "container":
-        assert others <= {"container", "errors", "limits"}
+def test_no_package_imports_in_circles():
+    """Nor does any module of one package, by whatever way round."""
+    files = {module_of(path): path for path in FILES}
+    arrows = {
+        name: {
+            other.removeprefix("aecodec.")
+            for other in imported(path, late=True)
+            if other.removeprefix("aecodec.") in files
+        }
+        - {name}
+        for name, path in files.items()
+        if name != "__init__"
+    }
+    done: set[str] = set()
+
+    def visit(name: str, way: tuple[str, ...]) -> None:
+        assert name not in way, " -> ".join([*way[way.index(name) :], name])
+        if name in done:
+            return
+        for other in arrows[name]:
+            if not name.startswith(other + "."):  # a package's own __init__
+                visit(other, (*way, name))
+        done.add(name)
+
+    for name in arrows:
+        visit(name, ())
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_torch_is_imported_late(path):
     at_once = {name.split(".")[0] for name in imported(path, late=False)}
-    if layer_of(path).split(".")[0] not in TORCH_AT_ONCE:
+    if package_of(path) not in TORCH_AT_ONCE:
         assert "torch" not in at_once
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in FILES if layer_of(path) in BARE], ids=lambda path: path.name
-)
+@pytest.mark.parametrize("path", [path for path in FILES if is_bare(path)], ids=module_of)
 def test_bare_modules_need_the_standard_library_alone(path):
-    names = {name.split(".")[0] for name in imported(path, late=False)} - {"aecodec"}
-    assert names <= set(sys.stdlib_module_names)
+    names = imported(path, late=False)
+    assert {name.split(".")[0] for name in names} - {"aecodec"} <= set(sys.stdlib_module_names)
+    for other in files_of(names):
+        assert is_bare(other), f"{module_of(path)} imports {module_of(other)} at once"
+
+
+def files_of(names: set[str]) -> Iterator[Path]:
+    """The files of the package among dotted names."""
+    for name in names:
+        path = PACKAGE.joinpath(*name.split(".")[1:])
+        if name.startswith("aecodec.") and path.with_suffix(".py").is_file():
+            yield path.with_suffix(".py")
 
 
 def test_the_arrows_are_seen():
     """The parser above finds late imports, and tells them from early ones."""
-    cli = PACKAGE / "cli/commands.py"
-    assert "transfer" in own_layers(imported(cli, late=True))
-    assert "transfer" not in own_layers(imported(cli, late=False))
-    assert "container" in own_layers(imported(PACKAGE / "archive.py", late=False))
+    compress = PACKAGE / "cli/compress.py"
+    assert "archive" in packages_in(imported(compress, late=True))
+    assert "archive" not in packages_in(imported(compress, late=False))
+    assert "container" in packages_in(imported(PACKAGE / "archive/array.py", late=False))
 
 
 def run_python(code: str) -> str:

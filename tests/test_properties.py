@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import prior_part
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from test_prior import random_part
 
 import aecodec
-from aecodec.codec import Codec
-from aecodec.metrics import max_error, psnr_db
-from aecodec.models import Model
+from aecodec.codec.codec import Codec
+from aecodec.measures.metrics import max_error, psnr_db
+from aecodec.models.model import Model
 from aecodec.nets.latent_prior import PriorConfig
 
 SIDES = st.integers(1, 9)
@@ -45,7 +45,7 @@ def slopes(count: int, seed: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def complete(refined: Model) -> Model:
     """A model of every part that ``refined`` may have, the prior too."""
-    prior = random_part(PriorConfig(12, 5, 6))
+    prior = prior_part(PriorConfig(12, 5, 6))
     return replace(refined, parts={**refined.parts, prior.name: prior})
 
 
@@ -96,7 +96,7 @@ def test_bound_holds_in_colour(refined_colour, images, bound):
 def test_quality_stays_on_its_floor(complete, images, quality, coder, chunk):
     codec = Codec(complete, coder=coder)
     decoded = there_and_back(images, codec, quality=quality, chunk_images=chunk)
-    floor = codec.mse_limit(round(quality * 256))
+    floor = codec.networks.mse_limit(round(quality * 256))
     squared = (images.astype(float) - decoded) ** 2
     assert not len(images) or squared.mean(axis=(1, 2)).max() <= floor + 1e-6
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from aecodec.arrays import Images
+
 if TYPE_CHECKING:
     import torch
 
-Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
 STEPS, BATCH, SEED, LR = 1200, 128, 0, 2e-3

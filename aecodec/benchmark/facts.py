@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from aecodec._version import __version__
-from aecodec.benchmark.coders import Images
+from aecodec.arrays import Images
 
 PACKAGES = ("numpy", "torch", "zstandard", "Pillow")  # that bench/ needs throughout
 PEER_PACKAGES = ("numpy", "torch", "zstandard", "Pillow", "imagecodecs", "brotli", "numba")

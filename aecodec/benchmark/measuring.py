@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from aecodec import metrics
+from aecodec.arrays import Images
 from aecodec.benchmark.classifier import Reader
-from aecodec.benchmark.coders import BOUNDED, LOSSLESS, Coder, Images
-from aecodec.benchmark.similarity import ssim
+from aecodec.benchmark.peers.coders import BOUNDED, LOSSLESS, Coder
+from aecodec.measures import metrics
+from aecodec.measures.ssim import ssim
 
 Row = dict[str, Any]
 Progress = Callable[[str], None]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from aecodec.benchmark.coders import BOUNDED, LOSSY
+from aecodec.archive.compress import encode
+from aecodec.archive.decompress import decode
 from aecodec.benchmark.measuring import Judge, Progress, Row, VerificationError
-from aecodec.codec import DEFAULT_EFFORT, VARIANTS, Codec
+from aecodec.benchmark.peers.coders import BOUNDED, LOSSY
+from aecodec.codec.codec import DEFAULT_EFFORT, Codec
+from aecodec.container.parts import VARIANTS
 from aecodec.errors import ModelMissingError
-from aecodec.transfer import decode, encode
 
 PSNR, QUALITY, MAX_ERROR = "psnr", "quality", "max_error"
 PSNR_TARGETS = (20, 22, 25, 28, 30, 33, 36, 40, 45)
@@ -62,8 +64,8 @@ def our_rows(
 ) -> Iterator[Row]:
     """A row for each value of each setup; what the model has no part for is left out, and noted."""
     for setup in setups:
-        mine = replace(
-            codec, pixel_part=VARIANTS[setup.variant], coder=setup.coder, effort=setup.effort
+        mine = codec.with_options(
+            pixel_part=VARIANTS[setup.variant], coder=setup.coder, effort=setup.effort
         )
         try:
             for value in setup.values:
@@ -75,7 +77,7 @@ def our_rows(
 
 def our_row(judge: Judge, codec: Codec, setup: Setup, value: float) -> Row:
     """One file with one target; any image of it can be read alone."""
-    from aecodec.archive import Archive
+    from aecodec.archive.array import Archive
 
     asked: dict[str, Any] = {
         setup.target: int(value) if setup.target == MAX_ERROR else value,

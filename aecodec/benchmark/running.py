@@ -6,17 +6,18 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from aecodec.benchmark.bounded import bounded_coders
+from aecodec.arrays import Images
 from aecodec.benchmark.classifier import Reader
-from aecodec.benchmark.coders import Coder, Images, installed
 from aecodec.benchmark.facts import PEER_PACKAGES, library_versions, run_facts
 from aecodec.benchmark.measuring import Judge, Progress
 from aecodec.benchmark.ours import Setup, our_rows
-from aecodec.benchmark.pictures import picture_coders
-from aecodec.benchmark.principal import fits, pca_coders
-from aecodec.benchmark.streams import stream_coders
-from aecodec.codec import Codec
-from aecodec.pca import PcaBasis, fit_pca
+from aecodec.benchmark.peers.bounded import bounded_coders
+from aecodec.benchmark.peers.coders import Coder, installed
+from aecodec.benchmark.peers.pictures import picture_coders
+from aecodec.benchmark.peers.principal import fits, pca_coders
+from aecodec.benchmark.peers.streams import stream_coders
+from aecodec.codec.codec import Codec
+from aecodec.measures.pca import PcaBasis, fit_pca
 
 OPTIONAL = {  # package: the coders that need it
     "PIL": "PNG, JPEG, WebP and AVIF (pip install Pillow)",

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from aecodec.cli.exits import EXIT_IO, EXIT_USAGE, os_error_text, status_of
-from aecodec.cli.options import build_parser
+from aecodec.cli.parser import build_parser
 from aecodec.errors import AezError
 
 

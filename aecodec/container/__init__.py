@@ -6,12 +6,6 @@ trusted or allocated.
 """
 
 from aecodec.container.chunks import (
-    MODE_LATENTS_ANS,
-    MODE_LATENTS_ZSTD,
-    MODE_PIXELS_ANS,
-    MODE_PIXELS_DEQUANTIZED,
-    MODE_STORED,
-    MODE_ZSTD,
     TABLE_ENTRY_NBYTES,
     Chunk,
     ChunkHead,
@@ -20,6 +14,17 @@ from aecodec.container.chunks import (
     chunk_nbytes,
     is_crowded,
 )
+from aecodec.container.modes import (
+    MODE_LATENTS_ANS,
+    MODE_LATENTS_ZSTD,
+    MODE_PIXELS_ANS,
+    MODE_PIXELS_DEQUANTIZED,
+    MODE_STORED,
+    MODE_ZSTD,
+    MODES,
+    Mode,
+)
+from aecodec.container.parts import PartRef, pack_parts, unpack_parts
 from aecodec.container.reader import Reader, section_limit
 from aecodec.container.records import (
     FLAG_ANS,
@@ -54,11 +59,8 @@ from aecodec.container.sections import (
     MODL,
     NAME,
     PART,
-    PartRef,
     Section,
     SectionEntry,
-    pack_parts,
-    unpack_parts,
 )
 from aecodec.container.writer import Writer
 
@@ -79,6 +81,7 @@ __all__ = [
     "KNOWN_SECTIONS",
     "MAGIC",
     "META",
+    "MODES",
     "MODE_LATENTS_ANS",
     "MODE_LATENTS_ZSTD",
     "MODE_PIXELS_ANS",
@@ -102,6 +105,7 @@ __all__ = [
     "Footer",
     "Header",
     "IndexEntry",
+    "Mode",
     "PartRef",
     "Reader",
     "Section",

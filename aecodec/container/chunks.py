@@ -19,22 +19,9 @@ from aecodec.container.checks import (
     seal,
     unseal,
 )
-from aecodec.container.records import (
-    FLAG_ANS,
-    FLAG_LATENTS,
-    FLAG_REFINEMENT,
-    FLAG_ZSTD,
-    INDEX_ENTRY_NBYTES,
-    Header,
-)
+from aecodec.container.modes import MODES
+from aecodec.container.records import INDEX_ENTRY_NBYTES, Header
 from aecodec.errors import AezCorruptError, AezUnsupportedError
-
-MODE_STORED: Final = 0
-MODE_ZSTD: Final = 1
-MODE_LATENTS_ZSTD: Final = 2
-MODE_PIXELS_ANS: Final = 3
-MODE_PIXELS_DEQUANTIZED: Final = 4
-MODE_LATENTS_ANS: Final = 5
 
 CHUNK_HEAD_NBYTES: Final = 80
 MAX_TABLE_NBYTES: Final = 16 << 20  # aez.md 5.1
@@ -47,21 +34,6 @@ TABLE_ENTRY_NBYTES: Final = _TABLE_ENTRY.size  # of each sub-payload
 MIN_TABLE_NBYTES: Final = 1 + TABLE_ENTRY_NBYTES
 _LEB128_MAX_NBYTES: Final = 5  # a run length fits u32
 ANS_IMAGES_PER_BYTE: Final = 8  # aez.md 12.4
-
-
-class _ModeRule(NamedTuple):
-    required_flags: int
-    parameter_range: tuple[int, int]
-
-
-_MODE_RULES: Final = {
-    MODE_STORED: _ModeRule(0, (0, 0)),
-    MODE_ZSTD: _ModeRule(FLAG_ZSTD, (0, 0)),
-    MODE_LATENTS_ZSTD: _ModeRule(FLAG_LATENTS | FLAG_ZSTD, (256, 2304)),
-    MODE_PIXELS_ANS: _ModeRule(FLAG_REFINEMENT | FLAG_ANS, (0, 127)),
-    MODE_PIXELS_DEQUANTIZED: _ModeRule(FLAG_REFINEMENT | FLAG_ANS, (1, 127)),
-    MODE_LATENTS_ANS: _ModeRule(FLAG_LATENTS | FLAG_ANS, (256, 2304)),
-}
 
 
 @dataclass(frozen=True)
@@ -200,7 +172,7 @@ def unpack_chunk_table(head: ChunkHead, table: bytes, header: Header, where: str
         )
     modes = tuple(TableEntry(*fields) for fields in _TABLE_ENTRY.iter_unpack(table[1:runs_at]))
     for entry in modes:
-        if entry.mode not in _MODE_RULES:
+        if entry.mode not in MODES:
             raise AezUnsupportedError(f"{where}: mode {entry.mode} is unknown to this reader")
     runs = _unpack_runs(table[runs_at:], len(modes), head.image_count, where)
     if fault := _table_fault(modes, runs, head.image_count, header):
@@ -289,18 +261,17 @@ def _table_fault(
 
 def is_crowded(mode: int, images: int, nbytes: int) -> bool:
     """Whether an ANS payload holds more images for its bytes than one may (aez.md 12.4)."""
-    by_ans = bool(_MODE_RULES[mode].required_flags & FLAG_ANS)
-    return by_ans and images > ANS_IMAGES_PER_BYTE * nbytes
+    return MODES[mode].is_under_ans and images > ANS_IMAGES_PER_BYTE * nbytes
 
 
 def _mode_fault(entry: TableEntry, header: Header) -> str | None:
-    rule = _MODE_RULES.get(entry.mode)
-    if rule is None:
-        return f"mode is {entry.mode}, expected one of {sorted(_MODE_RULES)}"
+    mode = MODES.get(entry.mode)
+    if mode is None:
+        return f"mode is {entry.mode}, expected one of {sorted(MODES)}"
     # aez.md 7: what a chunk needs, the header has announced.
-    if missing := rule.required_flags & ~header.required_flags:
+    if missing := mode.required_flags & ~header.required_flags:
         return f"mode {entry.mode} needs flags {missing:#x} in required_flags"
-    ranges = {"parameter": rule.parameter_range, "nbytes": (0, U32_MAX)}
+    ranges = {"parameter": mode.parameter_range, "nbytes": (0, U32_MAX)}
     fault = range_fault(entry._asdict(), ranges)
     return f"mode {entry.mode}: {fault}" if fault else None
 

@@ -18,6 +18,7 @@ from aecodec.container.chunks import (
     unpack_chunk_head,
     unpack_chunk_table,
 )
+from aecodec.container.parts import PartRef, unpack_parts
 from aecodec.container.records import (
     FLAGS_NEEDING_PARTS,
     FOOTER_NBYTES,
@@ -40,9 +41,7 @@ from aecodec.container.sections import (
     NAME,
     PART,
     SECTION_FRAME_NBYTES,
-    PartRef,
     SectionEntry,
-    unpack_parts,
     unpack_section_frame,
 )
 from aecodec.errors import AezCorruptError, AezLimitError

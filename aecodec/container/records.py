@@ -7,16 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from aecodec.container.checks import (
-    CRC_NBYTES,
-    U8_MAX,
-    U16_MAX,
-    U32_MAX,
-    range_fault,
-    seal,
-    unseal,
-)
+from aecodec.container.checks import CRC_NBYTES, U8_MAX, U16_MAX, U32_MAX, range_fault, seal, unseal
 from aecodec.errors import AezCorruptError, AezUnsupportedError
+from aecodec.targets import MAX_ERROR, NBYTES, PSNR, QUALITY, QUALITY_UNIT
 
 MAGIC: Final = b"\x89AEZ\r\n\x1a\n"
 FOOTER_MAGIC: Final = MAGIC[::-1]
@@ -40,6 +33,14 @@ TARGET_QUALITY: Final = 1
 TARGET_MAX_ERROR: Final = 2
 TARGET_PSNR: Final = 3
 TARGET_NBYTES: Final = 4
+# Each kind of target as users name it, and how many units of the stored value make one of theirs.
+TARGETS: Final = {
+    TARGET_QUALITY: (QUALITY, QUALITY_UNIT),
+    TARGET_MAX_ERROR: (MAX_ERROR, 1),
+    TARGET_PSNR: (PSNR, QUALITY_UNIT),
+    TARGET_NBYTES: (NBYTES, QUALITY_UNIT),
+}
+KIND_OF_TARGET: Final = {name: kind for kind, (name, _) in TARGETS.items()}
 
 HEADER_NBYTES: Final = 48
 INDEX_ENTRY_NBYTES: Final = 28

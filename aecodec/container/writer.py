@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import BinaryIO
 
 from aecodec.container.chunks import Chunk, pack_chunk_start
+from aecodec.container.parts import unpack_parts
 from aecodec.container.records import (
     FLAGS_NEEDING_PARTS,
     FOOTER_NBYTES,
@@ -14,7 +15,7 @@ from aecodec.container.records import (
     Header,
     IndexEntry,
 )
-from aecodec.container.sections import HEAD, INDX, MAX_SECTIONS, PART, Section, unpack_parts
+from aecodec.container.sections import HEAD, INDX, MAX_SECTIONS, PART, Section
 from aecodec.errors import AezCorruptError
 
 

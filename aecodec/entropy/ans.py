@@ -26,14 +26,14 @@ STATES_NBYTES = 8 * LANES
 BLOCK_IMAGES = 585 * LANES  # decoded in one call: whole turns of the lanes, whatever an image has
 
 Raw = npt.NDArray[np.int32]
-Symbols = npt.NDArray[np.uint8]
+ByteSymbols = npt.NDArray[np.uint8]  # symbols of pixels and of latents, as ANS codes them
 Intervals = npt.NDArray[np.int32]
 _SLOT_BITS, _WORD_BITS = np.uint64(SLOT_BITS), np.uint64(32)
 _RENORM_BITS = np.uint64(64 - SLOT_BITS)
 _SLOT_MASK = np.uint64(SLOTS - 1)
 
 
-def intervals(raw: Raw, symbols: Symbols, bound: int) -> Intervals:
+def intervals(raw: Raw, symbols: ByteSymbols, bound: int) -> Intervals:
     """raw (M, 3K), symbols (M,) -> int32 (2, M): each symbol's first slot and its frequency."""
     mixtures, s = Mixtures.from_raw(raw), symbols.astype(np.int64)
     first = mixtures.cumulative(s, bound)
@@ -82,7 +82,7 @@ class Decoder:
         self.states = np.stack([read_states(*each) for each in zip(payloads, where, strict=True)])
         self.positions = np.zeros(len(self.words), np.int64)
 
-    def decode(self, raw: Sequence[Raw], bound: int) -> list[Symbols]:
+    def decode(self, raw: Sequence[Raw], bound: int) -> list[ByteSymbols]:
         """raw (M, 3K) of each stream, M its own -> the next M symbols of each."""
         groups = -(-max(len(r) for r in raw) // LANES)
         padded = np.zeros((len(raw), groups * LANES, raw[0].shape[1]), np.int32)
@@ -128,12 +128,12 @@ class Decoder:
 class StreamDecoder(Protocol):
     """:class:`Decoder`, or its compiled twin."""
 
-    def decode(self, raw: Sequence[Raw], bound: int) -> list[Symbols]: ...
+    def decode(self, raw: Sequence[Raw], bound: int) -> list[ByteSymbols]: ...
 
 
 def decode_plane(
     decoder: StreamDecoder, counts: Sequence[int], predict: Callable[[slice], Raw], bound: int
-) -> Iterator[tuple[slice, Symbols]]:
+) -> Iterator[tuple[slice, ByteSymbols]]:
     """The next plane of all streams: which of their images, and these images' symbols.
 
     ``counts`` are the images in each stream; ``predict`` gives raw (n, ..., 3K) of n images, named

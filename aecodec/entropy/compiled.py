@@ -14,7 +14,7 @@ import numpy.typing as npt
 from numba import njit
 
 from aecodec.entropy import ans
-from aecodec.entropy.ans import LANES, STATE_MIN, Intervals, Raw, Symbols
+from aecodec.entropy.ans import LANES, STATE_MIN, ByteSymbols, Intervals, Raw
 from aecodec.entropy.mixture import (
     ARGUMENT_BITS,
     ARGUMENT_MAX,
@@ -168,7 +168,7 @@ def _on_threads(threads: int, work: Callable[..., Any], *columns: Sequence[Any])
         return list(pool.map(work, *columns))
 
 
-def intervals(raw: Raw, symbols: Symbols, bound: int) -> Intervals:
+def intervals(raw: Raw, symbols: ByteSymbols, bound: int) -> Intervals:
     """As :func:`aecodec.entropy.ans.intervals`."""
     out = np.empty((2, len(symbols)), np.int32)
     levels, step = level_count(bound), 2 * bound + 1
@@ -195,11 +195,11 @@ class Decoder:
         self.states = [ans.read_states(*each) for each in zip(payloads, where, strict=True)]
         self.positions = [0] * len(self.words)
 
-    def decode(self, raw: Sequence[Raw], bound: int) -> list[Symbols]:
+    def decode(self, raw: Sequence[Raw], bound: int) -> list[ByteSymbols]:
         """raw (M, 3K) of each stream, M its own -> the next M symbols of each."""
         tables, levels, step = _tables(), level_count(bound), 2 * bound + 1
 
-        def work(i: int, r: Raw) -> Symbols:
+        def work(i: int, r: Raw) -> ByteSymbols:
             symbols = np.empty(len(r), np.uint8)
             position = _decode_plane(
                 np.ascontiguousarray(r),

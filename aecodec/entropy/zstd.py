@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
+from aecodec.arrays import Symbols
 from aecodec.entropy.grouping import group_columns
 from aecodec.errors import AezCorruptError
 
 LEVEL = 19
 WINDOW_MAX = 8 << 20  # aez.md 8.4; what this compressor takes for large data
 MAX_PACKED = 8  # symbols in a byte
-Symbols = npt.NDArray[np.int16]
 Bytes = npt.NDArray[np.uint8]
 
 

@@ -5,8 +5,9 @@ more than one batch. On disk and in arrays a set is (N, H, W) or (N, H, W, C), C
 ``has_channel_axis`` remembers which, so that a set comes back as it was.
 """
 
+from aecodec.arrays import Images
 from aecodec.errors import ImageSetError
-from aecodec.images.base import READ_NBYTES, Images, ImageSink, ImageSource, Shape, Skipped
+from aecodec.images.base import READ_NBYTES, ImageSink, ImageSource, Shape, Skipped
 from aecodec.images.opening import KINDS, detect_kind, open_images, open_sink
 from aecodec.images.pictures import PICTURE_SUFFIXES
 from aecodec.images.tables import idx_labels, labels_path, read_labels, table_annotations

@@ -14,7 +14,8 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from aecodec.annotations import Annotations
+from aecodec.annotations.annotations import Annotations
+from aecodec.arrays import Images
 from aecodec.errors import ImageSetError
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-Images = npt.NDArray[np.uint8]
 Shape = tuple[int, int, int]  # (H, W, C)
 
 READ_NBYTES = 1 << 20

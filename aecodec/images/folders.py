@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from aecodec.annotations import CLASSES_MAX, LABEL, Annotations
-from aecodec.columns import NAME_MAX_NBYTES, Column, text_fault
+from aecodec.annotations.annotations import CLASSES_MAX, LABEL, Annotations
+from aecodec.annotations.column import NAME_MAX_NBYTES, Column, text_fault
+from aecodec.arrays import Images
 from aecodec.errors import ImageSetError
-from aecodec.images.base import Images, ImageSink, ImageSource, Layout, Shape, Skipped
+from aecodec.images.base import ImageSink, ImageSource, Layout, Shape, Skipped
 from aecodec.images.pictures import (
     PICTURE_SUFFIXES,
     check_picture_name,

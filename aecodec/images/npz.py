@@ -14,8 +14,8 @@ from typing import IO, Any, BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
-from aecodec.annotations import ABOUT, Annotations, annotate, label_name
-from aecodec.columns import TEXT, Column
+from aecodec.annotations.annotations import ABOUT, Annotations, annotate, label_name
+from aecodec.annotations.column import TEXT, Column
 from aecodec.errors import ImageSetError
 from aecodec.images.base import READ_NBYTES, ImageSource, Skipped, damage_named
 from aecodec.images.streams import open_npy, read_npy_header, start_npy

@@ -12,11 +12,11 @@ from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
-from aecodec.annotations import Annotations
+from aecodec.annotations.annotations import Annotations
+from aecodec.arrays import Images
 from aecodec.errors import ImageSetError
 from aecodec.images.base import (
     READ_NBYTES,
-    Images,
     ImageSink,
     ImageSource,
     Shape,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from aecodec.arrays import Images
 from aecodec.errors import ImageSetError
-from aecodec.images.base import Images
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -15,10 +15,10 @@ from typing import IO, Any, BinaryIO, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
+from aecodec.arrays import Images
 from aecodec.errors import ImageSetError
 from aecodec.images.base import (
     READ_NBYTES,
-    Images,
     ImageSink,
     ImageSource,
     Layout,

@@ -17,20 +17,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aecodec import models
-from aecodec.archive import Archive
-from aecodec.choosing import NO_MODEL
-from aecodec.codec import VARIANTS, Codec
+from aecodec.archive.array import Archive
+from aecodec.archive.compress import encode
+from aecodec.codec.choosing import NO_MODEL, SetEncoder
+from aecodec.codec.codec import Codec
+from aecodec.container.modes import CODERS, DEFAULT_CODER
+from aecodec.container.parts import part_of_variant
 from aecodec.errors import AezCorruptError, ModelMismatchError, ModelMissingError
-from aecodec.latent_coding import ANS, CODERS, ZSTD
+from aecodec.models.finding import find_parts, installed_models, load_model
+from aecodec.models.model import Model
 from aecodec.targets import MAX_ERROR, PSNR, QUALITY, Target, one_target
-from aecodec.transfer import encode
 
 Fingerprints = tuple[tuple[str, str], ...]  # (part, hex), sorted
 CODEC_ID = "aecodec"
 CONFIG_KEYS = (QUALITY, MAX_ERROR, PSNR, "lossless", "model", "parts", "coder", "variant")
 
-_loaded: dict[Fingerprints, models.Model] = {}
+_loaded: dict[Fingerprints, Model] = {}
 _guard, _building = threading.Lock(), threading.Lock()
 
 
@@ -47,24 +49,23 @@ class ChunkSettings:
     @classmethod
     def create(
         cls,
-        model: models.Model | str | os.PathLike[str],
+        model: Model | str | os.PathLike[str],
         target: Target,
-        coder: str = ZSTD,
+        coder: str = DEFAULT_CODER,
         variant: str | None = None,
         parts: Mapping[str, str] | None = None,
     ) -> ChunkSettings:
         """``parts`` is of stored metadata: the model is then looked for when a chunk is coded."""
         if coder not in CODERS:
             raise ValueError(f"coder: expected one of {', '.join(CODERS)}, got {coder!r}")
-        if variant is not None and variant not in VARIANTS:
-            raise ValueError(f"variant: expected one of {', '.join(VARIANTS)}, got {variant!r}")
+        part_of_variant(variant)  # ValueError for one that is unknown
         if parts is not None:
-            name = model.name if isinstance(model, models.Model) else os.fspath(model)
+            name = model.name if isinstance(model, Model) else os.fspath(model)
             return cls(name, target, coder, variant, _checked_parts(parts))
         if isinstance(model, str | os.PathLike):
             if os.fspath(model) == NO_MODEL:
                 return cls(NO_MODEL, target, coder, variant, ())
-            model = models.load_model(model)
+            model = load_model(model)
         named = _parts_in_use(model, target, coder, variant)
         with _guard:
             _loaded.setdefault(named, model)
@@ -80,7 +81,7 @@ class ChunkSettings:
                 f"some of {', '.join(CONFIG_KEYS)}"
             )
         model, parts = config.get("model"), config.get("parts")
-        if not isinstance(model, str | os.PathLike | models.Model):
+        if not isinstance(model, str | os.PathLike | Model):
             raise TypeError(f"aecodec configuration: model: expected a name, got {model!r}")
         if parts is not None and not isinstance(parts, Mapping):
             raise TypeError(f"aecodec configuration: parts: expected an object, got {parts!r}")
@@ -93,7 +94,9 @@ class ChunkSettings:
                 raise TypeError(f"aecodec configuration: {key}: expected a number, got {value!r}")
             numbers[key] = value
         target = one_target(**numbers, lossless=bool(config.get("lossless")))
-        return cls.create(model, target, config.get("coder", ZSTD), config.get("variant"), parts)
+        return cls.create(
+            model, target, config.get("coder", DEFAULT_CODER), config.get("variant"), parts
+        )
 
     def to_config(self) -> dict[str, Any]:
         """Plain values for JSON: the target by its name, the model, its parts' fingerprints."""
@@ -103,7 +106,7 @@ class ChunkSettings:
             "model": self.model,
             "parts": dict(self.parts),
         }
-        if self.coder != ZSTD:
+        if self.coder != DEFAULT_CODER:
             config["coder"] = self.coder
         if self.variant is not None:
             config["variant"] = self.variant
@@ -173,42 +176,33 @@ def _checked_parts(parts: Mapping[str, str]) -> Fingerprints:
     return tuple(sorted(parts.items()))
 
 
-def _parts_in_use(
-    model: models.Model, target: Target, coder: str, variant: str | None
-) -> Fingerprints:
+def _parts_in_use(model: Model, target: Target, coder: str, variant: str | None) -> Fingerprints:
     """The parts that a chunk under this target may use; a part besides them may change."""
-    codec = Codec(model, pixel_part=None if variant is None else VARIANTS[variant], coder=coder)
-    used = {codec.pixel_model_name()} if codec.can_refine() else set()
-    if target.kind == MAX_ERROR:
-        codec.require_refiner()
-    else:
-        used.add(models.LATENT_DECODER)
-        if coder == ANS:
-            used.add(models.LATENT_PRIOR)
-    if target.kind == PSNR and codec.can_dequantize():
-        used.add(models.DEQUANTIZER)
-    if codec.pixel_model_name() in used and codec.stands_on_latents():
-        used.update(models.UNDERLAY_PARTS)
-    for name in sorted(filter(None, used)):
+    codec = Codec(model, pixel_part=part_of_variant(variant), coder=coder)
+    by_pixels = target.kind == MAX_ERROR
+    if by_pixels:
+        codec.networks.require_refiner()
+    used = codec.networks.parts_of(SetEncoder(codec, target, by_pixels).modes())
+    for name in used:
         if name not in model.parts:
             raise ModelMissingError(f"model {model.name!r} has no part {name}")
     found = model.fingerprints()
-    return tuple((name, found[name].hex()) for name in sorted(filter(None, used)))
+    return tuple((name, found[name].hex()) for name in used)
 
 
-def _find_model(parts: Fingerprints, name: str) -> models.Model:
+def _find_model(parts: Fingerprints, name: str) -> Model:
     """The loaded or installed model that has these parts; ModelMissingError names the first."""
     with _guard:
         if parts in _loaded:
             return _loaded[parts]
     wanted = {part: bytes.fromhex(fingerprint) for part, fingerprint in parts}
-    installed = list(models.installed_models())
+    installed = list(installed_models())
     found = next(
         (m for m in installed if wanted.items() <= m.fingerprints().items()), None
     )  # whole: it can encode too
     if found is None:
         try:
-            found = models.find_parts(wanted, installed, name)
+            found = find_parts(wanted, installed, name)
         except ModelMissingError as error:
             raise ModelMissingError(str(error).replace("the file", "the array", 1)) from error
     with _guard:
@@ -218,7 +212,7 @@ def _find_model(parts: Fingerprints, name: str) -> models.Model:
 @functools.lru_cache(maxsize=16)
 def _codec_of(settings: ChunkSettings) -> tuple[Codec, threading.Lock]:
     model = _find_model(settings.parts, settings.model) if settings.parts else None
-    pixel_part = None if settings.variant is None else VARIANTS[settings.variant]
+    pixel_part = part_of_variant(settings.variant)
     return Codec(model, pixel_part=pixel_part, coder=settings.coder), threading.Lock()
 
 

@@ -18,13 +18,12 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from aecodec.archive import Archive
-from aecodec.codec import decode_whole
-from aecodec.decoding import LATENT_MODES
+from aecodec.archive.array import Archive
+from aecodec.container.modes import MODES
 
 if TYPE_CHECKING:
-    from aecodec.decoding import OpenChunk
-    from aecodec.models import Model
+    from aecodec.codec.decode import OpenChunk
+    from aecodec.models.model import Model
 
 CACHE_NBYTES = 256 << 20
 WINDOW_IMAGES, WINDOW_NBYTES = 8192, 64 << 20
@@ -150,21 +149,19 @@ class _DecodedChunk:
     def __init__(self, opened: OpenChunk, shape: tuple[int, int, int]) -> None:
         count = opened.chunk.image_count
         self._opened: OpenChunk | None = opened
-        by_latents = any(sub.mode in LATENT_MODES for sub in opened.chunk.sub_payloads)
+        by_latents = any(MODES[sub.mode].holds_latents for sub in opened.chunk.sub_payloads)
         if by_latents:
             self._images = np.empty((count, *shape), np.uint8)
             self._left = np.ones(count, np.bool_)
         else:
-            self._images = decode_whole(opened)
+            self._images = opened.all()
             self._finish()
 
     @property
     def nbytes(self) -> int:
         if self._opened is None:
             return self._images.nbytes
-        payload = sum(len(sub.data) for sub in self._opened.chunk.sub_payloads)
-        unpacked = sum(array.nbytes for array in self._opened.unpacked.values())
-        return self._images.nbytes + payload + unpacked
+        return self._images.nbytes + self._opened.nbytes
 
     def take(self, indices: npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
         if self._opened is not None:

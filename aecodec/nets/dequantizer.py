@@ -9,34 +9,28 @@ be expected there, at most E away:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aecodec.nets.integer import (
-    ACT_BITS,
+from aecodec.nets.exactness import exact_matmul
+from aecodec.nets.layers import (
     ACT_MAX,
     ExactLayer,
     LayerArrays,
-    TwinLayer,
-    activation,
     clamp_activation,
-    exact_matmul,
     layer_tensors,
     prove_sum,
 )
 from aecodec.nets.planes import (
-    CODE_BITS,
     CODE_LENGTH,
     PlaneGrid,
-    bound_code,
     code_terms,
     largest_magnitude,
+    plane_count,
 )
 
 Tensors = dict[str, np.ndarray]
@@ -46,10 +40,20 @@ LAYERS = ("see", "mix", "dense", "out")
 
 
 @dataclass(frozen=True)
-class DequantizerConfig(PlaneGrid):
-    """Shapes of the dequantizer."""
+class DequantizerConfig:
+    """Widths of the dequantizer's weights; the shape of its images is a :class:`PlaneGrid`."""
 
+    channels: int
     features: int
+
+    @property
+    def planes(self) -> int:
+        """How many planes an image has."""
+        return plane_count(self.channels)
+
+    def decoding(self, grid: PlaneGrid) -> dict[str, int]:
+        """The config of the part for images of this shape; the fingerprint covers it."""
+        return {**grid.config(), "features": self.features}
 
 
 def layer_shapes(c: DequantizerConfig) -> dict[str, tuple[int, ...]]:
@@ -62,77 +66,23 @@ def layer_shapes(c: DequantizerConfig) -> dict[str, tuple[int, ...]]:
     }
 
 
-def added_shapes(c: DequantizerConfig) -> dict[str, tuple[int, ...]]:
+def added_shapes(c: DequantizerConfig, grid: PlaneGrid) -> dict[str, tuple[int, ...]]:
     """Shapes of what is added to the layers' sums, int16 all of them."""
     return {
-        "places": (c.features, *c.grid),
+        "places": (c.features, *grid.cells),
         "see_codes": (c.features, CODE_LENGTH),
         "out_codes": (c.planes, CODE_LENGTH),
     }
 
 
-def tensor_shapes(c: DequantizerConfig) -> dict[str, tuple[tuple[int, ...], type]]:
+def tensor_shapes(c: DequantizerConfig, grid: PlaneGrid) -> dict[str, tuple[tuple[int, ...], type]]:
     """Shape and dtype of every tensor of the part."""
     shapes: dict[str, tuple[tuple[int, ...], type]] = {
-        name: (shape, np.int16) for name, shape in added_shapes(c).items()
+        name: (shape, np.int16) for name, shape in added_shapes(c, grid).items()
     }
     for kind, shape in layer_shapes(c).items():
         shapes |= layer_tensors(kind, shape, np.int8)
     return shapes
-
-
-class DequantizerTwin(nn.Module):
-    """Float twin of :class:`ExactDequantizer`; pixels and features in units of 64."""
-
-    code: Tensor
-
-    def __init__(self, c: DequantizerConfig) -> None:
-        super().__init__()
-        self.config = c
-        code = torch.from_numpy(bound_code()).float() / (1 << CODE_BITS)
-        self.register_buffer("code", code, persistent=False)
-        self.added = nn.ParameterDict(
-            {name: torch.zeros(shape) for name, shape in added_shapes(c).items()}
-        )
-        self.layers = nn.ModuleDict()
-        for kind, shape in layer_shapes(c).items():
-            weight = torch.randn(shape) * math.sqrt(2 / math.prod(shape[1:]))
-            bits = ACT_BITS
-            if kind == "out":
-                weight, bits = weight * 0.1, MOVE_BITS
-            self.layers[kind] = TwinLayer(weight, torch.zeros(shape[0]), out_bits=bits)
-
-    def layer(self, kind: str) -> TwinLayer:
-        """One layer, with the type that ModuleDict forgets."""
-        return cast(TwinLayer, self.layers[kind])
-
-    def forward(self, planes: Tensor, bounds: Tensor) -> Tensor:
-        """Planes (N, P, R, S) in units of 64, bounds (N,) -> moves (N, P, R, S) in units of E."""
-        code = self.code[bounds]
-        start = (code @ self.added["see_codes"].t())[:, :, None, None] + self.added["places"]
-        with torch.autocast(
-            "cpu", torch.bfloat16, enabled=self.training and planes.device.type == "cpu"
-        ):
-            h = self.layer("see")(planes).float() + start
-            h = activation(h.contiguous(memory_format=torch.channels_last))
-            h = activation(self.layer("mix")(h).float()).permute(0, 2, 3, 1)
-            h = activation(self.layer("dense")(h).float())
-        out = self.layer("out")(h) + (code @ self.added["out_codes"].t())[:, None, None]
-        return self.layer("out").floor_through(out).clamp(-1, 1).permute(0, 3, 1, 2)
-
-    @torch.no_grad()
-    def arrays(self) -> Tensors:
-        """The integer tensors that the exact network is stored as."""
-        tensors: Tensors = {}
-        for kind in LAYERS:
-            arrays = self.layer(kind).arrays()
-            for field in ("weight", "bias", "shift"):
-                tensors[f"{kind}.{field}"] = getattr(arrays, field)
-        for name in added_shapes(self.config):
-            bits = MOVE_BITS if name == "out_codes" else ACT_BITS
-            whole = torch.round(self.added[name].double() * (1 << bits))
-            tensors[name] = whole.clamp(-32767, 32767).cpu().numpy().astype(np.int16)
-        return tensors
 
 
 class ExactDequantizer(nn.Module):
@@ -168,7 +118,7 @@ class ExactDequantizer(nn.Module):
             h = clamp_activation(self.layers["mix"](clamp_activation(h)))
             h = clamp_activation(self.layers["dense"](h.permute(0, 2, 3, 1).flatten(0, 2)))
             moves = self.layers["out"](h).add_(self.out_terms[bound])
-            moves = moves.view(len(planes), *self.config.grid, -1).permute(0, 3, 1, 2)
+            moves = moves.view(len(planes), *planes.shape[2:], -1).permute(0, 3, 1, 2)
             unit = 1 << MOVE_BITS
             moves = moves.clamp_(-unit, unit).mul_(bound).add_(unit // 2).div_(unit).floor_()
             moved: Tensor = moves.add_(planes).clamp_(0, 255).to(torch.uint8)

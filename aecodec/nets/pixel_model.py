@@ -12,35 +12,28 @@ may have an underlay: then it sees, where planes are not known yet, what layer L
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import cast
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from aecodec.nets.integer import (
-    ACT_BITS,
+from aecodec.nets.exactness import exact_matmul
+from aecodec.nets.layers import (
     ACT_MAX,
     ExactLayer,
     LayerArrays,
-    TwinLayer,
-    activation,
     clamp_activation,
-    exact_matmul,
     prove_sum,
-    round_through,
 )
 from aecodec.nets.planes import (
-    CODE_BITS,
     CODE_LENGTH,
     PlaneGrid,
-    bound_code,
     code_terms,
     largest_magnitude,
+    plane_count,
 )
 
 Tensors = dict[str, np.ndarray]
@@ -51,13 +44,23 @@ PARAMETER_BITS = 9  # what a unit of the last layer's output is worth: 2**9
 
 
 @dataclass(frozen=True)
-class PixelConfig(PlaneGrid):
-    """Shapes of layer R."""
+class PixelConfig:
+    """Widths of the pixel model's weights; the shape of its images is a :class:`PlaneGrid`.
 
+    ``toned`` and ``underlaid`` tell whether the model has tones and an underlay. A stored part tells
+    them by its tensors, not by its config.
+    """
+
+    channels: int
     features: int
     mixtures: int = 5
-    toned: bool = False  # whether it has a table of tones; told by the tensors, not by the config
-    underlaid: bool = False  # whether it has an underlay; told likewise
+    toned: bool = False
+    underlaid: bool = False
+
+    @property
+    def planes(self) -> int:
+        """How many planes an image has; the model has a head for each."""
+        return plane_count(self.channels)
 
     @property
     def pairs(self) -> int:
@@ -73,11 +76,9 @@ class PixelConfig(PlaneGrid):
         """Whether head k sees anything; the first one without an underlay does not."""
         return bool(k) or self.underlaid
 
-    def decoding(self) -> dict[str, int]:
-        """What decoding reads besides the tensors, and so what the fingerprint covers."""
-        values = super().decoding()
-        del values["toned"], values["underlaid"]
-        return values
+    def decoding(self, grid: PlaneGrid) -> dict[str, int]:
+        """The config of the part for images of this shape; the fingerprint covers it."""
+        return {**grid.config(), "features": self.features, "mixtures": self.mixtures}
 
 
 def layer_shapes(c: PixelConfig, k: int) -> dict[str, tuple[int, ...]]:
@@ -91,14 +92,15 @@ def layer_shapes(c: PixelConfig, k: int) -> dict[str, tuple[int, ...]]:
     return shapes if c.sees(k) else {kind: shapes[kind] for kind in shapes if kind != "see"}
 
 
-def tensor_shapes(c: PixelConfig) -> dict[str, tuple[tuple[int, ...], type]]:
+def tensor_shapes(c: PixelConfig, grid: PlaneGrid) -> dict[str, tuple[tuple[int, ...], type]]:
     """Shape and dtype of every tensor of the part: the heads' layers stacked, heads first.
 
-    Kernels of ``see`` have one input plane each; :func:`see_kernels` tells which.
+    Kernels of ``see`` have one input plane each; :func:`see_kernels` tells which. ``places`` alone
+    depends on the height and width of the images.
     """
     heads = c.planes
     shapes: dict[str, tuple[tuple[int, ...], type]] = {
-        "places": ((heads, c.features, *c.grid), np.int16),
+        "places": ((heads, c.features, *grid.cells), np.int16),
         "see_codes": ((heads, c.features, CODE_LENGTH), np.int16),
         "out_codes": ((heads, 3 * c.mixtures, CODE_LENGTH), np.int16),
         "see.weight": ((c.kernels, c.features, 3, 3), np.int8),
@@ -117,11 +119,11 @@ def tensor_shapes(c: PixelConfig) -> dict[str, tuple[tuple[int, ...], type]]:
 
 def see_kernels(c: PixelConfig, k: int) -> npt.NDArray[np.int64]:
     """Rows of ``see.weight`` that are head k's, in the order of what it sees."""
-    return np.concatenate(list(_kernels_by_source(c, k).values()))
+    return np.concatenate(list(kernels_by_source(c, k).values()))
 
 
-def _kernels_by_source(c: PixelConfig, k: int) -> dict[str, npt.NDArray[np.int64]]:
-    """Those from planes 0..k-1, from these planes' tones, from planes k..P-1 of the underlay."""
+def kernels_by_source(c: PixelConfig, k: int) -> dict[str, npt.NDArray[np.int64]]:
+    """The same rows by what they read: planes 0..k-1, their tones, planes k..P-1 of the underlay."""
     rows = {"known": k * (k - 1) // 2 + np.arange(k)}
     if c.toned:
         rows["tones"] = c.pairs + rows["known"]
@@ -129,23 +131,6 @@ def _kernels_by_source(c: PixelConfig, k: int) -> dict[str, npt.NDArray[np.int64
         first = c.pairs * (1 + c.toned) + k * c.planes - k * (k - 1) // 2
         rows["underlay"] = first + np.arange(c.planes - k)
     return rows
-
-
-def stack_layers(c: PixelConfig, layers: Mapping[tuple[int, str], LayerArrays]) -> Tensors:
-    """The layers of all heads, by head and kind, as the part's tensors."""
-    tensors: Tensors = {}
-    for kind in layer_shapes(c, 1):
-        mine = [layers[k, kind] for k in range(c.planes) if (k, kind) in layers]
-        if kind == "see":
-            kernels = np.empty((c.kernels, *mine[0].weight.shape[:1], 3, 3), mine[0].weight.dtype)
-            for k in range(c.planes - len(mine), c.planes):
-                kernels[see_kernels(c, k)] = layers[k, kind].weight.transpose(1, 0, 2, 3)
-            tensors["see.weight"] = kernels
-        else:
-            tensors[f"{kind}.weight"] = np.stack([layer.weight for layer in mine])
-        tensors[f"{kind}.bias"] = np.stack([layer.bias for layer in mine])
-        tensors[f"{kind}.shift"] = np.stack([layer.shift for layer in mine])
-    return tensors
 
 
 def unstack_layers(c: PixelConfig, tensors: Mapping[str, np.ndarray]) -> Layers:
@@ -162,155 +147,6 @@ def unstack_layers(c: PixelConfig, tensors: Mapping[str, np.ndarray]) -> Layers:
             bias, shift = tensors[f"{kind}.bias"][at], tensors[f"{kind}.shift"][at]
             layers[k, kind] = LayerArrays(weight, bias, shift)
     return layers
-
-
-def with_tones(c: PixelConfig, tensors: Tensors, images: np.ndarray) -> Tensors:
-    """The tensors of a model without tones as those of one that has them, and predicts the same.
-
-    The tones spread evenly what ``images`` have: see :func:`equalized`.
-    """
-    grown = replace(c, toned=True)
-    return {**_grown(c, grown, tensors), "tones": equalized(images)}
-
-
-def with_underlay(c: PixelConfig, tensors: Tensors) -> Tensors:
-    """The tensors of a model without an underlay for one that has one, and ignores it so far."""
-    grown = _grown(c, replace(c, underlaid=True), tensors)
-    for kind in ("bias", "shift"):
-        name = f"see.{kind}"
-        grown[name] = np.concatenate([np.zeros_like(tensors[name][:1]), tensors[name]])
-    return grown
-
-
-def _grown(c: PixelConfig, grown: PixelConfig, tensors: Tensors) -> Tensors:
-    """The tensors with the further kernels of another config, which are silent."""
-    kernels: npt.NDArray[np.int8] = np.zeros(
-        (grown.kernels, *tensors["see.weight"].shape[1:]), np.int8
-    )
-    for k in range(c.planes):
-        places = _kernels_by_source(grown, k)
-        for source, rows in _kernels_by_source(c, k).items():
-            kernels[places[source]] = tensors["see.weight"][rows]
-    return {**tensors, "see.weight": kernels}
-
-
-def equalized(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """(256,) tones by which every tone is about as common: the histogram, summed up.
-
-    The commonest level, often the background, counts no more than the next, or it would leave
-    nothing to the others.
-    """
-    counts = np.bincount(images.ravel(), minlength=LEVELS).astype(float)
-    counts = np.minimum(counts, np.sort(counts)[-2])
-    middle = np.cumsum(counts) - counts / 2
-    span = max(middle[-1] - middle[0], 1)
-    tones: npt.NDArray[np.uint8] = np.round(255 * (middle - middle[0]) / span).astype(np.uint8)
-    return tones
-
-
-# ---------------------------------------------------------------- the training twin
-
-
-class PixelTwin(nn.Module):
-    """Float twin of :class:`ExactPixelModel`; pixels and features in units of 64."""
-
-    code: Tensor
-
-    def __init__(self, c: PixelConfig) -> None:
-        super().__init__()
-        self.config = c
-        code = torch.from_numpy(bound_code()).float() / (1 << CODE_BITS)
-        self.register_buffer("code", code, persistent=False)
-        self.see_codes = nn.Parameter(torch.zeros(c.planes, c.features, CODE_LENGTH))
-        self.out_codes = nn.Parameter(torch.zeros(c.planes, 3 * c.mixtures, CODE_LENGTH))
-        self.places = nn.Parameter(torch.randn(c.planes, c.features, *c.grid) * 0.3)
-        if c.toned:
-            self.tones = nn.Parameter(torch.linspace(0, ACT_MAX, LEVELS) / (1 << ACT_BITS))
-        self.layers = nn.ModuleDict()
-        for k in range(c.planes):
-            for kind, shape in layer_shapes(c, k).items():
-                weight = torch.randn(shape) * math.sqrt(2 / math.prod(shape[1:]))
-                bias = torch.zeros(shape[0])
-                out_bits = ACT_BITS
-                if kind == "out":
-                    weight, out_bits = weight * 0.1, PARAMETER_BITS
-                    bias[: c.mixtures] = torch.linspace(0, 255, c.mixtures) / 64
-                    bias[c.mixtures : 2 * c.mixtures] = 0.5
-                self.layers[f"{k}_{kind}"] = TwinLayer(weight, bias, out_bits=out_bits)
-
-    def layer(self, k: int, kind: str) -> TwinLayer:
-        """One layer of head k, with the type that ModuleDict forgets."""
-        return cast(TwinLayer, self.layers[f"{k}_{kind}"])
-
-    def predict(
-        self, k: int, planes: Tensor, bounds: Tensor, underlay: Tensor | None = None
-    ) -> Tensor:
-        """Planes (N, P, R, S) in units of 64 gray levels, bounds (N,) -> (N, R, S, 3K).
-
-        Raw parameters as :mod:`aecodec.entropy.mixture` reads them, but float and differentiable.
-        ``underlay`` has the form of the planes, for a model that has one.
-        """
-        seen = planes[:, :k]
-        if k and self.config.toned:
-            unit = 1 << ACT_BITS
-            table = round_through(self.tones * unit).clamp(0, ACT_MAX) / unit
-            seen = torch.cat([seen, table[(seen * unit).round().long()]], 1)
-        if underlay is not None:
-            seen = torch.cat([seen, underlay[:, k:]], 1)
-        code = self.code[bounds]
-        h = (code @ self.see_codes[k].t())[:, :, None, None] + self.places[k]
-        with torch.autocast(
-            "cpu", torch.bfloat16, enabled=self.training and planes.device.type == "cpu"
-        ):
-            if self.config.sees(k):
-                h = h + self.layer(k, "see")(seen).float()
-            h = activation(h.contiguous(memory_format=torch.channels_last))
-            h = activation(self.layer(k, "mix")(h).float())
-            h = h.permute(0, 2, 3, 1)  # channels-last, as it lies in memory
-            h = activation(self.layer(k, "dense")(h).float())
-        out = self.layer(k, "out")(h) + (code @ self.out_codes[k].t())[:, None, None]
-        return self.layer(k, "out").floor_through(out) * (1 << PARAMETER_BITS)
-
-    @torch.no_grad()
-    def load(self, tensors: Mapping[str, np.ndarray]) -> None:
-        """Take over a stored model, up to what its rounding lost."""
-        for (k, kind), layer in unstack_layers(self.config, tensors).items():
-            self.layer(k, kind).load(layer)
-        for name, values, bits in self._added():
-            values.copy_(torch.from_numpy(tensors[name].astype(np.float32)) / (1 << bits))
-        if self.config.toned:
-            self.start_tones(tensors["tones"])
-
-    @torch.no_grad()
-    def start_tones(self, tones: npt.NDArray[np.uint8]) -> None:
-        """Tones (256,) to go on from."""
-        self.tones.copy_(torch.from_numpy(tones.astype(np.float32)) / (1 << ACT_BITS))
-
-    def _added(self) -> tuple[tuple[str, Tensor, int], ...]:
-        """Name, values and fractional bits of what is added to the layers' sums."""
-        return (
-            ("places", self.places, ACT_BITS),
-            ("see_codes", self.see_codes, ACT_BITS),
-            ("out_codes", self.out_codes, PARAMETER_BITS),
-        )
-
-    @torch.no_grad()
-    def arrays(self) -> Tensors:
-        """The integer tensors that the exact model is stored as."""
-        c = self.config
-        layers = {
-            (k, kind): self.layer(k, kind).arrays()
-            for k in range(c.planes)
-            for kind in layer_shapes(c, k)
-        }
-        tensors = stack_layers(c, layers)
-        for name, values, bits in self._added():
-            whole = torch.round(values.double() * (1 << bits)).clamp(-32767, 32767)
-            tensors[name] = whole.cpu().numpy().astype(np.int16)
-        if c.toned:
-            tones = torch.floor(self.tones * (1 << ACT_BITS) + 0.5).clamp(0, ACT_MAX)
-            tensors["tones"] = tones.cpu().numpy().astype(np.uint8)
-        return tensors
 
 
 # ---------------------------------------------------------------- the exact model
@@ -368,7 +204,7 @@ class ExactPixelModel(nn.Module):
             h = h.permute(0, 2, 3, 1).flatten(0, 2)  # channels-last: pixels by features
             h = clamp_activation(self.layers[f"{k}_dense"](h))
             out = self.layers[f"{k}_out"](h).add_(self.out_codes[bound, k])
-            raw: Tensor = out.to(torch.int32).view(len(planes), *self.config.grid, -1)
+            raw: Tensor = out.to(torch.int32).view(len(planes), *planes.shape[2:], -1)
             return raw
 
 

@@ -1,4 +1,4 @@
-"""Planes, and the code of an error bound: what layer R's networks read (aez.md 11.2 and 11.3).
+"""How an image splits into planes, and the code of an error bound (aez.md 11.2 and 11.3).
 
 An image is split into 16 planes by its rows and columns modulo 4, ordered coarse to fine; a colour
 image has 16 planes for each channel. The error bound E enters as a short code, so that one set of
@@ -23,26 +23,40 @@ CODED_BOUNDS = (0, 1, 2, 4, 8, 16, 32, 64, 127)  # the code is 1 at these, and s
 PHASES = (0, 10, 2, 8, 5, 15, 7, 13, 1, 11, 3, 9, 4, 14, 6, 12)
 
 
+def plane_count(channels: int) -> int:
+    """How many planes an image with so many channels has."""
+    return len(PHASES) * channels
+
+
 @dataclass(frozen=True)
 class PlaneGrid:
-    """How images of one shape split into planes; the base of the networks' configs."""
+    """How images of one shape (H, W, C) split into planes.
+
+    This is the geometry of images alone. The networks' configs hold the widths of their weights.
+    """
 
     height: int
     width: int
     channels: int
 
     @property
-    def grid(self) -> tuple[int, int]:
-        """Height and width of a plane: the padded image over 4."""
+    def cells(self) -> tuple[int, int]:
+        """Rows and columns of a plane: the padded image over 4."""
         return -(-self.height // 4), -(-self.width // 4)
 
     @property
     def planes(self) -> int:
-        return len(PHASES) * self.channels
+        """How many planes an image has."""
+        return plane_count(self.channels)
 
-    def decoding(self) -> dict[str, int]:
-        """What decoding reads, and so what the fingerprint covers."""
+    def config(self) -> dict[str, int]:
+        """What a part for images of this shape says of it; the fingerprint covers that."""
         return asdict(self)
+
+    @classmethod
+    def of(cls, images: npt.NDArray[np.uint8]) -> PlaneGrid:
+        """That of images (N, H, W, C)."""
+        return cls(*images.shape[1:])
 
     def plane(self, k: int) -> tuple[int, int, int]:
         """Plane k's first row, first column and channel in the image."""
@@ -55,14 +69,14 @@ class PlaneGrid:
         return max(0, (self.height - row + 3) // 4), max(0, (self.width - column + 3) // 4)
 
 
-def split_planes(images: Tensor, c: PlaneGrid) -> Tensor:
+def split_planes(images: Tensor, grid: PlaneGrid) -> Tensor:
     """uint8 images (N, H, W, C) -> their planes in coding order, uint8 (N, P, R, S), zero-padded."""
-    rows, columns = c.grid
-    bottom, right = 4 * rows - c.height, 4 * columns - c.width
+    rows, columns = grid.cells
+    bottom, right = 4 * rows - grid.height, 4 * columns - grid.width
     x = F.pad(images.permute(0, 3, 1, 2), (0, right, 0, bottom))
-    x = x.reshape(len(x), c.channels, rows, 4, columns, 4).permute(0, 3, 5, 1, 2, 4)
-    phases = x.reshape(len(x), 16, c.channels, rows, columns)
-    return phases[:, list(PHASES)].reshape(len(x), c.planes, rows, columns)
+    x = x.reshape(len(x), grid.channels, rows, 4, columns, 4).permute(0, 3, 5, 1, 2, 4)
+    phases = x.reshape(len(x), len(PHASES), grid.channels, rows, columns)
+    return phases[:, list(PHASES)].reshape(len(x), grid.planes, rows, columns)
 
 
 def bound_code() -> npt.NDArray[np.int64]:
@@ -85,4 +99,5 @@ def code_terms(codes: npt.NDArray[np.int16]) -> npt.NDArray[np.int64]:
 
 
 def largest_magnitude(tensor: np.ndarray) -> int:
+    """The largest absolute value of an integer tensor; 0 for an empty one."""
     return int(np.abs(tensor.astype(np.int64)).max(initial=0))

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from aecodec.metrics import psnr_db, squared_error
-from aecodec.nets.use_objectives import NOISES, add_noise, pad_to_four
+from aecodec.arrays import Images
+from aecodec.measures.metrics import psnr_db, squared_error
+from aecodec.uses.objectives import NOISES, add_noise, pad_to_four
 
-Images = npt.NDArray[np.uint8]
 BATCH_IMAGES = 500
 
 

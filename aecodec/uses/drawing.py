@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from aecodec.files import atomic_path
+from aecodec.arrays import Floats, Images
+from aecodec.io.atomic import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Images = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 # Ten colours that stay apart for most eyes, on white and on black, after Tol's bright and muted.
 COLOURS = (
     "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee",

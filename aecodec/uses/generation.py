@@ -8,13 +8,11 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from aecodec.nets.use_objectives import BERNOULLI
+from aecodec.arrays import Floats, Images
+from aecodec.uses.objectives import BERNOULLI
 
-Images = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 BATCH_IMAGES = 500
 CONVENTIONS = {
     BERNOULLI: "gray / 255 as the probability of a binary pixel",

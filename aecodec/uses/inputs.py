@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aecodec.archive import Archive
+from aecodec.archive.array import Archive
+from aecodec.arrays import Floats, Images
 from aecodec.images import ImageSetError, open_images
 
-Floats = npt.NDArray[np.float32]
-Images = npt.NDArray[np.uint8]
 AEZ_HEAD = b"\x89AEZ"
 IDX_LABELS = b"\0\0\x08\x01"
 

@@ -15,13 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from aecodec.nets.float_autoencoder import DenseAutoencoder, FloatAutoencoder, LinearAutoencoder
-from aecodec.nets.use_objectives import ImageMapObjective, TableMapObjective
-from aecodec.pca import PcaBasis, fit_pca
-from aecodec.training import Report, TrainConfig, Trainer
+from aecodec.arrays import Floats, Images
+from aecodec.measures.pca import PcaBasis, fit_pca
+from aecodec.training.loop import Report, TrainConfig, Trainer
+from aecodec.uses.networks import DenseAutoencoder, FloatAutoencoder, LinearAutoencoder
+from aecodec.uses.objectives import ImageMapObjective, TableMapObjective
 
-Floats = npt.NDArray[np.float32]
-Images = npt.NDArray[np.uint8]
 BATCH_ROWS = 1000
 NEIGHBOURS = 5
 

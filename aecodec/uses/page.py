@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aecodec.arrays import Floats, Images
 from aecodec.uses.drawing import COLOURS, asinh_ticks, axis_name, linear_widths
 
 SPRITE_COLUMNS = 100
 AXES = ("first", "second", "third")
-Images = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 
 
 def map_page(

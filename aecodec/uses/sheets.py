@@ -8,14 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from aecodec.archive import Archive, mode_label
-from aecodec.decoding import LATENT_MODES
+from aecodec.archive.array import Archive
+from aecodec.arrays import Bits, Images
+from aecodec.container.modes import MODES
 from aecodec.images import ImageSetError, open_images
-from aecodec.metrics import psnr_db, squared_error
+from aecodec.measures.metrics import psnr_db, squared_error
 from aecodec.uses.latents import unpack_symbols
-
-Images = npt.NDArray[np.uint8]
-Costs = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def look_up(archive: Archive, originals: str, indices: list[int]) -> Shown:
     """Those images of a file and of the set it was made from."""
     chunk_images = archive.reader.header.chunk_images
     labels, nbytes, decoded = [], [], []
-    costs: dict[int, tuple[list[str], Costs]] = {}
+    costs: dict[int, tuple[list[str], Bits]] = {}
     for index in indices:
         if not 0 <= index < len(archive):
             raise ValueError(f"image {index}: the file holds 0 to {len(archive) - 1}")
@@ -71,23 +69,25 @@ def look_up(archive: Archive, originals: str, indices: list[int]) -> Shown:
     return Shown(indices, _take(originals, archive, indices), np.stack(decoded), labels, nbytes)
 
 
-def _costs(archive: Archive, number: int) -> tuple[list[str], Costs]:
+def _costs(archive: Archive, number: int) -> tuple[list[str], Bits]:
     """How each image of a chunk is coded, and its bytes of the payload."""
     chunk = archive.reader.read_chunk(number)
     where = f"{archive.name}: chunk {number}"
     assignment = np.frombuffer(chunk.assignment, np.uint8)
-    names = [mode_label(sub.mode, sub.parameter) for sub in chunk.sub_payloads]
+    names = [MODES[sub.mode].label(sub.parameter) for sub in chunk.sub_payloads]
     nbytes = np.zeros(len(assignment))
     for index, sub in enumerate(chunk.sub_payloads):
         places = np.flatnonzero(assignment == index)
         weight = np.ones(len(places))
-        if sub.mode in LATENT_MODES:
-            weight += _information(unpack_symbols(archive._the_codec(), sub, len(places), where))
+        if MODES[sub.mode].holds_latents:
+            weight += _information(
+                unpack_symbols(archive.require_codec().networks, sub, len(places), where)
+            )
         nbytes[places] = len(sub.data) * weight / max(1.0, weight.sum())
     return [names[index] for index in assignment], nbytes
 
 
-def _information(symbols: npt.NDArray[np.int16]) -> Costs:
+def _information(symbols: npt.NDArray[np.int16]) -> Bits:
     """(N,) bits of each row of symbols (N, D), by how common each is in its column."""
     bits = np.zeros(len(symbols))
     for column in symbols.T:

@@ -15,9 +15,10 @@ import torch
 from torch import nn
 
 from aecodec.errors import ModelCorruptError, ModelMismatchError
-from aecodec.models import BUNDLED, Model, load_model
-from aecodec.nets.float_autoencoder import DenoiserConfig, FloatAutoencoder
-from aecodec.nets.use_objectives import (
+from aecodec.models.finding import BUNDLED, load_model
+from aecodec.models.model import Model
+from aecodec.uses.networks import DenoiserConfig, FloatAutoencoder
+from aecodec.uses.objectives import (
     BERNOULLI,
     GAUSSIAN,
     NOISES,
@@ -93,7 +94,7 @@ def load_use(name_or_path: str | os.PathLike[str], use: str) -> Model:
 
 def restore(model: Model) -> Any:  # noqa: ANN401
     """The trained objective of a loaded model, ready to use; ModelCorruptError if it is damaged."""
-    objective = build(model.shape, model.encoder_config)
+    objective = build(model.the_shape(), model.encoder_config)
     wanted = {k: tuple(v.shape) for k, v in objective.state_dict().items()}
     found = {k: tuple(v.shape) for k, v in model.encoder.items()}
     if wanted != found:

@@ -10,20 +10,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from aecodec import metrics
-from aecodec.archive import Archive, mode_label
-from aecodec.choosing import NO_MODEL
-from aecodec.codec import Codec
+from aecodec.archive.array import Archive
+from aecodec.archive.options import Progress, no_progress
+from aecodec.arrays import Images
+from aecodec.codec.choosing import NO_MODEL
+from aecodec.codec.codec import Codec
 from aecodec.container.chunks import CHUNK_HEAD_NBYTES
+from aecodec.container.modes import MODES
+from aecodec.container.parts import LATENT_DECODER
 from aecodec.images import open_images
-from aecodec.models import LATENT_DECODER, Model, installed_models, load_model
-from aecodec.writing import Progress, no_progress
+from aecodec.measures import metrics
+from aecodec.models.finding import installed_models, load_model
+from aecodec.models.model import Model
 
 if TYPE_CHECKING:
     import os
     from types import ModuleType
 
-Images = npt.NDArray[np.uint8]
 
 SHEET_COLUMNS = 16
 SHEET_IMAGES = SHEET_COLUMNS * SHEET_COLUMNS
@@ -139,7 +142,7 @@ def _sizes(archive: Archive) -> list[dict[str, Any]]:
         head = reader.read_chunk_head(i)
         heads += CHUNK_HEAD_NBYTES + head.table_nbytes
         for mode in head.modes:
-            label = f"images: {mode_label(mode.mode, mode.parameter)}"
+            label = f"images: {MODES[mode.mode].label(mode.parameter)}"
             sizes[label] = sizes.get(label, 0) + mode.nbytes
     for entry in reader.sections:
         label = SECTION_NAMES.get(entry.kind, f"section {entry.kind}")
@@ -160,7 +163,7 @@ def _modes(archive: Archive, indices: npt.NDArray[np.intp]) -> dict[str, Any]:
         head = archive.reader.read_chunk_head(int(chunk))
         of_chunk: list[int] = []
         for index, length in head.runs:
-            label = mode_label(head.modes[index].mode, head.modes[index].parameter)
+            label = MODES[head.modes[index].mode].label(head.modes[index].parameter)
             of_chunk += [numbers.setdefault(label, len(numbers))] * length
         chosen += [of_chunk[i - chunk * size] for i in indices[indices // size == chunk]]
     return {"modes": list(numbers), "mode": chosen}
@@ -195,7 +198,10 @@ def _map(
         model = _encoding_model(archive, wanted)
         if model is None:
             return {"note": "The file holds no latents, and no model at hand could make any."}
-        latents, has_any = Codec(model).latent_layer().analyse(images), np.ones(len(images), bool)
+        latents, has_any = (
+            Codec(model).networks.latents().analyse(images),
+            np.ones(len(images), bool),
+        )
         source = f"latents that model {model.name} makes of the decoded images"
     if len(latents) < 3:
         return {"note": "A map needs three images."}

@@ -11,15 +11,16 @@ from pathlib import Path
 import numpy as np
 
 import aecodec
-from aecodec.archive import Archive
-from aecodec.codec import Codec
-from aecodec.columns import column_length, unpack_column
+from aecodec.annotations.column import column_length, unpack_column
+from aecodec.archive.array import Archive
+from aecodec.archive.repair import rewrite
+from aecodec.codec.codec import Codec
+from aecodec.container.scan import Scan
 from aecodec.entropy import zstd
 from aecodec.errors import AezError
 from aecodec.limits import Limits
-from aecodec.models import Model, unpack_model
-from aecodec.repairing import rewrite
-from aecodec.scanning import Scan
+from aecodec.models.file import unpack_model
+from aecodec.models.model import Model
 
 VECTORS = Path(__file__).resolve().parent.parent / "vectors"
 LIMITS = Limits(1 << 20, 1 << 20, 1 << 20, 1 << 20)
@@ -99,7 +100,7 @@ def repair(data: bytes) -> None:
 
 def model(data: bytes) -> None:
     found = unpack_model(data, max_model_nbytes=1 << 20)
-    Codec(found).prove()
+    Codec(found).networks.prove()
 
 
 def symbols(data: bytes) -> None:
@@ -156,7 +157,7 @@ def seeds(target: str) -> list[bytes]:
 
 
 def _columns() -> list[tuple[list[object], bytes]]:
-    from aecodec.columns import Column, pack_column
+    from aecodec.annotations.column import Column, pack_column
 
     texts: list[object] = ["a", "b", "a", "c" * 30]
     made: list[list[object]] = [[1, 2, 300], [0.5, 1e300], [True, False], texts, [], [-5] * 200]

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from aecodec import refinement
-from aecodec.codec import Codec
+from aecodec.codec.codec import Codec
 from aecodec.entropy import zstd
-from aecodec.latent_coding import AnsCoder
-from aecodec.models import Model, Part, pack_model
+from aecodec.latents.coders import AnsCoder
+from aecodec.models.file import pack_model
+from aecodec.models.model import Model, Part
+from aecodec.pixels import payloads
 from making import assemble, models
 from making.assemble import (
     ANS,
@@ -77,24 +78,24 @@ def symbols(count: int, latents: int = 4, seed: int = 0, widest: int = 20) -> np
 
 def by_latents(model: Model, y_hat: np.ndarray, quality: int, mode: int = LATENTS_ZSTD) -> Coded:
     codec = Codec(model)
-    layer = codec.latent_layer()
+    layer = codec.networks.latents()
     pixels = layer.synthesize(y_hat, quality)
     packed = (
         zstd.pack_symbols(y_hat)
         if mode == LATENTS_ZSTD
-        else AnsCoder(codec.latent_prior()).pack(y_hat, quality)
+        else AnsCoder(codec.networks.prior()).pack(y_hat, quality)
     )
     return Coded(Sub(packed, mode, quality), pixels)
 
 
 def by_pixels(model: Model, images: np.ndarray, e: int, mode: int = PIXELS) -> Coded:
     codec = Codec(model)
-    mover = codec.dequantizer() if mode == DEQUANTIZED else None
-    refiner, laid = codec.refiner(), None
+    mover = codec.networks.dequantizer() if mode == DEQUANTIZED else None
+    refiner, underlay = codec.networks.refiner(), None
     if refiner.underlay:  # whose latents an encoder would choose
-        drawn = symbols(len(images), codec.latent_layer().config.latents, seed=e)
-        laid = refiner.underlay.lay_symbols(drawn, refiner.pixels)
-    plan = refinement.PixelPlan(refiner, images, e, mover, laid=laid)
+        drawn = symbols(len(images), codec.networks.latents().config.latents, seed=e)
+        underlay = refiner.underlay.code_symbols(drawn)
+    plan = payloads.PixelPlan(refiner, images, e, mover, underlay=underlay)
     return Coded(Sub(plan.encode(np.arange(len(images))), mode, e), plan.x_hat)
 
 

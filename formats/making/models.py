@@ -7,13 +7,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from aecodec.models import DEQUANTIZER, LATENT_DECODER, LATENT_PRIOR, Model, Part
-from aecodec.nets import autoencoder, dequantizer, latent_prior, pixel_model
-from aecodec.nets.autoencoder import AutoencoderConfig
+from aecodec.container.parts import DEQUANTIZER, LATENT_DECODER, LATENT_PRIOR
+from aecodec.models.model import Model, Part
+from aecodec.nets import dequantizer, latent_prior, pixel_model
 from aecodec.nets.dequantizer import DequantizerConfig
-from aecodec.nets.integer import layer_tensors
+from aecodec.nets.latent_decoder import AutoencoderConfig, layer_shapes
 from aecodec.nets.latent_prior import PriorConfig
+from aecodec.nets.layers import layer_tensors
 from aecodec.nets.pixel_model import PixelConfig
+from aecodec.nets.planes import PlaneGrid
 
 Shape = tuple[int, int, int]
 Wanted = Mapping[str, tuple[tuple[int, ...], type]]
@@ -31,7 +33,7 @@ def latent_decoder(shape: Shape, latents: int, low_below: int = 0) -> Part:
     rng = np.random.default_rng(latents)
     rows = np.geomspace(400, 8, 9).round().astype(np.int64)[:, None]
     tensors = {"gain": (rows + rng.integers(0, 8, (9, latents))).astype(np.uint16)}
-    for layer, weights in autoencoder.layer_shapes(c).items():
+    for layer, weights in layer_shapes(c).items():
         wide = layer in ("linear", "dense1")
         wanted = layer_tensors(layer, weights, np.int16 if layer == "dense1" else np.int8)
         largest = {"linear": 60, "dense1": 3000}.get(layer, 50)
@@ -69,18 +71,20 @@ def pixels(
     underlay: int | None = None,
 ) -> Part:
     """A pixel model of one logistic; but for biases, ``kept`` of its numbers are not 0."""
-    c = PixelConfig(*shape, features, 1, toned, underlay is not None)
-    tensors = _numbers(np.random.default_rng(11), pixel_model.tensor_shapes(c), kept)
+    grid = PlaneGrid(*shape)
+    c = PixelConfig(grid.channels, features, 1, toned, underlay is not None)
+    tensors = _numbers(np.random.default_rng(11), pixel_model.tensor_shapes(c, grid), kept)
     tensors["out.bias"][:, 0], tensors["out.bias"][:, 1] = 900 << 6, 300 << 6
     if underlay is not None:
         tensors["underlay"] = np.array([underlay], np.uint16)
-    return Part(name, c.decoding(), tensors)
+    return Part(name, c.decoding(grid), tensors)
 
 
 def mover(shape: Shape, features: int, kept: float = 1.0) -> Part:
-    c = DequantizerConfig(*shape, features)
-    wanted = dequantizer.tensor_shapes(c)
-    return Part(DEQUANTIZER, c.decoding(), _numbers(np.random.default_rng(13), wanted, kept))
+    grid = PlaneGrid(*shape)
+    c = DequantizerConfig(grid.channels, features)
+    wanted = dequantizer.tensor_shapes(c, grid)
+    return Part(DEQUANTIZER, c.decoding(grid), _numbers(np.random.default_rng(13), wanted, kept))
 
 
 def _numbers(rng: np.random.Generator, wanted: Wanted, kept: float) -> dict[str, np.ndarray]:

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import zstandard
 
-from aecodec.models import Model, Part, pack_model
+from aecodec.models.file import pack_model
+from aecodec.models.model import Model, Part
 from making import assemble, good
 from making.assemble import (
     ANS,

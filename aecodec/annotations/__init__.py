@@ -1,0 +1,1 @@
+"""What a file says of its images: labels, columns, title, and their bytes."""

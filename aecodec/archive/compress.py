@@ -1,0 +1,146 @@
+"""Image sets to files, arrays to bytes."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from aecodec.archive.options import Options, Progress, Summary, no_progress
+from aecodec.archive.source import keep_source
+from aecodec.archive.write import write
+from aecodec.arrays import Images
+from aecodec.codec.choosing import ModelLike
+from aecodec.codec.codec import DEFAULT_EFFORT, Codec
+from aecodec.container.modes import DEFAULT_CODER
+from aecodec.images import open_images
+from aecodec.io.atomic import atomic_path
+
+if TYPE_CHECKING:
+    from aecodec.annotations.annotations import Values
+
+
+def encode(
+    images: Images,
+    *,
+    model: ModelLike = None,
+    quality: float | None = None,
+    max_error: int | None = None,
+    lossless: bool = False,
+    psnr: float | None = None,
+    target_bytes_per_image: float | None = None,
+    variant: str | None = None,
+    coder: str = DEFAULT_CODER,
+    effort: int = DEFAULT_EFFORT,
+    chunk_images: int | None = None,
+    embed_model: bool = False,
+    codec: Codec | None = None,
+    labels: Values | None = None,
+    columns: Mapping[str, Values] | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> bytes:
+    """Encode uint8 (N, H, W) or (N, H, W, C) to the bytes of an ``.aez``.
+
+    ``model`` is a name, a file or a loaded model; None takes the best installed one whose shape
+    fits, "none" stores under zstd alone. At most one target: ``quality`` is 1 to 9, fractions
+    allowed (5 when nothing is asked for); ``max_error`` bounds every pixel's error in gray levels,
+    0 to 127; ``lossless`` is a bound of 0; ``psnr`` is in dB, over each chunk of images, by
+    whatever is smallest; ``target_bytes_per_image`` is a size, of the whole file over its images,
+    that is not exceeded. ``variant``, "fast" (default) or "small", is the pixel model that bounds
+    are kept by; ``coder``, "zstd" (default) or "ans", which is smaller, what packs latents; ``effort``,
+    1 to 9, is how long better latents are searched for (from 4 on). A ``codec`` built before saves
+    loading the model again, and brings its own variant, coder and effort.
+
+    ``labels`` and ``columns`` (by name) are arrays or lists with a value for each image: int,
+    float, bool or str. ``about`` may tell title, origin, licence, and classes, the names of labels
+    that count from 0.
+
+    Raises ValueError for arrays of another kind, targets out of range or several of them, and
+    ModelMissingError when no model fits.
+    """
+    options = Options(
+        model=model,
+        quality=quality,
+        max_error=max_error,
+        lossless=lossless,
+        psnr=psnr,
+        target_bytes_per_image=target_bytes_per_image,
+        variant=variant,
+        coder=coder,
+        effort=effort,
+        chunk_images=chunk_images,
+        embed_model=embed_model,
+        codec=codec,
+        labels=labels,
+        columns=columns,
+        about=about,
+    )
+    out = io.BytesIO()
+    compress_with(options, np.asarray(images), out)
+    return out.getvalue()
+
+
+def compress(
+    source: str | os.PathLike[str] | BinaryIO | Images,
+    target: str | os.PathLike[str] | BinaryIO,
+    *,
+    model: ModelLike = None,
+    quality: float | None = None,
+    max_error: int | None = None,
+    lossless: bool = False,
+    psnr: float | None = None,
+    target_bytes_per_image: float | None = None,
+    variant: str | None = None,
+    coder: str = DEFAULT_CODER,
+    effort: int = DEFAULT_EFFORT,
+    chunk_images: int | None = None,
+    embed_model: bool = False,
+    codec: Codec | None = None,
+    labels: Values | None = None,
+    columns: Mapping[str, Values] | None = None,
+    about: Mapping[str, Any] | None = None,
+    force: bool = False,
+    progress: Progress = no_progress,
+) -> Summary:
+    """Compress an image set (path, binary file or array) to an ``.aez``; see ``encode``.
+
+    A path appears whole or not at all; FileExistsError if it exists and ``force`` is not given.
+    """
+    options = Options(
+        model=model,
+        quality=quality,
+        max_error=max_error,
+        lossless=lossless,
+        psnr=psnr,
+        target_bytes_per_image=target_bytes_per_image,
+        variant=variant,
+        coder=coder,
+        effort=effort,
+        chunk_images=chunk_images,
+        embed_model=embed_model,
+        codec=codec,
+        labels=labels,
+        columns=columns,
+        about=about,
+    )
+    return compress_with(options, source, target, force=force, progress=progress)
+
+
+def compress_with(
+    options: Options,
+    source: str | os.PathLike[str] | BinaryIO | Images,
+    target: str | os.PathLike[str] | BinaryIO,
+    *,
+    force: bool = False,
+    progress: Progress = no_progress,
+) -> Summary:
+    """As :func:`compress`, with the encoding options built before."""
+    with open_images(source) as opened:
+        if not isinstance(target, str | os.PathLike):
+            return write(opened, target, options, progress)
+        keep_source(source, target)
+        with atomic_path(target, force=force) as temporary, open(temporary, "wb") as file:
+            return write(opened, file, options, progress)

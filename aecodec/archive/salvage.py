@@ -1,0 +1,89 @@
+"""Open a damaged file for what is whole in it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from aecodec.archive.array import Archive
+from aecodec.archive.repair import Range, Repair, rewrite
+from aecodec.archive.source import Source, open_source
+from aecodec.container.scan import Scan, ranges
+from aecodec.errors import AezCorruptError
+from aecodec.limits import DEFAULT_LIMITS, Limits
+
+
+@dataclass(frozen=True)
+class Salvage:
+    """An archive of what is whole: ``spans`` are its images that decode, (first, last + 1, old first).
+
+    ``lost`` are [first, last + 1] positions in the damaged file's images; ``repair`` is what the
+    container lost, None if that was whole.
+    """
+
+    archive: Archive
+    spans: list[tuple[int, int, int]]
+    lost: list[Range]
+    repair: Repair | None
+
+
+@contextmanager
+def salvaged(
+    source: Source,
+    *,
+    model: Any = None,  # noqa: ANN401  # as Archive takes it
+    device: str = "cpu",
+    limits: Limits = DEFAULT_LIMITS,
+) -> Iterator[Salvage]:
+    """Open a file that may be damaged for what is whole in it, which every chunk is decoded to see.
+
+    A file whose records are not all whole is repaired into a temporary file first. Raises what
+    ``repair`` raises, and what keeps every chunk from being decoded, such as a missing model.
+    """
+    file, name, owned = open_source(source)
+    options: dict[str, Any] = {"model": model, "device": device, "limits": limits}
+    try:
+        done: Repair | None = None
+        with tempfile.TemporaryFile() as copy:
+            if not _is_whole(file, options):
+                done = rewrite(Scan(file, name, limits), copy)
+            with Archive(file if done is None else copy, **options) as archive:
+                archive.name = archive.reader.name = name
+                yield _salvage(archive, done)
+    finally:
+        if owned:
+            file.close()
+
+
+def _is_whole(file: BinaryIO, options: dict[str, Any]) -> bool:
+    try:
+        with Archive(file, **options) as archive:
+            archive.check_sections()
+            for i in range(archive.reader.chunk_count):
+                archive.reader.read_chunk(i)
+    except AezCorruptError:
+        return False
+    return True
+
+
+def _salvage(archive: Archive, done: Repair | None) -> Salvage:
+    """Which of an archive's images decode, and where they were in the damaged file."""
+    size = archive.reader.header.chunk_images
+    old = [i for at, end in done.kept for i in range(at, end, size)] if done else None
+    spans: list[tuple[int, int, int]] = []
+    for number in range(archive.reader.chunk_count):
+        start = number * size
+        stop = min(len(archive), start + size)
+        old_start = old[number] if old else start
+        try:
+            for opened in archive.open_chunks([number]):
+                opened.all()
+        except AezCorruptError:
+            continue
+        spans.append((start, stop, old_start))
+    total = len(archive) if done is None else max([done.images or 0, *(r[1] for r in done.kept)])
+    _, lost = ranges([(at, at + stop - start) for start, stop, at in spans], total)
+    return Salvage(archive, spans, lost, done)

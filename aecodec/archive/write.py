@@ -1,0 +1,118 @@
+"""An image set into a file, chunk by chunk; memory is bounded by the chunk."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import BinaryIO
+
+import numpy as np
+
+from aecodec import container
+from aecodec.archive.head import head_of, nbytes_without_chunks, row_sections
+from aecodec.archive.options import Options, Progress, Summary
+from aecodec.arrays import Images
+from aecodec.codec.choosing import NO_MODEL, SetEncoder, encoder_for, most_chunk_images
+from aecodec.container.modes import MODES
+from aecodec.images import ImageSource
+from aecodec.measures.metrics import bits_per_pixel, psnr_db
+from aecodec.targets import NBYTES
+
+
+def write(source: ImageSource, file: BinaryIO, options: Options, progress: Progress) -> Summary:
+    """Write the set as an ``.aez``; see :func:`aecodec.encode` for errors."""
+    if source.is_settled:
+        options.annotations.over(source.annotations).require_count(source.image_count)
+    batches = source.batches(options.chunk_images or most_chunk_images(source.shape))
+    first = next(batches, np.empty((0, *source.shape), np.uint8))
+    codec = options.choose_codec(first)
+    if codec.model is not None:
+        codec.model.require_shape(source.shape)
+    encoder = encoder_for(codec, options.target, first)
+    chunk_images = options.chunk_images or encoder.chunk_images(source.shape)
+    second = next(batches, None)
+    pieces = _pieces(chain([first], [] if second is None else [second], batches), chunk_images)
+    chunks = _encoded(pieces, encoder, options, source)
+    opening = next(chunks, None)
+    lone = opening if opening and second is None and len(first) <= chunk_images else None
+    head = head_of(source, encoder, options, chunk_images, lone)
+    writer = container.Writer(file, head.header, head.sections)
+    totals = _Totals()
+    for chunk in chain([opening] if opening else [], chunks):
+        writer.write_chunk(chunk)
+        totals.add(chunk)
+        progress(totals.images, source.image_count or totals.images)
+    if not source.is_settled:
+        for section in row_sections(source, options.annotations):
+            writer.write_section(section)
+    model = codec.model.name if codec.model else NO_MODEL
+    return totals.summary(writer.close(), source, model)
+
+
+@dataclass
+class _Totals:
+    """Sums over the chunks written so far."""
+
+    images: int = 0
+    sum_squared_error: int = 0
+    max_error: int = 0
+    images_by_mode: dict[str, int] = field(default_factory=dict)
+
+    def add(self, chunk: container.Chunk) -> None:
+        self.images += chunk.image_count
+        self.sum_squared_error += chunk.sum_squared_error
+        self.max_error = max(self.max_error, chunk.max_error)
+        counts = np.bincount(np.frombuffer(chunk.assignment, np.uint8), minlength=1)
+        for sub, count in zip(chunk.sub_payloads, counts, strict=True):
+            label = MODES[sub.mode].label(sub.parameter)
+            self.images_by_mode[label] = self.images_by_mode.get(label, 0) + int(count)
+
+    def summary(self, nbytes: int, source: ImageSource, model: str) -> Summary:
+        """What is told of a file of ``nbytes``."""
+        raw_nbytes = self.images * math.prod(source.shape)
+        return Summary(
+            self.images,
+            raw_nbytes,
+            nbytes,
+            bits_per_pixel(nbytes, (self.images, *source.shape)) if self.images else None,
+            psnr_db(self.sum_squared_error, raw_nbytes) if self.images else None,
+            self.max_error,
+            model,
+            self.images_by_mode,
+            source.skipped,
+        )
+
+
+def _encoded(
+    pieces: Iterable[Images], encoder: SetEncoder, options: Options, source: ImageSource
+) -> Iterator[container.Chunk]:
+    """Every chunk; under a size each may take what those before it have left over."""
+    if encoder.target.kind != NBYTES:
+        for piece in pieces:
+            yield encoder.encode_chunk(piece)
+        return
+    own = float(nbytes_without_chunks(source, encoder, options))
+    known = source.image_count if source.is_settled else 0  # else only in the end
+    left = 0.0 if known else -own
+    for piece in pieces:
+        left += encoder.target.value * len(piece)
+        if known:  # the file's own bytes are shared by all images
+            left -= own * len(piece) / known
+        chunk = encoder.encode_chunk(piece, int(left))
+        left -= container.chunk_nbytes(chunk)
+        yield chunk
+
+
+def _pieces(batches: Iterable[Images], chunk_images: int) -> Iterator[Images]:
+    """The set in chunks of ``chunk_images``; batches come larger when layer R was not yet chosen."""
+    kept: Images | None = None
+    for batch in batches:
+        pieces = batch if kept is None or not len(kept) else np.concatenate([kept, batch])
+        whole = len(pieces) - len(pieces) % chunk_images
+        for start in range(0, whole, chunk_images):
+            yield pieces[start : start + chunk_images]
+        kept = pieces[whole:]
+    if kept is not None and len(kept):
+        yield kept

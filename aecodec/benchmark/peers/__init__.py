@@ -1,0 +1,1 @@
+"""Other codecs, measured beside this one."""

@@ -1,0 +1,52 @@
+"""Principal components as a peer: some of them (PCA) or all (KLT), quantized, under zstd -19."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+from aecodec.arrays import Images
+from aecodec.benchmark.peers.coders import LOSSY, SET, Coder, Shape
+from aecodec.benchmark.peers.pca_codec import PcaCodec, oriented
+from aecodec.measures.pca import PcaBasis
+
+STEPS = (8, 16, 32, 64, 96, 128, 192, 256)
+QUICK_STEPS = (16, 64, 192)
+COMPONENTS = (16, 24, 32, 48, 64, 96, 128)
+QUICK_COMPONENTS = (32, 128)
+MAX_SAMPLES = 4096  # of an image: fitting needs a matrix of this squared
+
+Encode = Callable[[Images, float], list[bytes]]
+Decode = Callable[[list[bytes], Shape, float], Images]
+
+
+def pca_coders(basis: PcaBasis) -> Iterator[Coder]:
+    """A coder for each number of components; the basis is not counted."""
+    basis = oriented(basis)
+    whole = len(basis.mean)
+    for k in (*COMPONENTS, whole):
+        if k > len(basis.axes) or (k == whole and k in COMPONENTS):
+            continue
+        name = "KLT" if k == whole else f"PCA {k}"
+        quick = QUICK_STEPS if k in QUICK_COMPONENTS else ()
+        family = "KLT, zstd -19" if k == whole else "PCA, zstd -19"
+        encode, decode = _pair(basis, k)
+        yield Coder(f"{name}, zstd -19", SET, LOSSY, STEPS, quick, encode, decode, family)
+
+
+def _pair(basis: PcaBasis, k: int) -> tuple[Encode, Decode]:
+    def codec(shape: Shape, step: float) -> PcaCodec:
+        return PcaCodec(basis.mean, basis.axes[:k], step, (shape[1], shape[2], shape[3]))
+
+    def encode(images: Images, step: float) -> list[bytes]:
+        return [codec(images.shape, step).encode(images)]
+
+    def decode(files: list[bytes], shape: Shape, step: float) -> Images:
+        return codec(shape, step).decode(files[0], shape[0])
+
+    return encode, decode
+
+
+def fits(shape: Shape) -> bool:
+    """Whether images (N, H, W, C) are small enough for a basis."""
+    return math.prod(shape[1:]) <= MAX_SAMPLES

@@ -1,0 +1,76 @@
+"""``aecodec train --map``, ``--vae`` and ``--denoise``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from aecodec.cli.train import configure, load_set, show_training
+from aecodec.io.atomic import atomic_path
+from aecodec.models.file import pack_model
+from aecodec.uses.objectives import BERNOULLI, NOISES
+from aecodec.uses.stored import DENOISE, LATENTS_MAX, MAP, VAE
+from aecodec.uses.training import UseConfig, train_use
+
+
+def fit_use(a: argparse.Namespace) -> int:
+    """Run the command with its parsed options; returns the exit status."""
+    output = Path(a.output)
+    if output.exists() and not a.force:
+        raise FileExistsError(17, "exists", str(output))
+    settings = _settings(a)
+    images, data = load_set(a.input)
+    config = configure(UseConfig(), a)
+    with show_training(a, settings["use"], config.steps, ".ckpt") as (checkpoint, report):
+        model = train_use(
+            images,
+            config,
+            settings,
+            name=a.name or output.stem,
+            provenance=data,
+            device=a.device,
+            checkpoint=checkpoint,
+            resume=a.resume,
+            report=report,
+        )
+        with atomic_path(output, force=a.force) as temporary:
+            temporary.write_bytes(pack_model(model))
+        finished = model.training["steps_done"] >= config.steps
+        if finished:
+            checkpoint.unlink(missing_ok=True)
+    measured = {k: v for k, v in model.training.items() if k.startswith("validation_")}
+    if a.json:
+        facts = {"output": a.output, "name": model.name, "shape": list(model.the_shape())}
+        print(json.dumps({**facts, **settings, "finished": finished, **measured}))
+    elif not a.quiet:
+        text = ", ".join(f"{k.replace('_', ' ')} {v:.2f}" for k, v in measured.items())
+        print(f"{output}: {text}", file=sys.stderr)
+        if not finished:
+            done = model.training["steps_done"]
+            print(
+                f"interrupted after {done} steps; the model is usable, and --resume -f continues",
+                file=sys.stderr,
+            )
+    return 0
+
+
+def _settings(a: argparse.Namespace) -> dict[str, Any]:
+    for option in ("base", "exact"):
+        if getattr(a, option):
+            raise ValueError(f"--{option}: has no meaning with --map, --vae or --denoise")
+    latents = 2 if a.latent_dim is None else a.latent_dim
+    if not 1 <= latents <= LATENTS_MAX:
+        raise ValueError(f"--latent-dim: expected 1 to {LATENTS_MAX}, got {latents}")
+    if a.map:
+        return {"use": MAP, "latents": latents}
+    if a.vae:
+        return {"use": VAE, "latents": latents, "likelihood": a.likelihood or BERNOULLI}
+    if not 0 < a.denoise <= 1:
+        raise ValueError(f"--denoise: expected 0 to 1, got {a.denoise}")
+    noises = (a.noise or ",".join(NOISES)).split(",")
+    if not set(noises) <= set(NOISES) or len(set(noises)) < len(noises):
+        raise ValueError(f"--noise: expected some of {','.join(NOISES)}, got {a.noise!r}")
+    return {"use": DENOISE, "sigma": a.denoise, "noises": noises}

@@ -1,0 +1,111 @@
+"""``aecodec view``: its options, and what they do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from aecodec.cli.progress import progress_bar
+
+COUNT = 2000
+PAGE_TYPE = "text/html; charset=utf-8"
+
+
+def add_view_options(sub: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    sub.add_argument("input", metavar="IN.aez")
+    sub.add_argument("-o", "--output", metavar="HTML", help="default: IN.html")
+    sub.add_argument("--against", metavar="IN", help="the originals, to show errors")
+    sub.add_argument("--model", metavar="NAME|FILE", help="where the file's model is; for the map")
+    sub.add_argument(
+        "--count",
+        type=int,
+        default=COUNT,
+        metavar="N",
+        help=f"images shown, evenly spread ({COUNT})",
+    )
+    sub.add_argument("--serve", action="store_true", help="serve it on loopback, write no file")
+    sub.add_argument("--port", type=int, default=0, metavar="P", help="for --serve (any free one)")
+    sub.add_argument("-f", "--force", action="store_true", help="replace an existing output")
+    sub.add_argument("-q", "--quiet", action="store_true", help="errors only")
+    sub.add_argument("--json", action="store_true", help="one JSON object on standard output")
+
+
+def view(a: argparse.Namespace) -> int:
+    """Run the command with its parsed options; returns the exit status."""
+    from aecodec.archive.array import Archive
+    from aecodec.io.atomic import atomic_path
+    from aecodec.view.gathering import gather, sheets
+    from aecodec.view.page import build_page, data_url
+
+    if not 0 <= a.port <= 65535:
+        raise ValueError(f"--port: expected 0 to 65535, got {a.port}")
+    with Archive(a.input, model=_own_model(a)) as archive, progress_bar(a, "view") as progress:
+        found = gather(archive, count=a.count, against=a.against, model=a.model, progress=progress)
+    decoded = sheets(found.images)
+    originals = None if found.originals is None else sheets(found.originals)
+    count = found.data["info"]["images"]
+    facts = {"input": a.input, "images": count, "shown": len(found.images)}
+    if a.serve:
+        return _serve(a, found.data, decoded, originals, facts)
+    page = build_page(
+        found.data,
+        [data_url(png) for png in decoded],
+        None if originals is None else [data_url(png) for png in originals],
+    )
+    output = Path(a.output) if a.output else Path(a.input).with_suffix(".html")
+    with atomic_path(output, force=a.force) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    if a.json:
+        print(json.dumps({"output": str(output), **facts, "nbytes": output.stat().st_size}))
+    elif not a.quiet:
+        print(f"{output}: {facts['shown']:,} of {facts['images']:,} images", file=sys.stderr)
+    return 0
+
+
+def _own_model(a: argparse.Namespace) -> str | None:
+    """The model named, for decoding, if it is one that the file needs; else it is for the map."""
+    from aecodec.archive.array import Archive
+    from aecodec.models.finding import load_model
+
+    if a.model is None:
+        return None
+    with Archive(a.input) as archive:
+        wanted = {part.name: part.fingerprint for part in archive.reader.parts}
+    has = load_model(a.model).fingerprints()
+    named: str = a.model
+    return named if wanted and all(has.get(n) == f for n, f in wanted.items()) else None
+
+
+def _serve(
+    a: argparse.Namespace,
+    data: dict[str, Any],
+    decoded: list[bytes],
+    originals: list[bytes] | None,
+    facts: dict[str, Any],
+) -> int:
+    from aecodec.view.page import build_page
+    from aecodec.view.serving import make_server
+
+    pages = {f"/decoded/{i}.png": ("image/png", png) for i, png in enumerate(decoded)}
+    pages |= {f"/original/{i}.png": ("image/png", png) for i, png in enumerate(originals or [])}
+    page = build_page(
+        data,
+        [f"/decoded/{i}.png" for i in range(len(decoded))],
+        None if originals is None else [f"/original/{i}.png" for i in range(len(originals))],
+    )
+    pages["/"] = (PAGE_TYPE, page.encode("utf-8"))
+    with make_server(a.port, pages) as server:
+        url = f"http://{server.server_address[0]!s}:{server.server_address[1]}/"
+        if a.json:
+            print(json.dumps({"url": url, **facts}), flush=True)
+        elif not a.quiet:
+            print(f"{url}  (Ctrl-C ends it)", file=sys.stderr, flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return 0
+    return 0

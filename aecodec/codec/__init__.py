@@ -1,0 +1,1 @@
+"""Images to one chunk and back, under a target."""

@@ -1,0 +1,211 @@
+"""Which model encodes a set, and which of its layers: both are chosen by a sample of the images."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from aecodec.arrays import Images, evenly
+from aecodec.codec.by_psnr import squared_error_limit
+from aecodec.codec.codec import Codec
+from aecodec.container import Chunk
+from aecodec.container.modes import (
+    LATENTS_ANS,
+    MODE_OF_CODER,
+    MODES,
+    PIXELS_ANS,
+    PIXELS_DEQUANTIZED,
+    Mode,
+)
+from aecodec.errors import ModelMissingError
+from aecodec.latents.coders import CODERS
+from aecodec.measures.metrics import bits_per_pixel
+from aecodec.models.finding import installed_models, load_model
+from aecodec.models.model import Model, shape_text
+from aecodec.targets import DEFAULT_QUALITY, MAX_ERROR, NBYTES, PSNR, QUALITY, Target
+
+ModelLike: TypeAlias = Model | str | os.PathLike[str] | None
+NO_MODEL = "none"
+MODEL_SAMPLE_IMAGES = 256  # that a model is chosen by
+LAYER_SAMPLE_IMAGES = 1024  # that a layer is chosen by
+SAMPLE_ROOM = 0.9  # of a size: chunks differ, and have bytes of their own
+PIXEL_CHUNK_IMAGES = 256
+CHUNK_NBYTES = 16 << 20  # of images in a chunk at most: memory is bounded by the chunk
+
+
+@dataclass(frozen=True)
+class SetEncoder:
+    """A codec that encodes a whole set under one target, with the layer that was chosen for it.
+
+    ``by_pixels`` tells that layer R codes the set; else layer L does.
+    """
+
+    codec: Codec
+    target: Target
+    by_pixels: bool
+
+    def modes(self, chunk: Chunk | None = None) -> set[Mode]:
+        """The modes that any of its chunks may have, or that this one has.
+
+        The latents of an underlay are coded as ``LATENTS_ANS`` codes them, so that mode goes with
+        those of a pixel model with an underlay.
+        """
+        if chunk is None:
+            modes = self._possible_modes()
+        else:
+            modes = {MODES[sub.mode] for sub in chunk.sub_payloads}
+        if any(mode.is_bounded for mode in modes) and self.codec.networks.has_underlay():
+            modes.add(LATENTS_ANS)
+        return modes
+
+    def _possible_modes(self) -> set[Mode]:
+        networks, kind = self.codec.networks, self.target.kind
+        if self.codec.model is None:
+            return set()
+        modes = set()
+        # Under a size, a chunk may go the other way where its own is too large.
+        if networks.can_encode_latents() if kind == NBYTES else not self.by_pixels:
+            modes.add(MODE_OF_CODER[self.codec.coder])
+        if networks.can_refine():
+            modes.add(PIXELS_ANS)
+            if kind in (PSNR, NBYTES) and networks.can_dequantize():
+                modes.add(PIXELS_DEQUANTIZED)
+        return modes
+
+    def encode_chunk(self, images: Images, nbytes: int | None = None) -> Chunk:
+        """A chunk of images (N, H, W, C), N >= 1; ``nbytes`` is what it may take under a size."""
+        codec, target = self.codec, self.target
+        return codec.encode_chunk(images, target, by_pixels=self.by_pixels, nbytes=nbytes)
+
+    def chunk_images(self, shape: tuple[int, int, int]) -> int:
+        """Images (H, W, C) per chunk, where the user does not say."""
+        if self.by_pixels:
+            return chunk_images_within(PIXEL_CHUNK_IMAGES, shape)
+        return chunk_images_within(CODERS[self.codec.coder].chunk_images, shape)
+
+
+def most_chunk_images(shape: tuple[int, int, int]) -> int:
+    """As many images (H, W, C) as any chunk has by default."""
+    return chunk_images_within(max(coder.chunk_images for coder in CODERS.values()), shape)
+
+
+def chunk_images_within(wanted: int, shape: tuple[int, int, int]) -> int:
+    """``wanted`` images (H, W, C), or as many as take 16 MiB; at least one."""
+    return max(1, min(wanted, CHUNK_NBYTES // math.prod(shape)))
+
+
+# ---------------------------------------------------------------- which model
+
+
+def choose_codec(
+    wanted: ModelLike, sample: Images, target: Target, codec_of: Callable[[Model | None], Codec]
+) -> Codec:
+    """A codec with the model named, or with the best installed one that fits the sample.
+
+    ``codec_of`` makes the codec of a model. The best one at a quality has the least rate plus lmbda
+    times distortion on 256 images of the sample (n, H, W, C), with lmbda as the model was trained.
+    Under a size it is the same one as at quality 5; under other targets it writes the fewest bytes.
+
+    ModelMissingError when there is no such model.
+    """
+    if isinstance(wanted, Model):
+        return codec_of(wanted)
+    if wanted is not None:
+        return codec_of(None if os.fspath(wanted) == NO_MODEL else load_model(wanted))
+    shape = (sample.shape[1], sample.shape[2], sample.shape[3])
+    codecs = [codec_of(model) for model in installed_models() if model.fits(shape)]
+    codecs = [codec for codec in codecs if _has_coder(codec)]
+    if target.kind == NBYTES:
+        target = Target(QUALITY, DEFAULT_QUALITY)  # the better of two at one size is so at others
+    if target.kind == QUALITY:
+        fitting = [codec for codec in codecs if codec.networks.can_encode_latents()]
+    else:
+        fitting = [codec for codec in codecs if codec.networks.can_refine()]
+    if not fitting:
+        raise ModelMissingError(
+            f"no installed model is for {shape_text(shape)} images"
+            f"{'' if target.kind == QUALITY else ' and has the pixel model'}: make one with "
+            "'aecodec train', name one with --model, or store them with --model none"
+        )
+    if len(fitting) == 1 or not len(sample):
+        return fitting[0]
+    few = sample[evenly(len(sample), MODEL_SAMPLE_IMAGES)]
+    return min(fitting, key=lambda codec: _cost(codec.with_options(effort=1), few, target))
+
+
+def _has_coder(codec: Codec) -> bool:
+    """Whether the model has what the codec's coder needs beside layer L itself."""
+    first, *others = MODE_OF_CODER[codec.coder].parts
+    del first  # layer L: a model without it is of use under an error bound
+    return all(any(codec.networks.has(name) for name in names) for names in others)
+
+
+def _cost(codec: Codec, sample: Images, target: Target) -> float:
+    by_pixels = target.kind == PSNR and goes_by_pixels(codec, target, sample)
+    chunk = codec.encode_chunk(sample, target, by_pixels=by_pixels)
+    rate = bits_per_pixel(_payload_nbytes(chunk), sample.shape)
+    if target.kind != QUALITY or codec.model is None:
+        return rate
+    lmbda = codec.networks.lmbda(target.stored)
+    return rate + lmbda * chunk.sum_squared_error / sample.size
+
+
+# ---------------------------------------------------------------- which layer
+
+
+def encoder_for(codec: Codec, target: Target, sample: Images) -> SetEncoder:
+    """The codec with the layer that codes a set best under a target, as a sample of it shows."""
+    return SetEncoder(codec, target, goes_by_pixels(codec, target, sample))
+
+
+def goes_by_pixels(codec: Codec, target: Target, sample: Images) -> bool:
+    """Whether layer R codes a set under a target better than layer L.
+
+    For a PSNR and for a size, both code 1,024 images of the sample (n, H, W, C).
+    """
+    networks = codec.networks
+    if codec.model is None or target.kind == QUALITY:
+        return False
+    if target.kind == MAX_ERROR or not networks.can_encode_latents() or not len(sample):
+        return True
+    if not networks.can_refine():
+        return False
+    few = sample[evenly(len(sample), LAYER_SAMPLE_IMAGES)]
+    if target.kind == NBYTES:
+        return _pixels_err_less(codec, few, target)
+    limit = squared_error_limit(target.value, few.shape)
+    stored_quality = codec.chunk_latents(few).quality_for_error(limit)
+    if stored_quality is None:
+        return True
+    pixels = codec.encode_pixels_with_psnr(few, target.value)
+    return _payload_nbytes(pixels) < _latents_nbytes(codec, sample, few, stored_quality)
+
+
+def _pixels_err_less(codec: Codec, few: Images, target: Target) -> bool:
+    """Whether layer R errs less than layer L in as many bytes."""
+    room = int(SAMPLE_ROOM * target.value * len(few))
+    by_pixels, by_latents = codec.pixels_within(few, room), codec.latents_within(few, room)
+    if by_pixels is None or by_latents is None:
+        return by_latents is None
+    return by_pixels.sum_squared_error < by_latents.sum_squared_error
+
+
+def _latents_nbytes(codec: Codec, sample: Images, few: Images, stored_quality: int) -> float:
+    """Payload bytes of a ``few`` images' latents, where they are coded with the whole sample."""
+
+    def nbytes(of: Codec, images: Images) -> int:
+        return _payload_nbytes(of.encode_latents(of.chunk_latents(images), stored_quality))
+
+    found = nbytes(codec, few)
+    if not CODERS[codec.coder].shares_tables or len(few) == len(sample):
+        return found
+    plain = codec.with_options(effort=1)
+    gain = found / max(1, nbytes(plain, few))  # of the search for better latents
+    return nbytes(plain, sample) * gain * len(few) / len(sample)
+
+
+def _payload_nbytes(chunk: Chunk) -> int:
+    return sum(len(sub.data) for sub in chunk.sub_payloads)

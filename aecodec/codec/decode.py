@@ -1,0 +1,166 @@
+"""Chunks to images: a payload is unpacked once, and networks run only as far as images are asked for.
+
+Here a sub-payload's mode decides what decodes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from aecodec.arrays import Images, Indices
+from aecodec.container import Chunk
+from aecodec.container.modes import MODES, PIXELS_DEQUANTIZED, ZSTD
+from aecodec.entropy import zstd
+from aecodec.errors import AezCorruptError
+from aecodec.latents.coders import CODERS_BY_MODE, LatentSource, SymbolRows
+from aecodec.latents.quantizer import gains_at
+from aecodec.pixels.layer import Dequantizer
+from aecodec.pixels.payloads import Refiner, decode_payloads
+
+TOGETHER_IMAGES = 4096  # whose latents are synthesized at once
+
+
+class NetworkSource(LatentSource, Protocol):
+    """Where the networks come from; each method raises ModelMissingError if there is none."""
+
+    def refiner(self) -> Refiner:
+        """The pixel model, and its underlay if it has one."""
+
+    def dequantizer(self) -> Dequantizer:
+        """What moves pixels inside their quantization cells."""
+
+
+class OpenChunk:
+    """Random access within one chunk of images (H, W, C); ``where`` names it for errors."""
+
+    def __init__(
+        self, networks: NetworkSource, chunk: Chunk, shape: tuple[int, int, int], where: str
+    ) -> None:
+        self.networks, self.chunk, self.shape, self.where = networks, chunk, shape, where
+        self._assignment = np.frombuffer(chunk.assignment, np.uint8)
+        self.counts = np.bincount(self._assignment, minlength=len(chunk.sub_payloads))
+        # position of each image among those of its sub-payload
+        self._position = np.empty(len(self._assignment), np.int64)
+        for index, count in enumerate(self.counts):
+            self._position[self._assignment == index] = np.arange(count)
+        self.unpacked: dict[int, Images | SymbolRows] = {}  # by sub-payload
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that the payload takes, and what is unpacked of it."""
+        payload = sum(len(sub.data) for sub in self.chunk.sub_payloads)
+        return payload + sum(rows.nbytes for rows in self.unpacked.values())
+
+    def take(self, indices: Indices) -> Images:
+        """Images (len(indices), H, W, C), indices within the chunk."""
+        if len(self.counts) == 1:
+            return self._decode(0, indices)
+        out = np.empty((len(indices), *self.shape), np.uint8)
+        which = self._assignment[indices]
+        for index in np.unique(which):
+            here = which == index
+            out[here] = self._decode(int(index), self._position[indices[here]])
+        return out
+
+    def all(self) -> Images:
+        """All images (n, H, W, C); AezCorruptError if the chunk's hash of the pixels is another."""
+        images = self.take(np.arange(self.chunk.image_count))
+        digest = hashlib.sha256(images.data).digest()
+        if digest != self.chunk.pixels_sha256:
+            raise AezCorruptError(
+                f"{self.where}: decoded pixels have sha256 {digest.hex()}, "
+                f"expected {self.chunk.pixels_sha256.hex()}"
+            )
+        return images
+
+    def latents(self, indices: Indices) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
+        """Dequantized latents (n, D) of those of these images that have any, and which do (n,)."""
+        found = np.zeros(len(indices), np.bool_)
+        rows: list[npt.NDArray[np.int32]] = []
+        for i, image in enumerate(indices):
+            index = int(self._assignment[image])
+            sub = self.chunk.sub_payloads[index]
+            if MODES[sub.mode].holds_latents:
+                gains = gains_at(self.networks.latents().gains, sub.parameter)
+                rows.append(self._take(index, self._position[image : image + 1])[0] * gains)
+                found[i] = True
+        return np.array(rows, np.int32), found
+
+    def _decode(self, index: int, positions: npt.NDArray[np.int64]) -> Images:
+        """Images of a sub-payload, by their positions in it."""
+        sub = self.chunk.sub_payloads[index]
+        if not MODES[sub.mode].holds_latents:
+            return self._take(index, positions)
+        networks = self.networks.latents()
+        out = np.empty((len(positions), *self.shape), np.uint8)
+        for start in range(0, len(positions), TOGETHER_IMAGES):
+            some = slice(start, start + TOGETHER_IMAGES)
+            out[some] = networks.synthesize(self._take(index, positions[some]), sub.parameter)
+        return out
+
+    def _take(self, index: int, positions: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Images or symbols of a sub-payload, by their positions in it."""
+        if index not in self.unpacked:
+            _unpack([(self, index)])
+        rows = self.unpacked[index]
+        taken: npt.NDArray[Any] = (
+            rows[positions] if isinstance(rows, np.ndarray) else rows.take(positions)
+        )
+        return taken
+
+
+Place = tuple[OpenChunk, int]  # a chunk, and the number of one of its sub-payloads
+
+
+def unpack_together(chunks: Sequence[OpenChunk]) -> None:
+    """Decode the ANS payloads in chunks of one file, alike ones side by side."""
+    alike: dict[tuple[int, int], list[Place]] = defaultdict(list)
+    for opened in chunks:
+        for index, sub in enumerate(opened.chunk.sub_payloads):
+            if MODES[sub.mode].is_under_ans and index not in opened.unpacked:
+                alike[sub.mode, sub.parameter].append((opened, index))
+    for places in alike.values():
+        _unpack(places)
+
+
+def _unpack(places: Sequence[Place]) -> None:
+    """Unpack sub-payloads of one mode and parameter, in chunks of one file."""
+    subs = [opened.chunk.sub_payloads[index] for opened, index in places]
+    payloads = [sub.data for sub in subs]
+    counts = [int(opened.counts[index]) for opened, index in places]
+    where = [opened.where for opened, _ in places]
+    first, mode, parameter = places[0][0], MODES[subs[0].mode], subs[0].parameter
+    unpacked: Sequence[Images | SymbolRows]
+    if mode.holds_latents:
+        coder = CODERS_BY_MODE[mode.number].of(first.networks)
+        unpacked = coder.unpack(payloads, counts, parameter, where)
+    elif mode.is_bounded:
+        dequantizer = first.networks.dequantizer() if mode is PIXELS_DEQUANTIZED else None
+        unpacked = decode_payloads(
+            first.networks.refiner(), payloads, counts, parameter, first.shape, where, dequantizer
+        )
+    else:
+        unpacked = [
+            _stored_pixels(payload, (count, *first.shape), name, packed=mode is ZSTD)
+            for payload, count, name in zip(payloads, counts, where, strict=True)
+        ]
+    for (opened, index), rows in zip(places, unpacked, strict=True):
+        opened.unpacked[index] = rows
+
+
+def _stored_pixels(
+    payload: bytes, shape: tuple[int, int, int, int], where: str, *, packed: bool
+) -> Images:
+    """Pixels that are stored as they are, or under zstd if ``packed``."""
+    nbytes = math.prod(shape)
+    raw = zstd.decompress_bytes(payload, nbytes, where) if packed else payload
+    if len(raw) != nbytes:
+        raise AezCorruptError(f"{where}: {len(raw)} bytes stored, expected {nbytes}")
+    return np.frombuffer(raw, np.uint8).reshape(shape)

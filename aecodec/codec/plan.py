@@ -1,0 +1,91 @@
+"""One chunk and how each of its images is coded; what is left over is stored."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import numpy.typing as npt
+
+from aecodec.arrays import Images, Indices
+from aecodec.container import MODE_STORED, MODE_ZSTD, Chunk, SubPayload, is_crowded
+from aecodec.entropy import zstd
+from aecodec.measures import metrics
+from aecodec.pixels import levels
+
+
+class ChunkPlan:
+    """The images of one chunk and how each is coded; those left over are stored in the end.
+
+    ``x_hat`` is what decoding gives, ``fallback`` what is stored of an image that is left over.
+    """
+
+    def __init__(self, images: Images) -> None:
+        self.images, self.fallback = images, images
+        self.x_hat = images.copy()
+        self._choice = np.full(len(images), -1)  # index into _coded; -1: left over
+        self._coded: list[SubPayload] = []
+
+    def left(self) -> Indices:
+        """The images not coded yet."""
+        return np.flatnonzero(self._choice < 0)
+
+    def accept(self, indices: Indices, x_hat: Images, sub: SubPayload) -> None:
+        """Code these images so; those that ANS would crowd (aez.md 12.4) stay left over."""
+        if is_crowded(sub.mode, len(indices), len(sub.data)):
+            return
+        self._choice[indices] = len(self._coded)
+        self.x_hat[indices] = x_hat
+        self._coded.append(sub)
+
+    def coded_nbytes(self) -> int:
+        return sum(len(sub.data) for sub in self._coded)
+
+    def chunk(self) -> Chunk:
+        """Store what is left over, and assemble the chunk."""
+        left = self.left()
+        if len(left):
+            self.accept(left, self.fallback[left], code_pixels(self.fallback[left]))
+        # sub-payloads in order of first use, and each image's index (aez.md 5)
+        used, first = np.unique(self._choice, return_index=True)
+        order = used[np.argsort(first)]
+        rank = np.zeros(len(self._coded), np.uint8)
+        rank[order] = np.arange(len(order))
+        return Chunk(
+            len(self.images),
+            tuple(self._coded[i] for i in order),
+            rank[self._choice].tobytes(),
+            int(metrics.max_error(self.images, self.x_hat).max()),
+            int(metrics.squared_error(self.images, self.x_hat).sum()),
+            hashlib.sha256(self.x_hat.data).digest(),
+        )
+
+
+def code_pixels(images: Images) -> SubPayload:
+    """Pixels under zstd, or as they are where that is no larger."""
+    raw = images.tobytes()
+    packed = zstd.compress_bytes(raw)
+    if len(packed) < len(raw):
+        return SubPayload(MODE_ZSTD, 0, packed)
+    return SubPayload(MODE_STORED, 0, raw)
+
+
+def encode_without_model(images: Images, bound: int) -> Chunk:
+    """Under zstd, gray levels rounded to the bound's."""
+    return rounded_plan(images, bound).chunk()
+
+
+def rounded_plan(images: Images, bound: int) -> ChunkPlan:
+    plan = ChunkPlan(images)
+    plan.fallback = rounded_to(images, np.full(len(images), bound))
+    return plan
+
+
+def rounded_to(images: Images, bounds: npt.NDArray[np.intp]) -> Images:
+    """Each image's gray levels rounded to those of its bound."""
+    rounded = images.copy()
+    for bound in np.unique(bounds):
+        mine = bounds == bound
+        symbols = levels.to_symbols(images[mine], int(bound))
+        rounded[mine] = levels.to_levels(symbols, int(bound))
+    return rounded

@@ -1,0 +1,274 @@
+"""The coders of latents: symbols to payloads and back, under zstd (aez.md 8) or ANS (aez.md 14).
+
+Each coder is one class for both ways, and belongs to one mode of the container. ``CODERS`` is the
+list of them; the name of a coder stands in its mode's row in ``container/modes.py``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from aecodec import entropy
+from aecodec.arrays import Indices, Symbols
+from aecodec.container.modes import LATENTS_ANS, LATENTS_ZSTD, Mode
+from aecodec.entropy import ans, zstd
+from aecodec.errors import AezLimitError
+from aecodec.latents.quantizer import gains_at
+from aecodec.nets.latent_prior import SYMBOL_OFFSET
+
+if TYPE_CHECKING:
+    from aecodec.latents.layer import LatentNetworks
+    from aecodec.latents.prior import PriorNetwork
+    from aecodec.latents.search import Rate
+
+MAX_SYMBOLS_NBYTES = 64 << 20  # of one chunk under ANS, which is decoded whole
+OFTEN = 8  # a payload that is asked for rows this often is unpacked whole
+UNPACKED_NBYTES = 16 << 20  # ... if its symbols take no more
+
+
+class LatentSource(Protocol):
+    """Where a coder gets its networks; each method raises ModelMissingError if there is none."""
+
+    @property
+    def device(self) -> str:
+        """The torch device of the networks."""
+
+    def latents(self) -> LatentNetworks:
+        """The networks of layer L."""
+
+    def prior(self) -> PriorNetwork:
+        """The prior of layer L's latents."""
+
+
+class SymbolRows(Protocol):
+    """The symbols of the images of one payload, of which any rows can be taken."""
+
+    @property
+    def nbytes(self) -> int:
+        """The memory it holds."""
+
+    def take(self, rows: Indices) -> Symbols:
+        """Symbols (len(rows), D) of the images at these positions."""
+
+
+class LatentCoder(ABC):
+    """Packs the symbols of layer L into payloads, and unpacks them.
+
+    ``mode`` is the container's. ``chunk_images`` is how many images share a payload by default.
+    ``shares_tables`` tells whether payloads hold tables that all their images share: then a few
+    images take more bytes each than many.
+    """
+
+    mode: ClassVar[Mode]
+    chunk_images: ClassVar[int]
+    shares_tables: ClassVar[bool]
+
+    @classmethod
+    @abstractmethod
+    def of(cls, source: LatentSource) -> LatentCoder:
+        """The coder with the networks of a model."""
+
+    @abstractmethod
+    def fits(self, symbols: Symbols) -> npt.NDArray[np.bool_]:
+        """Which rows of symbols (N, D) can be coded, (N,)."""
+
+    @abstractmethod
+    def rate(self, symbols: Symbols, quality: int) -> Rate:
+        """What softly rounded symbols near ``symbols`` (N, D) of a stored quality cost."""
+
+    @abstractmethod
+    def pack(self, symbols: Symbols, quality: int) -> bytes:
+        """The payload of symbols (N, D) of a stored quality, N >= 1."""
+
+    @abstractmethod
+    def unpack(
+        self, payloads: Sequence[bytes], counts: Sequence[int], quality: int, where: Sequence[str]
+    ) -> list[SymbolRows]:
+        """The symbols of payloads of one stored quality, with ``counts`` images each.
+
+        ``where`` names each payload for errors: AezCorruptError for one that is damaged.
+        """
+
+
+class ZstdCoder(LatentCoder):
+    """Each latent's symbols as a column, under zstd: the default, and the fastest.
+
+    ``latents`` is D; ``device`` is where rates are computed.
+    """
+
+    mode = LATENTS_ZSTD
+    chunk_images = 16_384  # the tables want many symbols; decoding a chunk of them is cheap
+    shares_tables = True
+
+    def __init__(self, latents: int, device: str = "cpu") -> None:
+        self._latents, self._device = latents, device
+
+    @classmethod
+    def of(cls, source: LatentSource) -> ZstdCoder:
+        """The coder with the networks of a model."""
+        return cls(source.latents().config.latents, source.device)
+
+    def fits(self, symbols: Symbols) -> npt.NDArray[np.bool_]:
+        """Every row can be coded."""
+        return np.ones(len(symbols), bool)
+
+    def rate(self, symbols: Symbols, quality: int) -> Rate:
+        """By the frequencies of ``symbols``."""
+        from aecodec.latents.search import FrequencyRate
+
+        del quality
+        return FrequencyRate(symbols, self._device)
+
+    def pack(self, symbols: Symbols, quality: int) -> bytes:
+        """The payload of symbols (N, D); the same for every quality."""
+        del quality
+        return zstd.pack_symbols(symbols)
+
+    def unpack(
+        self, payloads: Sequence[bytes], counts: Sequence[int], quality: int, where: Sequence[str]
+    ) -> list[SymbolRows]:
+        """Each payload is checked whole; its symbols are unpacked when they are taken."""
+        del quality
+        return [
+            _PackedRows(zstd.PackedSymbols(payload, count, self._latents, name))
+            for payload, count, name in zip(payloads, counts, where, strict=True)
+        ]
+
+
+class AnsCoder(LatentCoder):
+    """Group by group under ANS, with the probabilities of the learned prior."""
+
+    mode = LATENTS_ANS
+    chunk_images = 2048  # enough for the bytes that a chunk has besides its payload not to matter
+    shares_tables = False
+
+    def __init__(self, prior: PriorNetwork) -> None:
+        self._prior = prior
+
+    @classmethod
+    def of(cls, source: LatentSource) -> AnsCoder:
+        """The coder with the networks of a model."""
+        return cls(source.prior())
+
+    def fits(self, symbols: Symbols) -> npt.NDArray[np.bool_]:
+        """Rows whose symbols are all in -128..127 can be coded."""
+        low, high = symbols.min(axis=1), symbols.max(axis=1)
+        inside: npt.NDArray[np.bool_] = (low >= -SYMBOL_OFFSET) & (high < SYMBOL_OFFSET)
+        return inside
+
+    def rate(self, symbols: Symbols, quality: int) -> Rate:
+        """By the prior."""
+        del symbols
+        return self._prior.rate(quality)
+
+    def pack(self, symbols: Symbols, quality: int) -> bytes:
+        """The payload of symbols (N, D) of a stored quality, N >= 1."""
+        planes = [plane.reshape(2, -1) for plane in self.intervals(symbols, quality)]
+        payload: bytes = entropy.coder().encode(planes)
+        return payload
+
+    def intervals(self, symbols: Symbols, quality: int) -> list[ans.Intervals]:
+        """The intervals int32 (2, N, n) of each group's symbols."""
+        prior, c = self._prior, self._prior.config
+        ordered = symbols[:, prior.order]
+        gains = self._ordered_gains(quality)
+        planes = []
+        for g in range(c.groups):
+            raw = prior.predict(g, ordered, gains, quality)
+            levels = (ordered[:, c.members(g)] + SYMBOL_OFFSET).astype(np.uint8)
+            coded = entropy.coder().intervals(raw.reshape(-1, raw.shape[-1]), levels.ravel(), 0)
+            planes.append(coded.reshape(2, *levels.shape))
+        return planes
+
+    def unpack(
+        self, payloads: Sequence[bytes], counts: Sequence[int], quality: int, where: Sequence[str]
+    ) -> list[SymbolRows]:
+        """The payloads are decoded whole, side by side."""
+        decoder = entropy.coder().Decoder(payloads, where, self._prior.threads)
+        symbols = self.decode(decoder, counts, quality, where[0])
+        decoder.finish()
+        return [UnpackedRows(symbols[a:b]) for a, b in pairwise(np.cumsum([0, *counts]))]
+
+    def decode(
+        self, decoder: ans.StreamDecoder, counts: Sequence[int], quality: int, where: str
+    ) -> Symbols:
+        """The latents that come next in streams of ``counts`` images each, (N, D).
+
+        AezLimitError if the symbols would take more than 64 MiB.
+        """
+        prior, c = self._prior, self._prior.config
+        gains = self._ordered_gains(quality)
+        nbytes = 2 * c.latents * sum(counts)
+        if nbytes > MAX_SYMBOLS_NBYTES:
+            raise AezLimitError(
+                f"{where}: {nbytes} bytes of latents under ANS, "
+                f"this reader takes {MAX_SYMBOLS_NBYTES}"
+            )
+        ordered = np.zeros((sum(counts), c.latents), np.int16)
+
+        def predict(g: int, some: slice) -> npt.NDArray[np.int32]:
+            return prior.predict(g, ordered[some], gains, quality)
+
+        for g in range(c.groups):
+            for part, levels in ans.decode_plane(decoder, counts, partial(predict, g), 0):
+                symbols = levels.astype(np.int16) - SYMBOL_OFFSET
+                ordered[part, c.members(g)] = symbols.reshape(part.stop - part.start, -1)
+        symbols = np.empty_like(ordered)
+        symbols[:, prior.order] = ordered
+        return symbols
+
+    def _ordered_gains(self, quality: int) -> npt.NDArray[np.int64]:
+        """Gains (D,) of a stored quality, in the order of coding."""
+        return gains_at(self._prior.gains, quality)[self._prior.order].astype(np.int64)
+
+
+_CLASSES: tuple[type[LatentCoder], ...] = (ZstdCoder, AnsCoder)
+CODERS = {coder.mode.coder: coder for coder in _CLASSES}  # by name
+CODERS_BY_MODE = {coder.mode.number: coder for coder in _CLASSES}
+
+
+class UnpackedRows:
+    """Symbols (N, D) that are unpacked already."""
+
+    def __init__(self, symbols: Symbols) -> None:
+        self._symbols = symbols
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the symbols."""
+        return self._symbols.nbytes
+
+    def take(self, rows: Indices) -> Symbols:
+        """Symbols (len(rows), D)."""
+        taken: Symbols = self._symbols[rows]
+        return taken
+
+
+class _PackedRows:
+    """Symbols that stay packed until they are asked for often."""
+
+    def __init__(self, packed: zstd.PackedSymbols) -> None:
+        self._packed, self._asked = packed, 0
+        self._unpacked: Symbols | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what is held at the moment."""
+        return self._packed.nbytes if self._unpacked is None else self._unpacked.nbytes
+
+    def take(self, rows: Indices) -> Symbols:
+        """Symbols (len(rows), D)."""
+        if self._unpacked is None:
+            self._asked += 1
+            if self._asked < OFTEN or self._packed.symbols_nbytes > UNPACKED_NBYTES:
+                return self._packed.take(rows)
+            self._unpacked = self._packed.take(np.arange(self._packed.image_count))
+        taken: Symbols = self._unpacked[rows]
+        return taken

@@ -1,0 +1,73 @@
+"""The latent prior put to work: a loaded model's exact prior, NumPy in and out."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from aecodec.container.parts import LATENT_PRIOR
+from aecodec.errors import ModelCorruptError
+from aecodec.latents.quantizer import gains_at
+from aecodec.latents.search import PriorRate
+from aecodec.models.checking import read_config, read_part, take_tensors
+from aecodec.models.model import Model
+from aecodec.nets.latent_prior import ExactPrior, PriorConfig, tensor_shapes
+
+BATCH_IMAGES = 2048  # images in the network at once
+UNIT_MAX = 15
+
+
+class PriorNetwork:
+    """The prior of a model on one device.
+
+    Raises ModelCorruptError, with the layer's name, for a part that lacks a tensor, has one of
+    another shape or type, or cannot be proven to decode exactly.
+    """
+
+    def __init__(self, model: Model, gains: npt.NDArray[np.uint16], device: str = "cpu") -> None:
+        self.device = torch.device(device)
+        part = read_part(model, LATENT_PRIOR)
+        c = self.config = read_config(part, PriorConfig)
+        if c.latents != gains.shape[1]:
+            raise ModelCorruptError(
+                f"{LATENT_PRIOR}: latents is {c.latents}, the decoder has {gains.shape[1]}"
+            )
+        tensors = take_tensors(part, tensor_shapes(c))
+        self.order = tensors["order"].astype(np.intp)
+        if not np.array_equal(np.sort(self.order), np.arange(c.latents)):
+            raise ModelCorruptError(f"{LATENT_PRIOR}: order does not name every latent once")
+        if int(tensors["unit"].max()) > UNIT_MAX:
+            raise ModelCorruptError(
+                f"{LATENT_PRIOR}: unit up to {int(tensors['unit'].max())}, expected 0..{UNIT_MAX}"
+            )
+        self.gains = gains
+        self._tensors = tensors
+        self._net = ExactPrior(c, tensors).to(self.device)
+
+    @property
+    def threads(self) -> int:
+        """How many threads may work at once: as many as torch takes."""
+        return torch.get_num_threads()
+
+    def rate(self, quality: int) -> PriorRate:
+        """What softly rounded symbols of a stored quality cost under this prior."""
+        gains = gains_at(self.gains, quality)
+        return PriorRate(self.config, self._tensors, gains, quality, self.device)
+
+    def predict(
+        self, g: int, symbols: npt.NDArray[np.int16], gains: npt.NDArray[np.int64], quality: int
+    ) -> npt.NDArray[np.int32]:
+        """Symbols (N, D) and gains (D,) in the order of coding, the groups before g known.
+
+        Returns the raw parameters of group g's latents, int32 (N, n, 3K).
+        """
+        c = self.config
+        members = c.members(g)
+        count = members.stop - members.start
+        out = np.empty((len(symbols), count, 3 * c.mixtures), np.int32)
+        for start in range(0, len(symbols), BATCH_IMAGES):
+            known = np.ascontiguousarray(symbols[start : start + BATCH_IMAGES, : members.start])
+            raw = self._net(g, torch.from_numpy(known).to(self.device), gains, quality)
+            out[start : start + len(known)] = raw.cpu().numpy()
+        return out

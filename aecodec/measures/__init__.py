@@ -1,0 +1,1 @@
+"""Error, PSNR, SSIM and PCA."""

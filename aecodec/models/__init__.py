@@ -1,0 +1,1 @@
+"""Model files: parts, fingerprints, and where they are found."""

@@ -1,0 +1,66 @@
+"""Parts of a loaded model, checked against what their network expects before it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import numpy as np
+
+from aecodec.errors import ModelCorruptError
+from aecodec.models.model import Model, Part
+
+MAX_WIDTH = 4096  # of any layer: what a config may ask for before weights are looked at
+
+Config = TypeVar("Config")
+
+
+def read_part(model: Model, name: str) -> Part:
+    """The named part; ModelCorruptError if the model has none."""
+    part = model.parts.get(name)
+    if part is None:
+        raise ModelCorruptError(f"model {model.name!r} has no part {name}")
+    return part
+
+
+def read_config(part: Part, cls: type[Config], **own: int) -> Config:
+    """The part's config as the dataclass ``cls``; ``own`` are fields that it does not hold."""
+    names = {f.name for f in fields(cls)} - set(own)  # type: ignore[arg-type]
+    return cls(**read_numbers(part, names), **own)
+
+
+def read_numbers(part: Part, names: Collection[str]) -> dict[str, int]:
+    """The part's config, which must hold exactly these names; ModelCorruptError names a fault."""
+    values: dict[str, Any] = {**part.config}
+    if set(values) != set(names):
+        raise ModelCorruptError(f"{part.name}: config has {sorted(values)}, not {sorted(names)}")
+    for name, value in values.items():
+        least = 0 if name.endswith("_blocks") else 1  # aez.md 10.6
+        if type(value) is not int or not least <= value <= MAX_WIDTH:
+            raise ModelCorruptError(f"{part.name}: {name} is {value!r}, not {least}..{MAX_WIDTH}")
+    return values
+
+
+def check_shape(part: Part, model: Model) -> None:
+    """ModelCorruptError if the part is for images of another shape than its model."""
+    if part.shape is not None and part.shape != model.shape:
+        raise ModelCorruptError(f"{part.name}: shape differs from the model's {model.shape}")
+
+
+def take_tensors(
+    part: Part, wanted: Mapping[str, tuple[tuple[int, ...], type]]
+) -> dict[str, np.ndarray]:
+    """The part's tensors, which must be exactly those wanted: name to (shape, dtype)."""
+    if unknown := sorted(set(part.tensors) - set(wanted)):
+        raise ModelCorruptError(f"{part.name}: unknown tensors {unknown}")
+    for name, (shape, kind) in wanted.items():
+        tensor = part.tensors.get(name)
+        if tensor is None:
+            raise ModelCorruptError(f"{part.name}: tensor {name} is missing")
+        if tensor.shape != shape or tensor.dtype != kind:
+            raise ModelCorruptError(
+                f"{part.name}: tensor {name} is {tensor.dtype} {tensor.shape}, "
+                f"expected {np.dtype(kind)} {shape}"
+            )
+    return dict(part.tensors)

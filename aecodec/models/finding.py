@@ -1,0 +1,83 @@
+"""Where models lie on this machine, and which of them a file needs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from aecodec.errors import AezLimitError, ModelCorruptError, ModelMissingError
+from aecodec.limits import DEFAULT_LIMITS
+from aecodec.models.file import unpack_model
+from aecodec.models.model import Model, Part, Shape
+
+PATH_VARIABLE = "AECODEC_MODEL_PATH"
+BUNDLED = Path(__file__).parent.parent / "weights"
+
+
+def load_model(
+    name_or_path: str | os.PathLike[str], *, max_model_nbytes: int = DEFAULT_LIMITS.max_model_nbytes
+) -> Model:
+    """A model by its file, or by the name of a bundled or installed one.
+
+    Raises ModelMissingError when there is none, ModelCorruptError when the file is damaged.
+    """
+    path = Path(name_or_path)
+    if not path.is_file():
+        text = os.fspath(name_or_path)
+        found = {p.stem: p for p in reversed(list(model_paths()))}
+        if text not in found:
+            known = ", ".join(sorted(found)) or "none"
+            raise ModelMissingError(
+                f"no model {text!r}: not a file, and not one of the models here ({known})"
+            )
+        path = found[text]
+    return unpack_model(_read_bounded(path, max_model_nbytes), str(path))
+
+
+def _read_bounded(path: Path, max_model_nbytes: int) -> bytes:
+    nbytes = path.stat().st_size
+    if nbytes > max_model_nbytes:
+        raise AezLimitError(f"{path}: {nbytes} bytes, max_model_nbytes allows {max_model_nbytes}")
+    return path.read_bytes()
+
+
+def model_paths() -> Iterator[Path]:
+    """Model files on this machine: the folders of $AECODEC_MODEL_PATH first, then the bundled."""
+    folders = [Path(p) for p in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if p]
+    for folder in [*folders, BUNDLED]:
+        yield from sorted(folder.glob("*.safetensors"))
+
+
+def installed_models() -> Iterator[Model]:
+    """Every readable model on this machine; a damaged one is passed over.
+
+    Models for other uses (``aecodec.uses``) have no parts. No file needs them, so they are passed
+    over, too.
+    """
+    for path in model_paths():
+        with contextlib.suppress(ModelCorruptError, AezLimitError, OSError):
+            model = load_model(path)
+            if model.parts:
+                yield model
+
+
+def find_parts(wanted: Mapping[str, bytes], models: Iterable[Model], model_name: str) -> Model:
+    """The model, or a composite of several, that holds exactly the parts a file names.
+
+    ``wanted`` maps part names to fingerprints. Raises ModelMissingError with what to do.
+    """
+    found: dict[str, Part] = {}
+    shape: Shape | None = None
+    for model in models:
+        for name, part in model.parts.items():
+            if name in wanted and name not in found and part.fingerprint() == wanted[name]:
+                found[name], shape = part, model.shape
+        if len(found) == len(wanted):
+            return Model(model_name, shape, found)
+    name = next(iter(sorted(set(wanted) - set(found))))
+    raise ModelMissingError(
+        f"the file needs part {name} {wanted[name].hex()[:16]} of model {model_name!r}, which is "
+        f"not here: name its file with --model, or put it in a folder of ${PATH_VARIABLE}"
+    )

@@ -1,0 +1,132 @@
+"""Models and their parts, and the fingerprints that identify them (aez.md 10).
+
+A model is one safetensors file. Tensors named ``PART.NAME`` belong to a decoding part and are
+integers; ``encoder.NAME`` are float32 and never affect what a file means. Everything else (shapes,
+provenance, the guard's floors) is JSON in the file's metadata. A model for other uses (aecodec/uses)
+has no part: its tensors are floats called ``encoder.NAME``, and its settings' ``use`` says for what.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from aecodec.container.parts import ANNOUNCED
+from aecodec.errors import ModelMismatchError
+
+Shape: TypeAlias = tuple[int, int, int]  # (H, W, C)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One decoding part: what the config says of it, and its integer tensors."""
+
+    name: str
+    config: Mapping[str, Any]
+    tensors: Mapping[str, np.ndarray]
+
+    def fingerprint(self) -> bytes:
+        """SHA-256 over all that decoding reads (clause 10.2)."""
+        digest = hashlib.sha256(b"aez-part-1\0")
+
+        def feed(data: bytes) -> None:
+            digest.update(struct.pack("<Q", len(data)))
+            digest.update(data)
+
+        feed(canonical_json({"part": self.name, **self.config}))
+        for name in sorted(self.tensors):
+            tensor = self.tensors[name]
+            feed(name.encode())
+            feed(tensor.dtype.name.encode())
+            feed(struct.pack(f"<{tensor.ndim}Q", *tensor.shape))
+            feed(np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).tobytes())
+        return digest.digest()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the tensors."""
+        return sum(t.nbytes for t in self.tensors.values())
+
+    @property
+    def shape(self) -> Shape | None:
+        """(H, W, C) of the images that this part is for; None where it takes any size.
+
+        The config of an embedded model is untrusted: compare the shape before using it.
+        """
+        sides = tuple(self.config.get(side) for side in ("height", "width", "channels"))
+        return None if None in sides else sides  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded model: decoding parts, and the encoder's tensors and settings when they are there.
+
+    ``encoder`` is empty in a model that was embedded in a file: it decodes but cannot encode.
+    """
+
+    name: str
+    shape: Shape | None  # (H, W, C); None where its parts take images of any size
+    parts: Mapping[str, Part]
+    encoder: Mapping[str, np.ndarray] = field(default_factory=dict)
+    encoder_config: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def required_flags(self, parts: Iterable[str]) -> int:
+        """The flags with which a file announces what version 1.1 does not know of these parts."""
+        flags = 0
+        for name in parts:
+            for tensor, flag in ANNOUNCED.get(name, {}).items():
+                if name in self.parts and tensor in self.parts[name].tensors:
+                    flags |= flag
+        return flags
+
+    def fingerprints(self) -> dict[str, bytes]:
+        """Each part's fingerprint, by the part's name in sorted order."""
+        return {name: part.fingerprint() for name, part in sorted(self.parts.items())}
+
+    def fingerprint(self) -> bytes:
+        """SHA-256 of ``aez-model-1\\0`` and the sorted (part, fingerprint) list."""
+        digest = hashlib.sha256(b"aez-model-1\0")
+        for name, fingerprint in self.fingerprints().items():
+            digest.update(struct.pack("<Q", len(name)) + name.encode() + fingerprint)
+        return digest.digest()
+
+    def fits(self, shape: Shape) -> bool:
+        """Whether the model is for images of this shape (H, W, C)."""
+        if self.shape is not None:
+            return shape == self.shape
+        return all(part.shape in (None, shape) for part in self.parts.values())
+
+    def require_shape(self, shape: Shape) -> None:
+        """ModelMismatchError unless the model is for images of this shape (H, W, C)."""
+        if not self.fits(shape):
+            raise ModelMismatchError(
+                f"model {self.name!r} is for {shape_text(self.shape)} images, "
+                f"these are {shape_text(shape)}"
+            )
+
+    def the_shape(self) -> Shape:
+        """The one shape (H, W, C) that the model is for; ModelMismatchError if it takes any size."""
+        if self.shape is None:
+            raise ModelMismatchError(f"model {self.name!r} is for images of any size")
+        return self.shape
+
+    def decoding(self, parts: Iterable[str]) -> Model:
+        """A model of the named parts alone: it decodes, and does not encode with layer L."""
+        return Model(self.name, self.shape, {name: self.parts[name] for name in parts})
+
+
+def shape_text(shape: Shape | None) -> str:
+    """(28, 28, 1) -> '28x28x1', height first; None -> 'any size'."""
+    return "any size" if shape is None else "x".join(map(str, shape))
+
+
+def canonical_json(value: Mapping[str, Any]) -> bytes:
+    """Sorted keys, no spaces, UTF-8."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

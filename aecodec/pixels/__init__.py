@@ -1,0 +1,1 @@
+"""Layer R at work: images to planes, to payloads, and back."""

@@ -1,0 +1,103 @@
+"""Layer R's networks at work: a model's exact pixel model and dequantizer, NumPy in and out."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from aecodec.arrays import Planes
+from aecodec.container.parts import DEQUANTIZER, TONES, UNDERLAY
+from aecodec.errors import ModelCorruptError
+from aecodec.models.checking import check_shape, read_numbers, read_part, take_tensors
+from aecodec.models.model import Model
+from aecodec.nets import dequantizer, pixel_model
+from aecodec.nets.dequantizer import DequantizerConfig, ExactDequantizer
+from aecodec.nets.pixel_model import ExactPixelModel, PixelConfig
+from aecodec.nets.planes import PlaneGrid
+from aecodec.targets import STORED_MAX, STORED_MIN
+
+BATCH_IMAGES = 256  # images in the networks at once: their activations stay near the caches
+
+
+def read_pixel_model(
+    model: Model, part_name: str
+) -> tuple[PlaneGrid, PixelConfig, dict[str, np.ndarray]]:
+    """Image shape, widths and tensors of a pixel model; ModelCorruptError names what is wrong."""
+    part = read_part(model, part_name)
+    numbers = read_numbers(part, {"height", "width", "channels", "features", "mixtures"})
+    check_shape(part, model)
+    grid = PlaneGrid(numbers["height"], numbers["width"], numbers["channels"])
+    c = PixelConfig(
+        grid.channels,
+        numbers["features"],
+        numbers["mixtures"],
+        toned=TONES in part.tensors,
+        underlaid=UNDERLAY in part.tensors,
+    )
+    tensors = take_tensors(part, pixel_model.tensor_shapes(c, grid))
+    if c.underlaid and not STORED_MIN <= (quality := int(tensors[UNDERLAY][0])) <= STORED_MAX:
+        raise ModelCorruptError(
+            f"{part_name}: underlay is {quality}, expected {STORED_MIN}..{STORED_MAX}"
+        )
+    return grid, c, tensors
+
+
+class PixelNetworks:
+    """The pixel model of one part on one device.
+
+    ``underlay`` is the stored quality of the latents under the pixels; None for a model without
+    an underlay. Raises ModelCorruptError, with the layer's name, for a part that lacks a tensor, has
+    one of another shape or type, or cannot be proven to decode exactly.
+    """
+
+    def __init__(self, model: Model, part_name: str, device: str = "cpu") -> None:
+        self.device = torch.device(device)
+        _, self.config, tensors = read_pixel_model(model, part_name)
+        self.underlay = int(tensors[UNDERLAY][0]) if self.config.underlaid else None
+        self._net = ExactPixelModel(self.config, tensors).to(self.device)
+
+    @property
+    def threads(self) -> int:
+        """How many threads may work at once: as many as torch takes."""
+        return torch.get_num_threads()
+
+    def predict(
+        self, k: int, planes: Planes, bound: int, grid: PlaneGrid, underlay: Planes | None = None
+    ) -> npt.NDArray[np.int32]:
+        """Planes (N, P, R, S) of images of a shape, the first k known -> parameters of plane k.
+
+        ``underlay`` (N, P, R, S) is for a model that has one. Returns int32 (N, rows, columns, 3K),
+        the raw parameters of those pixels of the plane that lie in the image.
+        """
+        rows, columns = grid.plane_shape(k)
+        out = np.empty((len(planes), rows, columns, 3 * self.config.mixtures), np.int32)
+        for start in range(0, len(planes), BATCH_IMAGES):
+            some = slice(start, start + BATCH_IMAGES)
+            batch = torch.from_numpy(planes[some, :k]).to(self.device)
+            under = None if underlay is None else torch.from_numpy(underlay[some]).to(self.device)
+            raw = self._net(k, batch, bound, under)[:, :rows, :columns]
+            out[some] = raw.cpu().numpy()
+        return out
+
+
+class Dequantizer:
+    """The dequantizer of a model on one device; errors as those of :class:`PixelNetworks`."""
+
+    def __init__(self, model: Model, device: str = "cpu") -> None:
+        self.device = torch.device(device)
+        part = read_part(model, DEQUANTIZER)
+        numbers = read_numbers(part, {"height", "width", "channels", "features"})
+        check_shape(part, model)
+        grid = PlaneGrid(numbers["height"], numbers["width"], numbers["channels"])
+        c = DequantizerConfig(grid.channels, numbers["features"])
+        tensors = take_tensors(part, dequantizer.tensor_shapes(c, grid))
+        self._net = ExactDequantizer(c, tensors).to(self.device)
+
+    def move(self, planes: Planes, bound: int) -> Planes:
+        """Planes (N, P, R, S) as decoded under a bound E -> each pixel moved by at most E."""
+        moved = np.empty_like(planes)
+        for start in range(0, len(planes), BATCH_IMAGES):
+            batch = torch.from_numpy(planes[start : start + BATCH_IMAGES]).to(self.device)
+            moved[start : start + len(batch)] = self._net(batch, bound).cpu().numpy()
+        return moved

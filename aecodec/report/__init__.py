@@ -1,1 +1,0 @@
-"""Figures and a page, drawn from a bench's JSON alone."""

@@ -1,0 +1,1 @@
+"""Images to the parts of a model."""

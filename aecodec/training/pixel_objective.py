@@ -1,0 +1,129 @@
+"""What layer R is trained for: bits of the pixels, over all error bounds at once.
+
+And the dequantizer: squared error, over all bounds but 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from aecodec.nets.dequantizer import DequantizerConfig
+from aecodec.nets.pixel_model import PixelConfig
+from aecodec.nets.planes import BOUNDS, CODED_BOUNDS, PlaneGrid, split_planes
+from aecodec.twins.dequantizer import DequantizerTwin
+from aecodec.twins.mixture import mixture_bits
+from aecodec.twins.pixel_model import PixelTwin
+
+EXACT_SHARE = 0.35  # of a batch is trained lossless; the other bounds are log-uniform over 1..127
+
+
+class _EveryBound(nn.Module):
+    """A loss at every error bound, divided by its own running value: a percent is a percent."""
+
+    typical: Tensor
+    bucket: Tensor
+    inside: Tensor
+
+    def __init__(self, grid: PlaneGrid) -> None:
+        super().__init__()
+        self.grid = grid
+        self.register_buffer("typical", torch.zeros(len(CODED_BOUNDS)))
+        nearest = np.abs(
+            np.log2(1 + np.arange(BOUNDS))[:, None] - np.log2(1 + np.array(CODED_BOUNDS))
+        ).argmin(axis=1)
+        self.register_buffer("bucket", torch.from_numpy(nearest), persistent=False)
+        ones = torch.ones(1, grid.height, grid.width, grid.channels, dtype=torch.uint8)
+        self.register_buffer("inside", split_planes(ones, grid).float(), persistent=False)
+
+    def balanced(self, losses: Tensor, bounds: Tensor) -> Tensor:
+        """Losses (N,) at bounds (N,) -> one number."""
+        bucket = self.bucket[bounds]
+        with torch.no_grad():
+            count = torch.bincount(bucket, minlength=len(CODED_BOUNDS))
+            seen = torch.bincount(bucket, losses, len(CODED_BOUNDS)) / count.clamp_min(1)
+            moved = torch.where(self.typical > 0, self.typical.lerp(seen, 0.02), seen)
+            self.typical.copy_(torch.where(count > 0, moved, self.typical))
+        return (losses / self.typical[bucket].clamp_min(1e-9)).mean()
+
+
+Rebuild = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]
+
+
+class PixelObjective(_EveryBound):
+    """The pixel model's twin under its loss: bits.
+
+    ``rebuild`` turns images into what lies under them, for a model that has an underlay.
+    """
+
+    def __init__(self, c: PixelConfig, grid: PlaneGrid, rebuild: Rebuild | None = None) -> None:
+        super().__init__(grid)
+        self.model = PixelTwin(c, grid)
+        self._rebuild = rebuild
+
+    def prepare(self, images: npt.NDArray[np.uint8]) -> Tensor:
+        """uint8 (N, H, W, C) -> what ``forward`` takes: planes, and those that lie under them."""
+        sources = [images, self._rebuild(images)] if self._rebuild else [images]
+        return torch.cat([split_planes(torch.from_numpy(each), self.grid) for each in sources], 1)
+
+    def forward(self, planes: Tensor, progress: float) -> tuple[Tensor, dict[str, float]]:
+        """uint8 planes (N, P or 2P, R, S) -> loss, bpp without loss and at a max error of 8."""
+        del progress  # the same from beginning to end
+        bounds = draw_bounds(len(planes), EXACT_SHARE).to(planes.device)
+        loss = self.balanced(self.image_bits(planes, bounds), bounds)
+        shown = self.typical.tolist()
+        pixels = self.grid.height * self.grid.width
+        return loss, {"bpp": shown[0] / pixels, "bpp_at_8": shown[4] / pixels}
+
+    def image_bits(self, planes: Tensor, bounds: Tensor) -> Tensor:
+        """uint8 planes (N, P or 2P, R, S), bounds (N,) -> bits of each image (N,)."""
+        underlay = None
+        if self._rebuild:
+            planes, under = planes.chunk(2, 1)
+            underlay = under / 64
+        step = (2 * bounds + 1).float()[:, None, None, None]
+        levels = torch.floor((255 + bounds).float() / (2 * bounds + 1)) + 1
+        levels = levels[:, None, None, None].expand(planes.shape)
+        symbols = torch.floor((planes + bounds[:, None, None, None]) / step)
+        known = (symbols * step).clamp(max=255) * self.inside / 64
+        heads = range(planes.shape[1])
+        raw = torch.stack([self.model.predict(k, known, bounds, underlay) for k in heads], 1)
+        bits = mixture_bits(raw, symbols, step.expand(planes.shape), levels)
+        total: Tensor = (bits * self.inside).flatten(1).sum(1)
+        return total
+
+
+class DequantizerObjective(_EveryBound):
+    """The dequantizer's twin under its loss: squared error after the move."""
+
+    def __init__(self, c: DequantizerConfig, grid: PlaneGrid) -> None:
+        super().__init__(grid)
+        self.model = DequantizerTwin(c, grid)
+
+    def prepare(self, images: np.ndarray) -> Tensor:
+        """uint8 (N, H, W, C) -> what ``forward`` takes."""
+        return split_planes(torch.from_numpy(images), self.grid)
+
+    def forward(self, planes: Tensor, progress: float) -> tuple[Tensor, dict[str, float]]:
+        """uint8 planes (N, P, R, S) -> loss, and the PSNR at max errors of 8 and 32."""
+        del progress
+        bounds = draw_bounds(len(planes), 0.0).to(planes.device)
+        wide = bounds[:, None, None, None]
+        step = 2 * wide + 1
+        known = ((planes + wide) // step * step).clamp(max=255) * self.inside
+        moved = (known + self.model(known / 64, bounds) * wide).clamp(0, 255)
+        errors = ((moved - planes).square() * self.inside).flatten(1).sum(1) / self.inside.sum()
+        loss = self.balanced(errors, bounds)
+        shown = [10 * math.log10(65025 / max(v, 1e-9)) for v in self.typical.tolist()]
+        return loss, {"psnr_at_8": shown[4], "psnr_at_32": shown[6]}
+
+
+def draw_bounds(count: int, exact_share: float) -> Tensor:
+    """(count,) error bounds for training: a share of 0, the others log-uniform over 1..127."""
+    drawn = torch.exp(torch.rand(count) * math.log(BOUNDS)).floor().long().clamp(1, BOUNDS - 1)
+    return torch.where(torch.rand(count) < exact_share, torch.zeros_like(drawn), drawn)

@@ -1,0 +1,104 @@
+"""The float twin of the latent prior."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from aecodec.nets.latent_prior import (
+    INPUT_MAX,
+    PARAMETER_BITS,
+    ROWS,
+    PriorConfig,
+    Tensors,
+    layer_shapes,
+)
+from aecodec.nets.layers import ACT_BITS, ACT_MAX, LayerArrays
+from aecodec.twins.layers import TwinLayer, activation
+
+
+def row_shares(quality: Tensor) -> Tensor:
+    """Qualities (N,), 1 to 9, fractions allowed -> (N, 9), how much of each row belongs to each."""
+    row = (quality - 1).floor().clamp(0, ROWS - 2).long()
+    upper = quality - 1 - row
+    share = torch.zeros(len(quality), ROWS, device=quality.device)
+    each = torch.arange(len(quality), device=quality.device)
+    share[each, row], share[each, row + 1] = 1 - upper, upper
+    return share
+
+
+class PriorTwin(nn.Module):
+    """Float twin of :class:`ExactPrior`; latents in the order of coding, values in units of 64."""
+
+    def __init__(self, c: PriorConfig) -> None:
+        super().__init__()
+        self.config = c
+        self.see_rows = nn.Parameter(torch.zeros(ROWS, c.groups, c.features))
+        self.out_rows = nn.Parameter(torch.zeros(ROWS, c.latents, 3 * c.mixtures))
+        self.layers = nn.ModuleDict()
+        for name, shape in layer_shapes(c).items():
+            weight = torch.randn(shape) * math.sqrt(2 / shape[1])
+            bias, bits = torch.zeros(shape[0]), ACT_BITS
+            input_max = ACT_MAX
+            if name.startswith("see"):
+                input_max, weight = INPUT_MAX, 2 * weight
+            if name.startswith(("see", "mix0")):
+                bias.uniform_(-0.3, 0.6)
+            if name.startswith("out"):
+                weight, bits = 0.1 * weight, PARAMETER_BITS
+            self.layers[name] = TwinLayer(weight, bias, out_bits=bits, input_max=input_max)
+
+    def layer(self, name: str) -> TwinLayer:
+        """One layer, with the type that ModuleDict forgets."""
+        return cast(TwinLayer, self.layers[name])
+
+    def predict(self, values: Tensor, share: Tensor) -> Tensor:
+        """Values (N, D) in units of 64, share (N, 9) of each quality row -> outputs (N, D, 3K).
+
+        Outputs are in units of 2**-9 nat / 128 and of 1/8 of a value, as the exact ones.
+        """
+        c = self.config
+        outputs = []
+        for g in range(c.groups):
+            members = c.members(g)
+            h = share @ self.see_rows[:, g]
+            if g:
+                h = h + self.layer(f"see{g}")(values[:, : members.start])
+            h = activation(self.layer(f"mix{g}")(activation(h)))
+            out = self.layer(f"out{g}")(h).view(len(values), -1, 3 * c.mixtures)
+            outputs.append(out)
+        mixed = torch.cat(outputs, 1) + torch.einsum("nr,rdk->ndk", share, self.out_rows)
+        return self.layer("out0").floor_through(mixed) * (1 << PARAMETER_BITS)
+
+    @torch.no_grad()
+    def load(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Take over a stored prior, up to what its rounding lost."""
+        for name in layer_shapes(self.config):
+            arrays = (tensors[f"{name}.{kind}"] for kind in ("weight", "bias", "shift"))
+            self.layer(name).load(LayerArrays(*arrays))
+        for rows, name, bits in (
+            (self.see_rows, "see_rows", ACT_BITS),
+            (self.out_rows, "out_rows", PARAMETER_BITS),
+        ):
+            rows.copy_(torch.from_numpy(tensors[name].astype(np.float32)) / (1 << bits))
+
+    @torch.no_grad()
+    def arrays(self, order: np.ndarray, unit: np.ndarray) -> Tensors:
+        """The integer tensors that the exact prior is stored as."""
+        tensors: Tensors = {"order": order.astype(np.int16), "unit": unit.astype(np.uint8)}
+        for name in layer_shapes(self.config):
+            arrays = self.layer(name).arrays()
+            for kind in ("weight", "bias", "shift"):
+                tensors[f"{name}.{kind}"] = getattr(arrays, kind)
+        for name, values, bits in (
+            ("see_rows", self.see_rows, ACT_BITS),
+            ("out_rows", self.out_rows, PARAMETER_BITS),
+        ):
+            whole = torch.round(values.double() * (1 << bits)).clamp(-32767, 32767)
+            tensors[name] = whole.cpu().numpy().astype(np.int16)
+        return tensors

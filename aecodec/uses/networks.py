@@ -1,0 +1,180 @@
+"""Autoencoders in floating point, for all that is no file: maps, generation, denoising.
+
+Their encoder is layer L's, and their decoder has the form of layer L's, without its integers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aecodec.nets.latent_decoder import AutoencoderConfig
+from aecodec.twins.autoencoder import Encoder
+
+
+def small_config(shape: tuple[int, int, int], latents: int) -> AutoencoderConfig:
+    """Widths of a small network, below 1 MB as float16 at 28x28 gray; shape (H, W, C)."""
+    return AutoencoderConfig(*shape, latents, hidden=128, coarse=24, fine=8, encoder=16)
+
+
+class Block(nn.Module):
+    """Residual pair of 3x3 convolutions that starts as the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.a = nn.Conv2d(channels, channels, 3, padding=1)
+        self.b = nn.Conv2d(channels, channels, 3, padding=1)
+        for parameter in self.b.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch: Tensor = self.b(F.relu(self.a(F.relu(x))))
+        return x + branch
+
+
+class FloatDecoder(nn.Module):
+    """Latents (N, D) to images (N, C, H4, W4), padded as the encoder's: a linear path and a trunk."""
+
+    def __init__(self, c: AutoencoderConfig) -> None:
+        super().__init__()
+        self.config = c
+        grid = c.grid[0] * c.grid[1]
+        self.linear = nn.Linear(c.latents, c.padded[0] * c.padded[1] * c.channels)
+        self.dense1 = nn.Linear(c.latents, c.hidden)
+        self.dense2 = nn.Linear(c.hidden, c.hidden)
+        self.dense3 = nn.Linear(c.hidden, grid * c.coarse)
+        self.coarse = Block(c.coarse)
+        self.up = nn.Conv2d(c.coarse, 4 * c.fine, 3, padding=1)
+        self.fine = Block(c.fine)
+        self.out = nn.Conv2d(c.fine, 4 * c.channels, 3, padding=1)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, y: Tensor) -> Tensor:
+        c = self.config
+        linear = self.linear(y)
+        h = F.relu(self.dense2(F.relu(self.dense1(y))))
+        with torch.autocast(
+            "cpu", torch.bfloat16, enabled=self.training and y.device.type == "cpu"
+        ):
+            r = self.dense3(h).view(-1, *c.grid, c.coarse).permute(0, 3, 1, 2)
+            r = F.pixel_shuffle(self.up(F.relu(self.coarse(r))), 2)
+            r = self.fine(r.contiguous(memory_format=torch.channels_last))
+            out: Tensor = F.pixel_shuffle(self.out(F.relu(r)), 2).float()
+        x_hat: Tensor = out + linear.view_as(out)
+        return x_hat
+
+
+class FloatAutoencoder(nn.Module):
+    """Layer L's encoder, ``heads`` numbers for each of ``latents``, and the float decoder."""
+
+    def __init__(self, shape: tuple[int, int, int], latents: int, heads: int = 1) -> None:
+        super().__init__()
+        self.config = small_config(shape, latents)
+        self.encoder = Encoder(small_config(shape, heads * latents))
+        self.decoder = FloatDecoder(self.config)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Images (N, C, H4, W4) in 0..1 -> (N, heads * D)."""
+        y: Tensor = self.encoder(x)
+        return y
+
+    def decode(self, y: Tensor) -> Tensor:
+        """Latents (N, D) -> images (N, C, H, W), unclamped: gray / 256, or logits."""
+        c = self.config
+        x_hat: Tensor = self.decoder(y)[:, :, : c.height, : c.width]
+        return x_hat
+
+
+class LinearAutoencoder(nn.Module):
+    """Rows (N, P) through a bottleneck of D, with no activation at all."""
+
+    def __init__(self, width: int, latents: int) -> None:
+        super().__init__()
+        self.linear = nn.ModuleDict(
+            {"encode": nn.Linear(width, latents), "decode": nn.Linear(latents, width)}
+        )
+
+    def encode(self, x: Tensor) -> Tensor:
+        y: Tensor = self.linear["encode"](x)
+        return y
+
+    def decode(self, y: Tensor) -> Tensor:
+        x_hat: Tensor = self.linear["decode"](y)
+        return x_hat
+
+
+class DenseAutoencoder(nn.Module):
+    """Rows (N, P) of any table through a bottleneck of D, three dense layers a side."""
+
+    def __init__(self, width: int, latents: int, hidden: int = 128) -> None:
+        super().__init__()
+        self.encoder = _dense(width, hidden, latents)
+        self.decoder = _dense(latents, hidden, width)
+
+    def encode(self, x: Tensor) -> Tensor:
+        y: Tensor = self.encoder(x)
+        return y
+
+    def decode(self, y: Tensor) -> Tensor:
+        x_hat: Tensor = self.decoder(y)
+        return x_hat
+
+
+def _dense(width_in: int, hidden: int, width_out: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(width_in, hidden),
+        nn.ELU(),
+        nn.Linear(hidden, hidden),
+        nn.ELU(),
+        nn.Linear(hidden, width_out),
+    )
+
+
+@dataclass(frozen=True)
+class DenoiserConfig:
+    """Widths of the denoiser: channels at 1/2 and at 1/4 of the resolution."""
+
+    channels: int
+    fine: int = 24
+    coarse: int = 40
+
+
+class Denoiser(nn.Module):
+    """Noisy images to clean ones: a convolutional autoencoder of two scales, with a path around
+    the coarse one, so that it fits images of any size."""
+
+    def __init__(self, c: DenoiserConfig) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(4 * c.channels, c.fine, 3, padding=1)
+        self.before = Block(c.fine)
+        self.down = nn.Conv2d(c.fine, c.coarse, 3, stride=2, padding=1)
+        self.coarse = nn.ModuleList([Block(c.coarse), Block(c.coarse)])
+        self.up = nn.Conv2d(c.coarse, 4 * c.fine, 3, padding=1)
+        self.after = Block(c.fine)
+        self.out = nn.Conv2d(c.fine, 4 * c.channels, 3, padding=1)
+        with torch.no_grad():
+            self.out.weight.mul_(0.1)
+
+    def forward(self, x: Tensor) -> Tensor:  # (N, C, H4, W4) in 0..1, twice
+        h = F.pixel_unshuffle(4 * x - 1, 2).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(
+            "cpu", torch.bfloat16, enabled=self.training and x.device.type == "cpu"
+        ):
+            h = self.before(self.stem(h))
+            r = self.down(F.relu(h))
+            for block in self.coarse:
+                r = block(r)
+            h = self.after(h + F.pixel_shuffle(self.up(F.relu(r)), 2))
+            out: Tensor = F.pixel_shuffle(self.out(F.relu(h)), 2).float()
+        return out + 0.5
+
+
+def gaussian_nll(x: Tensor, mean: Tensor, log_sigma: Tensor) -> Tensor:
+    """Elementwise -log N(x; mean, sigma), nats."""
+    z = (x - mean) * torch.exp(-log_sigma)
+    return 0.5 * z.square() + log_sigma + 0.5 * math.log(2 * math.pi)

@@ -1,0 +1,174 @@
+"""What maps, generation and denoising are trained for."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aecodec.twins.autoencoder import pad_images
+from aecodec.uses.networks import Denoiser, DenoiserConfig, FloatAutoencoder, gaussian_nll
+
+BERNOULLI, GAUSSIAN = "bernoulli", "gaussian"
+NOISES = ("gaussian", "salt-and-pepper", "masking")
+
+
+class Coder(Protocol):
+    """An autoencoder as maps see it."""
+
+    def encode(self, x: Tensor) -> Tensor: ...
+    def decode(self, y: Tensor) -> Tensor: ...
+
+
+class TableMapObjective(nn.Module):
+    """Mean squared error of rows (N, P), of which ``mean`` is taken and that ``spread`` divides."""
+
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(self, model: nn.Module, rows: np.ndarray) -> None:
+        super().__init__()
+        self.model = model
+        x = rows.astype(np.float64)
+        mean = x.mean(axis=0)
+        spread = math.sqrt(max(float(np.square(x - mean).mean()), 1e-300))
+        self.register_buffer("mean", torch.from_numpy(mean).float())
+        self.register_buffer("spread", torch.tensor(spread, dtype=torch.float32))
+
+    def prepare(self, rows: np.ndarray) -> Tensor:
+        x = torch.from_numpy(rows.astype(np.float32))
+        return (x - self.mean.cpu()) / self.spread.cpu()
+
+    def forward(self, x: Tensor, progress: float) -> tuple[Tensor, dict[str, float]]:
+        model: Coder = self.model  # type: ignore[assignment]
+        loss = F.mse_loss(model.decode(model.encode(x)), x)
+        return loss, {"loss": float(loss.detach())}
+
+
+class ImageMapObjective(nn.Module):
+    """Mean squared error of images through a bottleneck of few latents."""
+
+    def __init__(self, model: FloatAutoencoder, images: np.ndarray) -> None:
+        super().__init__()
+        self.model = model
+        mean = pad_images(images[:: max(1, len(images) // 20_000)], model.config).mean(0)
+        with torch.no_grad():
+            model.decoder.linear.bias.copy_(mean.flatten())
+
+    def prepare(self, images: np.ndarray) -> Tensor:
+        return pad_images(images, self.model.config)
+
+    def forward(self, x: Tensor, progress: float) -> tuple[Tensor, dict[str, float]]:
+        c = self.model.config
+        x_hat = self.model.decode(self.model.encode(x))
+        mse = F.mse_loss(x_hat, x[:, :, : c.height, : c.width])
+        return 100 * mse, {"loss": float(mse.detach()) * 65536}
+
+
+class VaeObjective(nn.Module):
+    """The negative evidence lower bound (Kingma and Welling 2014), nats per image.
+
+    Pixels are gray / 255. ``bernoulli``: they are taken as probabilities of a binary pixel, so the
+    bound is that of random binary images whose mean is the image. ``gaussian``: a density of
+    continuous pixels in 0..1 with one learned spread for all.
+    """
+
+    def __init__(self, model: FloatAutoencoder, likelihood: str, images: np.ndarray) -> None:
+        super().__init__()
+        self.model, self.likelihood = model, likelihood
+        self.log_sigma = nn.Parameter(torch.full((1,), -1.5), requires_grad=likelihood == GAUSSIAN)
+        mean = self.prepare(images[:: max(1, len(images) // 20_000)]).mean(0).flatten()
+        with torch.no_grad():
+            self.start(mean)
+
+    def start(self, mean: Tensor) -> None:
+        """Begin at the mean image."""
+        mean = mean.clamp(0.01, 0.99)
+        linear = self.model.decoder.linear
+        linear.bias.copy_(torch.logit(mean) if self.likelihood == BERNOULLI else mean)
+
+    def prepare(self, images: np.ndarray) -> Tensor:
+        return pad_images(images, self.model.config) * (256 / 255)
+
+    def heads(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance (N, D) of the latents of images (N, C, H4, W4)."""
+        mean, log_variance = self.model.encode(x).chunk(2, dim=1)
+        return mean, log_variance.clamp(-12, 6)
+
+    def nll(self, x: Tensor, y: Tensor) -> Tensor:
+        """(N,) -log p(x | y), nats."""
+        c = self.model.config
+        x = x[:, :, : c.height, : c.width]
+        out = self.model.decode(y)
+        if self.likelihood == BERNOULLI:
+            each = F.binary_cross_entropy_with_logits(out, x, reduction="none")
+        else:
+            each = gaussian_nll(x, out, self.log_sigma)
+        return each.flatten(1).sum(1)
+
+    def terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(N,) -log p(x | y) at one sample of the latents, and the KL divergence from N(0, 1)."""
+        mean, log_variance = self.heads(x)
+        y = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
+        return self.nll(x, y), kl
+
+    def forward(self, x: Tensor, progress: float) -> tuple[Tensor, dict[str, float]]:
+        nll, kl = (each.mean() for each in self.terms(x))
+        loss = nll + kl
+        numbers = {"loss": float(loss.detach()), "kl": float(kl.detach())}
+        return loss / 100, numbers
+
+    def means(self, y: Tensor) -> Tensor:
+        """Expected pixels (N, C, H, W) in 0..1."""
+        out = self.model.decode(y)
+        return torch.sigmoid(out) if self.likelihood == BERNOULLI else out.clamp(0, 1)
+
+
+class DenoiseObjective(nn.Module):
+    """Mean squared error to the clean image, from one with noise.
+
+    The noise of each image is of one of ``noises``, at a level drawn evenly from 0 to ``sigma``,
+    so one network knows all kinds and levels, and need not be told them.
+    """
+
+    def __init__(self, c: DenoiserConfig, sigma: float, noises: tuple[str, ...]) -> None:
+        super().__init__()
+        self.model = Denoiser(c)
+        self.sigma, self.noises = sigma, noises
+
+    def prepare(self, images: np.ndarray) -> Tensor:
+        return pad_to_four(torch.from_numpy(images.astype(np.float32)).permute(0, 3, 1, 2) / 255)
+
+    def forward(self, x: Tensor, progress: float) -> tuple[Tensor, dict[str, float]]:
+        kind = torch.randint(0, len(self.noises), (len(x), 1, 1, 1), device=x.device)
+        level = self.sigma * torch.rand(len(x), 1, 1, 1, device=x.device)
+        noisy = x
+        for i, name in enumerate(self.noises):
+            noisy = torch.where(kind == i, add_noise(x, name, level), noisy)
+        mse = F.mse_loss(self.model(noisy), x)
+        return 100 * mse, {"psnr": -10 * math.log10(max(float(mse.detach()), 1e-9))}
+
+
+def add_noise(x: Tensor, noise: str, level: Tensor) -> Tensor:
+    """Images (N, C, H, W) in 0..1 with noise; ``level`` broadcasts to them.
+
+    ``gaussian``: standard deviation ``level``, clipped to 0..1. ``salt-and-pepper``: that share of
+    the pixels becomes black or white. ``masking``: that share becomes black.
+    """
+    if noise == "gaussian":
+        return (x + level * torch.randn_like(x)).clamp(0, 1)
+    hit = torch.rand_like(x[:, :1]) < level
+    if noise == "salt-and-pepper":
+        return torch.where(hit, (torch.rand_like(x[:, :1]) < 0.5).float(), x)
+    return torch.where(hit, torch.zeros_like(x), x)
+
+
+def pad_to_four(x: Tensor) -> Tensor:
+    """Images (N, C, H, W) with their edges repeated to a multiple of 4."""
+    bottom, right = -x.shape[2] % 4, -x.shape[3] % 4
+    return F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x

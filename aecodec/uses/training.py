@@ -1,0 +1,80 @@
+"""``aecodec train`` with ``--map``, ``--vae`` or ``--denoise``: images in, a model file out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from aecodec._version import __version__
+from aecodec.models.model import Model
+from aecodec.training.loop import Report, TrainConfig, Trainer, split_images
+from aecodec.uses.denoising import denoising_gain
+from aecodec.uses.generation import evidence
+from aecodec.uses.maps import map_error
+from aecodec.uses.stored import MAP, VAE, build, restore, store
+
+
+@dataclass(frozen=True)
+class UseConfig(TrainConfig):
+    """How a small network of another use is trained."""
+
+    steps: int = 7_000
+    batch_images: int = 96
+    weight_decay: float = 0.05
+
+
+def train_use(
+    images: np.ndarray,
+    config: UseConfig,
+    settings: Mapping[str, Any],
+    *,
+    name: str,
+    provenance: Mapping[str, Any],
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    report: Report = lambda step, numbers: None,
+) -> Model:
+    """Train on uint8 images (N, H, W, C) what ``settings`` describe; also when interrupted."""
+    training, held_out = split_images(images, config)
+    torch.manual_seed(config.seed)
+    shape = (images.shape[1], images.shape[2], images.shape[3])
+    objective = build(shape, settings, training)
+    run = f"{provenance.get('data_sha256')} {json.dumps(settings, sort_keys=True)}"
+    trainer = Trainer(objective, config, torch.device(device), run)
+    if resume and checkpoint and checkpoint.exists():
+        trainer.restore(checkpoint)
+    trainer.run(training, checkpoint, report)
+    objective.load_state_dict(trainer.averaged)
+    about = {
+        "package": __version__,
+        "torch": torch.__version__,
+        "steps_done": trainer.step,
+        "recipe": asdict(config),
+        **provenance,
+    }
+    model = store(objective.cpu(), name, shape, settings, about)
+    return replace(model, training={**about, **_validate(model, held_out)})
+
+
+def _validate(model: Model, images: np.ndarray) -> dict[str, float]:
+    """What the stored model reaches on images held out from training."""
+    objective = restore(model)
+    use = model.encoder_config["use"]
+    if use == VAE:
+        return {"validation_elbo_nats": round(evidence(objective, images, seed=0).elbo_nats, 3)}
+    if use == MAP:
+        return {"validation_mse_255": round(map_error(objective, images), 2)}
+    level = min(0.3, model.encoder_config["sigma"])
+    noise = model.encoder_config["noises"][0]
+    before, after = denoising_gain(objective, images, noise, level, seed=0)
+    return {"validation_gain_db": round(after - before, 3)}
+
+
+# ---------------------------------------------------------------- the command

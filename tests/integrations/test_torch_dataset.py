@@ -1,0 +1,307 @@
+"""The PyTorch data set: the same images by every road, and each chunk decoded once."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader, RandomSampler, Subset
+
+import aecodec
+from aecodec.archive.compress import encode
+from aecodec.demo import load_sample
+from aecodec.integrations import torch as integration
+from aecodec.integrations.torch import AezDataset, ChunkBatchSampler
+
+COUNT, CHUNK = 50, 8
+IMAGES = load_sample()[:COUNT]
+IMAGES[11] = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
+LABELS = np.arange(COUNT) % 7
+
+
+@pytest.fixture(scope="module", params=["latents", "pixels"])
+def path(request, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("torch") / f"{request.param}.aez"
+    target = {"quality": 5} if request.param == "latents" else {"lossless": True}
+    columns = {"who": [f"w{i}" for i in range(COUNT)]}
+    blob = encode(
+        IMAGES,
+        model="fashion",
+        chunk_images=CHUNK,
+        labels=LABELS,
+        columns=columns,
+        **target,
+    )
+    path.write_bytes(blob)
+    return path
+
+
+@pytest.fixture
+def whole(path) -> np.ndarray:
+    with aecodec.open(path) as archive:
+        return archive[:]
+
+
+@pytest.fixture
+def dataset(path):
+    dataset = AezDataset(path)
+    yield dataset
+    dataset.close()
+
+
+def pixels(image: torch.Tensor) -> np.ndarray:
+    return image[0].numpy()
+
+
+@pytest.fixture
+def opened(monkeypatch) -> list[int]:
+    """The numbers of the chunks that were opened, in order."""
+    numbers: list[int] = []
+    original = aecodec.Archive.open_chunks
+
+    def spy(self, chunks):
+        numbers.extend(chunks)
+        return original(self, chunks)
+
+    monkeypatch.setattr(aecodec.Archive, "open_chunks", spy)
+    return numbers
+
+
+# ---------------------------------------------------------------- items
+
+
+def test_items(dataset, whole):
+    assert len(dataset) == COUNT
+    for index in (0, 7, 8, 49, -1, np.int64(11)):
+        image, label = dataset[index]
+        assert image.dtype == torch.uint8
+        assert image.shape == (1, 28, 28)
+        np.testing.assert_array_equal(pixels(image), whole[index])
+        assert label == LABELS[index]
+    for index in (50, -51):
+        with pytest.raises(IndexError, match="the file holds 50"):
+            dataset[index]
+
+
+def test_batches_come_as_asked_for(dataset, whole):
+    asked = [3, 49, 3, 12, -1, 0]
+    items = dataset.__getitems__(asked)
+    np.testing.assert_array_equal(np.stack([pixels(image) for image, _ in items]), whole[asked])
+    assert [label for _, label in items] == LABELS[asked].tolist()
+    assert dataset.__getitems__([]) == []
+
+
+def test_transforms(path, whole):
+    dataset = AezDataset(path, transform=lambda x: x.float() / 255, target_transform=lambda y: -y)
+    image, label = dataset[9]
+    np.testing.assert_allclose(pixels(image), whole[9] / 255, rtol=1e-6)
+    assert label == -LABELS[9]
+    dataset.close()
+
+
+def test_labels_by_choice(path):
+    for wanted, expected in ((False, None), ("who", "w9"), (True, 2)):
+        dataset = AezDataset(path, labels=wanted)
+        item = dataset[9]
+        assert isinstance(item, torch.Tensor) if expected is None else item[1] == expected
+        dataset.close()
+    with pytest.raises(ValueError, match="no column 'age', it has who, label"):
+        AezDataset(path, labels="age")
+
+
+def test_a_file_without_labels_gives_images(whole):
+    dataset = AezDataset(encode(whole[:3], model="none"))
+    assert dataset[2].shape == (1, 28, 28)
+    assert dataset.labels is None
+    dataset.close()
+
+
+def test_a_file_object_cannot_be_shared(path):
+    with open(path, "rb") as file, pytest.raises(TypeError, match="expected a path or bytes"):
+        AezDataset(file)
+
+
+# ---------------------------------------------------------------- cache
+
+
+def test_chunks_are_decoded_once(dataset, opened):
+    for _ in range(3):
+        dataset.__getitems__(list(range(COUNT)))
+    assert opened == list(range(7))
+
+
+def test_cache_is_bounded(path, whole, opened):
+    limit = 3 * CHUNK * 784
+    dataset = AezDataset(path, cache_nbytes=limit)
+    order = np.random.default_rng(0).permutation(COUNT)
+    for index in order:
+        np.testing.assert_array_equal(pixels(dataset[index][0]), whole[index])
+        assert dataset._cache.nbytes <= limit
+    assert 7 < len(opened) < COUNT
+    dataset.close()
+
+
+def test_without_a_cache(path, whole):
+    dataset = AezDataset(path, cache_nbytes=0)
+    for index in (0, 30, 0):
+        np.testing.assert_array_equal(pixels(dataset[index][0]), whole[index])
+    assert dataset._cache.nbytes == 0
+    dataset.close()
+    with pytest.raises(ValueError, match="cache_nbytes is -1"):
+        AezDataset(path, cache_nbytes=-1)
+
+
+def test_chunks_of_latents_are_decoded_as_far_as_asked_for(path, dataset):
+    dataset.__getitems__([0, 3])
+    chunk = dataset._cache.get(0)
+    if path.stem == "latents":
+        assert chunk._left.tolist() == [False, True, True, False, True, True, True, True]
+    dataset.__getitems__(list(range(CHUNK)))
+    assert chunk._opened is None
+
+
+# ---------------------------------------------------------------- processes
+
+
+def test_pickled(dataset, whole):
+    dataset.__getitems__(list(range(COUNT)))
+    data = pickle.dumps(dataset)
+    assert len(data) < 4000  # nothing that was decoded
+    again = pickle.loads(data)
+    np.testing.assert_array_equal(pixels(again[20][0]), whole[20])
+    again.close()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers(path, whole, method):
+    if method not in torch.multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {method} on this system")
+    dataset = AezDataset(path)
+    _ = dataset[0]  # the file is open, and the networks are built, before the fork
+    loader = DataLoader(
+        dataset, 16, num_workers=2, multiprocessing_context=method, persistent_workers=True
+    )
+    for _ in range(2):
+        images, labels = (torch.cat(parts) for parts in zip(*loader, strict=True))
+        np.testing.assert_array_equal(images[:, 0].numpy(), whole)
+        np.testing.assert_array_equal(labels.numpy(), LABELS)
+    dataset.close()
+
+
+def test_subsets_and_plain_samplers(dataset, whole):
+    part = Subset(dataset, [40, 4, 44])
+    images, _ = next(iter(DataLoader(part, 3)))
+    np.testing.assert_array_equal(images[:, 0].numpy(), whole[[40, 4, 44]])
+    sampler = RandomSampler(dataset, generator=torch.Generator().manual_seed(0))
+    seen = torch.cat([labels for _, labels in DataLoader(dataset, 7, sampler=sampler)])
+    assert sorted(seen.tolist()) == sorted(LABELS.tolist())
+
+
+# ---------------------------------------------------------------- the sampler
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 3, 20])
+@pytest.mark.parametrize("batch_size", [1, 6, 50, 64])
+@pytest.mark.parametrize("window", [1, 16, None])
+def test_every_image_once(dataset, workers, batch_size, window):
+    sampler = ChunkBatchSampler(dataset, batch_size, workers=workers, window_images=window)
+    for _ in range(3):
+        expected = len(sampler)
+        batches = list(sampler)
+        assert len(batches) == expected == len(sampler)
+        assert sorted(i for batch in batches for i in batch) == list(range(COUNT))
+        assert max(map(len, batches)) <= batch_size
+
+
+def test_dropping_the_last(dataset):
+    sampler = ChunkBatchSampler(dataset, 6, drop_last=True)
+    assert [len(batch) for batch in sampler] == [6] * 8 == [6] * len(sampler)
+    assert len(ChunkBatchSampler(dataset, 51, drop_last=True)) == 0
+
+
+def test_epochs_differ_and_can_be_fixed(dataset):
+    sampler = ChunkBatchSampler(dataset, 6, seed=3)
+    first, second = list(sampler), list(sampler)
+    assert first != second
+    sampler.set_epoch(0)
+    assert list(sampler) == first
+    assert list(ChunkBatchSampler(dataset, 6, seed=4)) != first
+    in_order = list(ChunkBatchSampler(dataset, 6, shuffle=False, workers=2))
+    assert [i for batch in in_order for i in batch] == list(range(COUNT))
+
+
+def test_images_are_mixed_within_and_between_chunks(dataset):
+    sampler = ChunkBatchSampler(dataset, 16, window_images=32)
+    first = next(iter(sampler))
+    assert len({index // CHUNK for index in first}) > 2
+    assert np.any(np.diff(first) < 0)
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_no_chunk_goes_to_two_workers(dataset, workers):
+    sampler = ChunkBatchSampler(dataset, 4, workers=workers, window_images=8)
+    chunks: list[set[int]] = [set() for _ in range(workers)]
+    for _ in range(4):  # in every epoch the same ones; batches at the end of longer streams aside
+        for k, batch in enumerate(list(sampler)[: 3 * workers]):
+            chunks[k % workers] |= {index // CHUNK for index in batch}
+    for i in range(workers):
+        for j in range(i):
+            assert not chunks[i] & chunks[j]
+
+
+def test_few_chunks_are_shared_by_images(whole):
+    dataset = AezDataset(encode(whole, model="none", chunk_images=COUNT))
+    sampler = ChunkBatchSampler(dataset, 4, workers=2)
+    images: list[set[int]] = [set(), set()]
+    for _ in range(4):
+        for k, batch in enumerate(list(sampler)[:12]):
+            images[k % 2] |= set(batch)
+    assert not images[0] & images[1]
+    assert len(images[0] | images[1]) == COUNT
+    dataset.close()
+
+
+def test_a_small_cache_is_enough_for_the_sampler(path, opened):
+    limit = 3 * CHUNK * 784 * 2  # of the seven chunks
+    dataset = AezDataset(path, cache_nbytes=limit)
+    loader = DataLoader(dataset, batch_sampler=ChunkBatchSampler(dataset, 8, window_images=16))
+    assert sum(len(images) for images, _ in loader) == COUNT
+    assert sorted(opened) == list(range(7))
+    dataset.close()
+
+
+def test_wrong_batch_size(dataset):
+    with pytest.raises(ValueError, match="batch_size is 0, expected at least 1"):
+        ChunkBatchSampler(dataset, 0)
+
+
+# ---------------------------------------------------------------- the rest
+
+
+def test_the_package_does_not_import_it():
+    code = "import sys, aecodec.cli; print('aecodec.integrations.torch' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"
+    assert integration.CACHE_NBYTES == 256 << 20
+
+
+def test_the_example_learns(path, tmp_path, capsys):
+    import runpy
+
+    example = Path(__file__).parents[2] / "examples" / "train_classifier.py"
+    main = runpy.run_path(str(example))["main"]
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 400)
+    images = rng.integers(0, 60, (400, 8, 8), np.uint8)
+    for i, label in enumerate(labels):
+        images[i, 2 * label : 2 * label + 3] += 150
+    for name, rows in (("a", slice(300)), ("b", slice(300, None))):
+        aecodec.compress(images[rows], tmp_path / f"{name}.aez", model="none", labels=labels[rows])
+    accuracy = main([str(tmp_path / "a.aez"), str(tmp_path / "b.aez"), "--epochs", "6"])
+    assert accuracy > 0.9
+    assert "accuracy" in capsys.readouterr().out

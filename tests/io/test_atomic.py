@@ -1,0 +1,183 @@
+import os
+import stat
+import sys
+import threading
+
+import pytest
+
+from aecodec.io.atomic import atomic_path
+
+posix_only = pytest.mark.skipif(os.name == "nt", reason="POSIX permissions, devices and links")
+
+
+def names(folder):
+    return sorted(os.listdir(folder))
+
+
+def test_file_appears_whole(tmp_path):
+    target = tmp_path / "out.aez"
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(b"data")
+        assert temporary.parent == tmp_path
+        assert temporary.name.startswith(".out.aez.")
+        assert not target.exists()
+    assert target.read_bytes() == b"data"
+    assert names(tmp_path) == ["out.aez"]
+
+
+def test_folder_appears_whole(tmp_path):
+    with atomic_path(tmp_path / "out", directory=True) as temporary:
+        (temporary / "0.png").write_bytes(b"data")
+    assert (tmp_path / "out" / "0.png").read_bytes() == b"data"
+    assert names(tmp_path) == ["out"]
+
+
+def write_half(target, error, **options):
+    with atomic_path(target, **options) as temporary:
+        (temporary / "x" if temporary.is_dir() else temporary).write_bytes(b"half")
+        raise error("stop")
+
+
+@pytest.mark.parametrize("directory", [False, True])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_failure_leaves_nothing(tmp_path, error, directory):
+    with pytest.raises(error, match="stop"):
+        write_half(tmp_path / "out", error, directory=directory)
+    assert names(tmp_path) == []
+
+
+def test_failure_keeps_the_old_file(tmp_path):
+    target = tmp_path / "out"
+    target.write_bytes(b"old")
+    with pytest.raises(RuntimeError, match="stop"):
+        write_half(target, RuntimeError, force=True)
+    assert target.read_bytes() == b"old"
+    assert names(tmp_path) == ["out"]
+
+
+def test_existing_file_needs_force(tmp_path):
+    target = tmp_path / "out"
+    target.write_bytes(b"old")
+    with pytest.raises(FileExistsError, match="out: exists; -f"), atomic_path(target):
+        pass
+    with atomic_path(target, force=True) as temporary:
+        temporary.write_bytes(b"new")
+    assert target.read_bytes() == b"new"
+
+
+def test_existing_folder_needs_force(tmp_path):
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / "old.png").touch()
+    with pytest.raises(FileExistsError, match="-f"), atomic_path(target, directory=True):
+        pass
+    with atomic_path(target, directory=True, force=True) as temporary:
+        (temporary / "new.png").touch()
+    assert names(target) == ["new.png"]
+    assert names(tmp_path) == ["out"]
+
+
+def test_target_made_meanwhile_is_kept(tmp_path):
+    target = tmp_path / "out"
+    with pytest.raises(FileExistsError, match="-f"), atomic_path(target):
+        target.write_bytes(b"theirs")
+    assert target.read_bytes() == b"theirs"
+    assert names(tmp_path) == ["out"]
+
+
+def test_the_other_kind_is_refused_even_with_force(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(IsADirectoryError, match="is a folder, a file was expected"),
+        atomic_path(tmp_path / "folder", force=True),
+    ):
+        pass
+    with (
+        pytest.raises(NotADirectoryError, match="exists and is not a folder"),
+        atomic_path(tmp_path / "file", force=True, directory=True),
+    ):
+        pass
+
+
+def test_folder_that_holds_folders_is_never_replaced(tmp_path):
+    (tmp_path / "home" / "documents").mkdir(parents=True)
+    with (
+        pytest.raises(FileExistsError, match="holds the folder 'documents'"),
+        atomic_path(tmp_path / "home", force=True, directory=True),
+    ):
+        pass
+
+
+def test_working_folder_is_never_replaced(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with (
+        pytest.raises(FileExistsError, match="holds the working folder"),
+        atomic_path(".", force=True, directory=True),
+    ):
+        pass
+
+
+@posix_only
+def test_device_is_never_replaced():
+    with (
+        pytest.raises(FileExistsError, match="null: exists and is not an ordinary file"),
+        atomic_path(os.devnull, force=True),
+    ):
+        pass
+
+
+def test_missing_parent_is_named(tmp_path):
+    with (
+        pytest.raises(FileNotFoundError, match=r"no such folder to write into: .*absent"),
+        atomic_path(tmp_path / "absent" / "out"),
+    ):
+        pass
+
+
+@posix_only
+@pytest.mark.parametrize("directory", [False, True])
+def test_permissions_follow_the_umask(tmp_path, directory):
+    old = os.umask(0o027)
+    try:
+        with atomic_path(tmp_path / "out", directory=directory):
+            pass
+    finally:
+        os.umask(old)
+    mode = stat.S_IMODE((tmp_path / "out").stat().st_mode)
+    assert mode == (0o750 if directory else 0o640)
+
+
+@posix_only
+def test_link_is_followed(tmp_path):
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("real")
+    with atomic_path(tmp_path / "link", force=True) as temporary:
+        temporary.write_bytes(b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"new"
+
+
+def test_longest_name(tmp_path):
+    target = tmp_path / ("n" * 255)
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(b"data")
+    assert target.read_bytes() == b"data"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows renames over no file in use")
+def test_two_writers_do_not_mix(tmp_path):
+    both_open = threading.Barrier(2)
+
+    def write(content):
+        with atomic_path(tmp_path / "out", force=True) as temporary:
+            both_open.wait(timeout=10)
+            temporary.write_bytes(content)
+
+    threads = [threading.Thread(target=write, args=(c * 1000,), daemon=True) for c in (b"a", b"b")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (tmp_path / "out").read_bytes() in (b"a" * 1000, b"b" * 1000)
+    assert names(tmp_path) == ["out"]
