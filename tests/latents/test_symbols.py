@@ -123,7 +123,7 @@ def test_frequency_rate_is_the_entropy_of_the_column():
 
 def test_prior_rate_is_what_the_coder_spends(known):
     codec = Codec(known, coder="ans")
-    latents = codec._latents(IMAGES.reshape(*IMAGES.shape[:3], 1))
+    latents = codec.chunk_latents(IMAGES.reshape(*IMAGES.shape[:3], 1))
     for stored in (600, 1280, 2304):
         symbols, _ = latents.at(stored)
         rate = latents.coder.rate(symbols, stored)
