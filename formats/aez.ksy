@@ -8,8 +8,8 @@ meta:
   encoding: ASCII
 doc: |
   The container of version 1 of the .aez format, and where the parts of each payload lie. What
-  payloads mean, checksums, and the rules that bind one field to another are in aez.md, whose clauses
-  are named here.
+  payloads mean, checksums, and the rules that bind one field to another are in aez.md, whose
+  clauses are named here.
 doc-ref: aez.md
 seq:
   - id: header

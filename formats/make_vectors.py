@@ -1,11 +1,11 @@
-"""Make the vectors that are not there yet, and the manifest of what all of them hold.
+"""Write the vectors that are missing, and the manifest that describes all of them.
 
     python formats/make_vectors.py
 
-A vector that is there is never written again: readers are tested against the files as they lie
-here. What each is for, and how it came to be, is in the package ``making``. The models ``pixels-8x8``
-and ``dequantizer-8x8``, and the files in TRAINED that were coded with them, came of a short training
-and are taken as they are; everything else is made of integers alone.
+The script never writes over a vector, because readers are tested against the files as they are.
+The package ``making`` holds the code and the reason of each vector. The models ``pixels-8x8`` and
+``dequantizer-8x8`` came of a short training, and so did the files in TRAINED, which are coded with
+them; the script takes these from the folder as they are. Everything else is made of integers alone.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from making import good, refused
+from making.tiny_models import LATENT_MODEL
+from making.vector import Refusal, Vector
 
 import aecodec
 from aecodec.archive.array import Archive
@@ -38,7 +40,7 @@ TRAINED = {
 
 
 def write_once(path: Path, data: bytes) -> None:
-    """Only where nothing is; ValueError where other bytes are."""
+    """Write a file that is not there; ValueError if it is there with other bytes."""
     if path.exists():
         if path.read_bytes() != data:
             raise ValueError(f"{path} is there, with other bytes")
@@ -48,12 +50,13 @@ def write_once(path: Path, data: bytes) -> None:
 
 
 def load_models() -> dict[str, Model]:
-    write_once(MODELS / f"{good.LATENT_MODEL.name}.safetensors", pack_model(good.LATENT_MODEL))
+    """The models in vectors/models by name; writes the one that was not trained."""
+    write_once(MODELS / f"{LATENT_MODEL.name}.safetensors", pack_model(LATENT_MODEL))
     return {path.stem: aecodec.load_model(path) for path in sorted(MODELS.glob("*.safetensors"))}
 
 
-def good_entry(vector: good.Vector, models: dict[str, Model]) -> dict[str, Any]:
-    """What our reader finds in it; the tests hold the second reader against that."""
+def good_entry(vector: Vector, models: dict[str, Model]) -> dict[str, Any]:
+    """The manifest's entry of a good file: what our reader finds in it."""
     with Archive(vector.data) as archive:
         wanted = {part.name: part.fingerprint for part in archive.reader.parts}
         info = archive.info
@@ -73,7 +76,8 @@ def good_entry(vector: good.Vector, models: dict[str, Model]) -> dict[str, Any]:
     }
 
 
-def refused_entry(refusal: refused.Refusal) -> dict[str, Any]:
+def refused_entry(refusal: Refusal) -> dict[str, Any]:
+    """The manifest's entry of a file that readers must refuse."""
     return {
         "clause": refusal.clause,
         "about": refusal.about,
@@ -85,17 +89,23 @@ def refused_entry(refusal: refused.Refusal) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    models = load_models()
+def good_vectors(models: dict[str, Model]) -> dict[str, Vector]:
+    """All good vectors by name; those in TRAINED are read from the folder."""
     vectors = dict(good.vectors(models["pixels-8x8"], models["dequantizer-8x8"]))
     for name, (clause, about) in TRAINED.items():
         data = (VECTORS / "good" / f"{name}.aez").read_bytes()
-        needs = (
-            ("pixels-8x8", "dequantizer-8x8") if name == "pixels-dequantized" else ("pixels-8x8",)
-        )
-        vectors[name] = good.Vector(data, clause, about, needs)
+        needs: tuple[str, ...] = ("pixels-8x8",)
+        if name == "pixels-dequantized":
+            needs += ("dequantizer-8x8",)
+        vectors[name] = Vector(data, clause, about, needs)
+    return vectors
+
+
+def main() -> None:
+    """Write the vectors that are missing, and the manifest."""
+    models = load_models()
     manifest = {}
-    for name, vector in vectors.items():
+    for name, vector in good_vectors(models).items():
         write_once(VECTORS / "good" / f"{name}.aez", vector.data)
         manifest[f"good/{name}.aez"] = good_entry(vector, models)
     for name, refusal in refused.vectors():

@@ -16,7 +16,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "formats"))
 
-from making import assemble, good
+from making import assemble, coding
 from making.assemble import ANS, LATENTS, REFINEMENT, ZSTD, Chunk, File, Sub
 
 import aecodec
@@ -85,21 +85,21 @@ for path in paths:
 def one_chunk(
     sub: Sub, images: int, side: int, flags: int, parts: Sequence[str] = (), model: str = "mnist"
 ) -> bytes:
-    """A file that says that one sub-payload holds so many square images, by parts of a bundled model."""
+    """A file that says its sub-payload holds so many square images, by parts of a bundled model."""
     part = None
     if parts:
-        coding = aecodec.load_model(model)
-        prints = coding.fingerprints()
+        bundled = aecodec.load_model(model)
+        prints = bundled.fingerprints()
         named = [(p.encode(), prints[p]) for p in sorted(parts)]
         part = assemble.part_payload(named, model.encode())
-        flags |= coding.required_flags(parts)
+        flags |= bundled.required_flags(parts)
     head = assemble.header(height=side, width=side, required_flags=flags, chunk_images=images)
     return File(head, [Chunk(images, [sub], b"")], part=part).pack()
 
 
 def zeros(nbytes: int, images: int, side: int) -> bytes:
     """A sound file of images that are all 0, under zstd."""
-    sub = Sub(assemble.zstd_zeros(nbytes), good.PACKED)
+    sub = Sub(assemble.zstd_zeros(nbytes), coding.PACKED)
     head = assemble.header(height=side, width=side, required_flags=ZSTD, chunk_images=images)
     chunk = Chunk(
         images, [sub], b"", changes={"pixels_sha256": hashlib.sha256(bytes(nbytes)).digest()}
@@ -133,7 +133,7 @@ def constant_latents() -> bytes:
     table = bytes(2 * latents)
     frame = assemble.zstd_frame(table)
     payload = assemble.leb128(len(table)) + assemble.leb128(len(frame)) + frame
-    sub = Sub(payload, good.LATENTS_ZSTD, 1280)
+    sub = Sub(payload, coding.LATENTS_ZSTD, 1280)
     return one_chunk(sub, 40_000, 28, LATENTS | ZSTD, ["latent_decoder"])
 
 
@@ -164,9 +164,9 @@ def certain(junk_nbytes: int) -> bytes:
     plan = payloads.PixelPlan(Codec(model).networks.refiner(), black, bound)
     payload = plan.encode(np.arange(images))[: 56 + junk_nbytes]
     payload += bytes(56 + junk_nbytes - len(payload))
-    chunk = Chunk(images, [Sub(payload, good.PIXELS, bound)], plan.x_hat.tobytes())
+    chunk = Chunk(images, [Sub(payload, coding.PIXELS, bound)], plan.x_hat.tobytes())
     flags = REFINEMENT | ANS
-    return good.file_of((28, 28, 1), [chunk], flags, model, embed=True, chunk_images=images)
+    return coding.file_of((28, 28, 1), [chunk], flags, model, embed=True, chunk_images=images)
 
 
 def wide(fine: int) -> bytes:
@@ -195,11 +195,11 @@ def wide(fine: int) -> bytes:
     underlay = refiner.underlay.code_symbols(np.zeros((count, 1), np.int16))
     zeros = np.zeros((count, *shape), np.uint8)
     plan = payloads.PixelPlan(refiner, zeros, bound, underlay=underlay)
-    sub = Sub(plan.encode(np.arange(count)), good.PIXELS, bound)
+    sub = Sub(plan.encode(np.arange(count)), coding.PIXELS, bound)
     model = standing(fine)
     flags = LATENTS | REFINEMENT | ANS | model.required_flags(model.parts)
     chunk = Chunk(count, [sub], plan.x_hat.tobytes())
-    return good.file_of(shape, [chunk], flags, model, embed=True, chunk_images=count)
+    return coding.file_of(shape, [chunk], flags, model, embed=True, chunk_images=count)
 
 
 FILES: dict[str, Callable[[], bytes]] = {
@@ -250,7 +250,7 @@ def costs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], lis
         data = make()
         assert len(data) <= KILOBYTE + 1024, (name, len(data))
         (folder / f"{name}.aez").write_bytes(data)
-    images = good.smooth(20, (28, 28, 1))
+    images = coding.smooth(20, (28, 28, 1))
     for i, coded in enumerate(({"psnr": 40}, {"quality": 5}, {"quality": 5, "coder": "ans"})):
         (folder / f"warm {i}.aez").write_bytes(aecodec.encode(images, model="mnist", **coded))
     run = subprocess.run(

@@ -1,8 +1,8 @@
-"""Inputs made worse: bytes changed anywhere, and then, mostly, all checksums and sizes set right again.
+"""Mutates inputs: changes bytes anywhere, and then mostly sets all checksums and sizes right again.
 
 Without that last step nearly every input would end at the first checksum. It works on a file
-record by record, in the package's own terms of nothing: what is damaged too badly to be walked is
-left as it is.
+record by record and uses no code of the package. It leaves a file as it is where the damage is too
+bad to find the records.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def _with_changed_record(
 
 
 def _changed_record(record: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
-    """A change within the record, which keeps its sizes right, inside of zlib where there is any."""
+    """The record with a change within, inside its zlib if it has any; its sizes stay right."""
     if record[:4] == b"\x89CHK":
         table = HEAD + int.from_bytes(record[12:16], "little")
         head, middle, payload = record[:HEAD], record[HEAD:table], record[table:]

@@ -1,4 +1,4 @@
-"""What is fuzzed: each target takes bytes, and says what came of them; only AezError may be raised."""
+"""The targets of the fuzzer: each reads bytes that may be bad, and may raise only AezError."""
 
 from __future__ import annotations
 
@@ -161,4 +161,5 @@ def _columns() -> list[tuple[list[object], bytes]]:
 
     texts: list[object] = ["a", "b", "a", "c" * 30]
     made: list[list[object]] = [[1, 2, 300], [0.5, 1e300], [True, False], texts, [], [-5] * 200]
-    return [(values, pack_column(Column.of("name", values))) for values in made]  # type: ignore[arg-type]
+    columns = [Column.of("name", values) for values in made]  # type: ignore[arg-type]
+    return [(values, pack_column(column)) for values, column in zip(made, columns, strict=True)]

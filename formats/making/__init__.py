@@ -1,1 +1,5 @@
-"""How the vectors were made; see make_vectors.py."""
+"""The code that made the vectors; formats/make_vectors.py runs it.
+
+``assemble`` packs records, ``tiny_models`` makes models, and ``coding`` codes images with them. The
+packages ``good`` and ``refused`` hold the vectors, one module for each clause of aez.md.
+"""

@@ -16,8 +16,9 @@ sys.path.insert(0, str(FORMATS))
 
 from fuzz import SHARES
 from fuzzing import mutating, targets
-from making import assemble, good
+from making import assemble, coding
 from making.assemble import File
+from making.tiny_models import LATENT_MODEL
 
 import aecodec
 from aecodec.archive.array import Archive
@@ -138,11 +139,11 @@ def test_sound_section_with_a_part_that_is_none():
 
 def test_codec_of_another_shape():
     """It has the parts that the file names, and its images do not fit."""
-    coded = good.by_latents(good.LATENT_MODEL, good.symbols(3), 1280)
-    chunk = good.chunk_of([coded])
-    data = good.file_of((7, 8, 1), [chunk], assemble.LATENTS | assemble.ZSTD, good.LATENT_MODEL)
+    coded = coding.by_latents(LATENT_MODEL, coding.symbols(3), 1280)
+    chunk = coding.chunk_of([coded])
+    data = coding.file_of((7, 8, 1), [chunk], assemble.LATENTS | assemble.ZSTD, LATENT_MODEL)
     with (
-        Archive(data, codec=Codec(good.LATENT_MODEL)) as archive,
+        Archive(data, codec=Codec(LATENT_MODEL)) as archive,
         pytest.raises(
             AezCorruptError, match=r"images are \(7, 8, 1\), its model is for \(8, 8, 1\)"
         ),
