@@ -16,6 +16,7 @@ import aecodec
 from aecodec.archive.compress import encode
 from aecodec.demo import load_sample
 from aecodec.integrations import torch as integration
+from aecodec.integrations.chunk_cache import DecodedChunk
 from aecodec.integrations.torch import AezDataset, ChunkBatchSampler
 
 COUNT, CHUNK = 50, 8
@@ -158,11 +159,25 @@ def test_without_a_cache(path, whole):
 
 def test_chunks_of_latents_are_decoded_as_far_as_asked_for(path, dataset):
     dataset.__getitems__([0, 3])
-    chunk = dataset._cache.get(0)
+    chunk, _ = dataset._cache._chunks[0]
     if path.stem == "latents":
         assert chunk._left.tolist() == [False, True, True, False, True, True, True, True]
     dataset.__getitems__(list(range(CHUNK)))
     assert chunk._opened is None
+
+
+def test_the_cache_keeps_a_running_sum(path, dataset, monkeypatch):
+    """Each chunk is measured when it is put and when it is taken from, however many are kept."""
+    measured = []
+    nbytes = DecodedChunk.nbytes.fget
+    monkeypatch.setattr(
+        DecodedChunk, "nbytes", property(lambda chunk: measured.append(1) or nbytes(chunk))
+    )
+    for index in range(COUNT):
+        _ = dataset[index]
+    assert len(measured) <= COUNT + 1
+    cache = dataset._cache
+    assert cache.nbytes == sum(nbytes(chunk) for chunk, _ in cache._chunks.values()) > 0
 
 
 # ---------------------------------------------------------------- processes
