@@ -42,7 +42,7 @@ class Archive:
 
     Indexing reads and decodes only the chunks it touches. ``model`` is needed only when the file's
     parts are neither embedded nor found among the installed models; ``codec`` is one loaded before.
-    ``limits`` are what the file may make this process spend. A file raises nothing but ``AezError``.
+    ``limits`` are what the file may make this process spend. A file raises only ``AezError``.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class Archive:
 
     @property
     def has_channel_axis(self) -> bool:
+        """Whether images have shape (H, W, C) in Python; else it is (H, W)."""
         return bool(self.metadata.get("has_channel_axis", True)) or self.image_shape[2] > 1
 
     def __len__(self) -> int:
@@ -250,6 +251,7 @@ class Archive:
     # ------------------------------------------------------------ life
 
     def close(self) -> None:
+        """Close the file, if this archive opened it."""
         if self._owned:
             self._file.close()
 

@@ -1,4 +1,4 @@
-"""Image sets to files, arrays to bytes."""
+"""Image sets to files, arrays to bytes. Memory is bounded by the chunk."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def encode(
     allowed (5 when nothing is asked for); ``max_error`` bounds every pixel's error in gray levels,
     0 to 127; ``lossless`` is a bound of 0; ``psnr`` is in dB, over each chunk of images, by
     whatever is smallest; ``target_bytes_per_image`` is a size, of the whole file over its images,
-    that is not exceeded. ``variant``, "fast" (default) or "small", is the pixel model that bounds
-    are kept by; ``coder``, "zstd" (default) or "ans", which is smaller, what packs latents; ``effort``,
-    1 to 9, is how long better latents are searched for (from 4 on). A ``codec`` built before saves
-    loading the model again, and brings its own variant, coder and effort.
+    that is not exceeded. ``variant``, "fast" (default) or "small", is the pixel model that keeps
+    error bounds; ``coder``, "zstd" (default) or "ans", which is smaller, is what packs latents;
+    ``effort``, 1 to 9, is how long better latents are searched for (from 4 on). A ``codec`` built
+    before saves loading the model again, and brings its own variant, coder and effort.
 
     ``labels`` and ``columns`` (by name) are arrays or lists with a value for each image: int,
     float, bool or str. ``about`` may tell title, origin, licence, and classes, the names of labels

@@ -51,7 +51,7 @@ class FileParts:
     def find_codec(
         self, given: GivenModel, embedded: bytes | None, device: str, max_model_nbytes: int
     ) -> Codec:
-        """A codec with the file's model: the one embedded in it, the one given, or an installed one.
+        """A codec with the file's model: the embedded one, the one given, or an installed one.
 
         ``embedded`` is the payload of section MODL, unpacked.
         """
@@ -132,7 +132,7 @@ class FileParts:
                 )
 
     def _check_model(self, model: Model) -> None:
-        """That the file's images fit its model, and that its header and PART tell what that needs."""
+        """That the images fit the model, and that header and PART announce what it needs."""
         if not model.fits(self.image_shape):
             raise AezCorruptError(
                 f"{self.name}: images are {self.image_shape}, its model is for {model.shape}"

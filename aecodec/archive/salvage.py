@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from aecodec.archive.array import Archive
 from aecodec.archive.repair import Range, Repair, rewrite
@@ -15,13 +15,17 @@ from aecodec.container.scan import Scan, ranges
 from aecodec.errors import AezCorruptError
 from aecodec.limits import DEFAULT_LIMITS, Limits
 
+if TYPE_CHECKING:
+    from aecodec.archive.parts import GivenModel
+
 
 @dataclass(frozen=True)
 class Salvage:
-    """An archive of what is whole: ``spans`` are its images that decode, (first, last + 1, old first).
+    """An archive of what is whole in a damaged file.
 
-    ``lost`` are [first, last + 1] positions in the damaged file's images; ``repair`` is what the
-    container lost, None if that was whole.
+    ``spans`` are its images that decode: (first, last + 1, position of the first one in the damaged
+    file). ``lost`` are [first, last + 1] positions in the damaged file's images. ``repair`` is what
+    the container lost, None if that was whole.
     """
 
     archive: Archive
@@ -34,11 +38,11 @@ class Salvage:
 def salvaged(
     source: Source,
     *,
-    model: Any = None,  # noqa: ANN401  # as Archive takes it
+    model: GivenModel = None,
     device: str = "cpu",
     limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[Salvage]:
-    """Open a file that may be damaged for what is whole in it, which every chunk is decoded to see.
+    """Open a file that may be damaged, for what is whole in it; every chunk is decoded to see.
 
     A file whose records are not all whole is repaired into a temporary file first. Raises what
     ``repair`` raises, and what keeps every chunk from being decoded, such as a missing model.

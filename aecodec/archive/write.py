@@ -106,7 +106,7 @@ def _encoded(
 
 
 def _pieces(batches: Iterable[Images], chunk_images: int) -> Iterator[Images]:
-    """The set in chunks of ``chunk_images``; batches come larger when layer R was not yet chosen."""
+    """The set in chunks of ``chunk_images``; the first batches are larger than layer R's chunks."""
     kept: Images | None = None
     for batch in batches:
         pieces = batch if kept is None or not len(kept) else np.concatenate([kept, batch])

@@ -12,7 +12,7 @@ import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,9 @@ from aecodec.errors import AezCorruptError, ModelMismatchError, ModelMissingErro
 from aecodec.models.finding import find_parts, installed_models, load_model
 from aecodec.models.model import Model
 from aecodec.targets import MAX_ERROR, PSNR, QUALITY, Target, one_target
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 Fingerprints = tuple[tuple[str, str], ...]  # (part, hex), sorted
 CODEC_ID = "aecodec"
@@ -226,6 +229,6 @@ def _shared_codec(settings: ChunkSettings) -> tuple[Codec, threading.Lock]:
         return _codec_of(settings)
 
 
-def as_blob(data: Any) -> bytes:  # noqa: ANN401  # anything with a buffer
+def as_blob(data: Buffer) -> bytes:
     """The bytes of a buffer."""
     return data if isinstance(data, bytes) else memoryview(data).tobytes()

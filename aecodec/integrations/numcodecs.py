@@ -32,16 +32,20 @@ class AezCodec(Codec):  # type: ignore[misc]  # numcodecs may be untyped, or not
         self.settings = ChunkSettings.from_config(config)
 
     def get_config(self) -> dict[str, Any]:
+        """The configuration as plain values, ``id`` among them."""
         return {"id": self.codec_id, **self.settings.to_config()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> AezCodec:
+        """The codec that ``get_config`` described; ValueError names a field that is wrong."""
         return cls(**{name: value for name, value in config.items() if name != "id"})
 
-    def encode(self, buf: Any) -> bytes:  # noqa: ANN401
+    def encode(self, buf: Any) -> bytes:  # noqa: ANN401  # what numcodecs gives
+        """The bytes of an ``.aez`` with the images in a buffer, uint8 (n, H, W[, C])."""
         return self.settings.encode(np.asarray(buf))
 
-    def decode(self, buf: Any, out: Any = None) -> Any:  # noqa: ANN401
+    def decode(self, buf: Any, out: Any = None) -> Any:  # noqa: ANN401  # what numcodecs gives
+        """The images of an ``.aez``, in ``out`` if it is given."""
         images = self.settings.decode(as_blob(ensure_contiguous_ndarray_like(buf)))
         return images if out is None else ndarray_copy(images, out)
 

@@ -50,6 +50,7 @@ class AezCodec(ArrayBytesCodec):  # type: ignore[misc]  # Any to mypy: see pypro
         return cls(**configuration)
 
     def to_dict(self) -> dict[str, Any]:
+        """For array metadata; ``from_dict`` reads it."""
         return {"name": CODEC_ID, "configuration": self.settings.to_config()}
 
     def validate(self, *, shape: tuple[int, ...], dtype: Any, chunk_grid: Any) -> None:  # noqa: ANN401
@@ -60,6 +61,7 @@ class AezCodec(ArrayBytesCodec):  # type: ignore[misc]  # Any to mypy: see pypro
         self.settings.require_chunks(shape, chunk_shape, dtype.to_native_dtype())
 
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:
+        """NotImplementedError: it depends on the images."""
         raise NotImplementedError("the size of an .aez is known when it is written")
 
     async def _encode_single(self, chunk_data: NDBuffer, chunk_spec: ArraySpec) -> Buffer:

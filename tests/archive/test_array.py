@@ -13,6 +13,7 @@ import pytest
 from conftest import COLOUR, GRAY, noise_images, smooth_images
 
 import aecodec
+from aecodec.archive import sections
 from aecodec.archive.array import Archive
 from aecodec.archive.compress import encode
 from aecodec.codec.codec import Codec
@@ -457,3 +458,13 @@ def test_name_bomb():
     message = f"section NAME: unpacks to over {64 << 20} bytes, max_column_nbytes allows no more"
     with Archive(data, limits=limits) as archive, pytest.raises(AezLimitError, match=message):
         _ = archive.names
+
+
+def test_names_are_unpacked_once(monkeypatch):
+    unpacked = []
+    inflate = sections.inflate
+    monkeypatch.setattr(sections, "inflate", lambda *a: unpacked.append(1) or inflate(*a))
+    payload = zlib.compress(b"[]")
+    with Archive(file_with(Section("NAME", required=False, payload=payload))) as archive:
+        assert [archive.names for _ in range(9)] == [()] * 9
+    assert len(unpacked) == 1

@@ -15,7 +15,8 @@ from conftest import GRAY, noise_images, smooth_images
 import aecodec
 from aecodec.archive.array import Archive
 from aecodec.archive.compress import compress, encode
-from aecodec.archive.decompress import decode, decompress, default_output
+from aecodec.archive.decompress import decode, decompress
+from aecodec.archive.outputs import default_output
 from aecodec.archive.verify import verify
 from aecodec.codec.plan import ChunkPlan
 from aecodec.errors import AezCorruptError, ModelMismatchError, ModelMissingError

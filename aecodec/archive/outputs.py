@@ -1,0 +1,94 @@
+"""What a decompression writes, and where: the kind of set, its path, a second file for labels."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from aecodec.annotations.annotations import ABOUT
+from aecodec.archive.array import Archive
+from aecodec.archive.source import Source
+from aecodec.images import ImageSetError, idx_labels, labels_path
+from aecodec.io.remote import is_url, local_name
+
+if TYPE_CHECKING:
+    from aecodec.annotations.column import Column
+
+
+def kind_and_target(
+    source: Source,
+    archive: Archive,
+    kind: str | None,
+    target: str | os.PathLike[str] | BinaryIO | None,
+) -> tuple[str, Path | BinaryIO]:
+    """The kind of set to write, and where: as asked for, or as names and the archive suggest.
+
+    TypeError without a target where the source has no name.
+    """
+    came_from = archive.metadata.get("source")
+    usual = came_from if came_from in ("idx", "idx.gz", "npz", "folder") else "npy"
+    if target is None:
+        if not isinstance(source, str | os.PathLike):
+            raise TypeError("without a target the source must be a path or URL, to name the output")
+        kind = kind or usual
+        return kind, default_output(os.fspath(source), kind)
+    if isinstance(target, str | os.PathLike):
+        target = Path(target)
+        return kind or _kind_by_name(target.name) or usual, target
+    return kind or ("npy" if usual == "folder" else usual), target
+
+
+def _kind_by_name(name: str) -> str | None:
+    """The kind that an output's suffix asks for, if any."""
+    if name.endswith((".npy", ".npz")):
+        return name[-3:]
+    if name.endswith(".gz"):
+        return "idx.gz"
+    return "idx" if name.endswith(("-ubyte", ".idx")) else None
+
+
+def default_output(archive_path: str, kind: str) -> Path:
+    """Where ``decompress`` writes without -o: the name without .aez, with the kind's suffix."""
+    path = Path(local_name(archive_path) if is_url(archive_path) else archive_path)
+    stem = path.with_suffix("") if path.suffix == ".aez" else path.with_name(path.name + ".out")
+    suffix = {"npy": ".npy", "npz": ".npz", "idx.gz": ".gz"}.get(kind, "")
+    return stem if stem.name.endswith(suffix) else stem.with_name(stem.name + suffix)
+
+
+def labels_target(
+    archive: Archive, kind: str, target: object, wanted: str | os.PathLike[str] | None
+) -> str | os.PathLike[str] | None:
+    """The second file for labels that the set itself cannot hold; None for none.
+
+    ``wanted`` is the path asked for, if any; ValueError where there are no labels to write to it.
+    """
+    column = archive.annotations.labels
+    if wanted is not None:
+        if column is None:
+            raise ValueError(f"{archive.name}: has no labels to write to {os.fspath(wanted)}")
+        return wanted
+    beside = kind in ("idx", "idx.gz") and isinstance(target, str | os.PathLike)
+    if column is None or not beside or not _fits_idx(column):
+        return None
+    return labels_path(target)  # type: ignore[arg-type]
+
+
+def _fits_idx(column: Column) -> bool:
+    try:
+        idx_labels(column)
+    except ImageSetError:
+        return False
+    return True
+
+
+def left_out(archive: Archive, kind: str, *, labels_are_written: bool) -> list[str]:
+    """The annotations of a file that a set of this kind cannot hold, as words for people."""
+    if kind in ("npz", "folder"):
+        return []
+    annotations = archive.annotations
+    kept = annotations.labels if labels_are_written else None
+    lost = [f"column {column.name}" for column in annotations.columns if column is not kept]
+    lost += [name for name in ABOUT if getattr(annotations, name) is not None]
+    lost += ["classes"] if annotations.classes else []
+    return lost + (["names"] if archive.names is not None else [])
