@@ -2,9 +2,10 @@
 
     python formats/tiny_reader.py FILE.aez [--model MODEL.safetensors]... [-o OUT.npy]
 
-It is laid out as the specification is, and clause numbers are those of aez.md. It is there to be
-read and to be compared with: everything is kept in memory, and nothing is made fast. It decodes
-whole files, (N, H, W, C), and refuses one with Corrupt, Unsupported, Limit or Missing.
+Its order is that of the specification, and its clause numbers are those of aez.md. It is there to
+be read and to be compared with: it keeps everything in memory, and nothing in it is made fast. It
+decodes whole files to images (N, H, W, C), and refuses a file with Corrupt, Unsupported, Limit or
+Missing.
 """
 
 from __future__ import annotations
@@ -26,52 +27,56 @@ MAX_DECODED_NBYTES = 1 << 30
 MAX_MODEL_NBYTES = 64 << 20
 
 Images = np.ndarray  # uint8 (n, H, W, C)
-Integers = np.ndarray  # int64: "integers of unbounded range" are proven to fit (9.3)
+Integers = np.ndarray  # int64; 9.3 proves that the "integers of unbounded range" fit
 
 
 class Refused(Exception):
-    """The ways in which a reader refuses a file (1.5)."""
+    """A reader refuses a file in one of the ways below (1.5)."""
 
 
 class Corrupt(Refused):
-    """Not what a writer wrote, or against a rule of the text."""
+    """The file is not what a writer wrote, or it breaks a rule of the specification."""
 
 
 class Unsupported(Refused):
-    """Sound, but from a later version."""
+    """The file is sound, but of a later version."""
 
 
 class Limit(Refused):
-    """More than this reader may spend."""
+    """The file would take more than this reader may spend."""
 
 
 class Missing(Refused):
-    """A part that the file names is not at hand."""
+    """No model at hand has a part that the file names."""
 
 
 def require(condition: object, text: str, kind: type[Refused] = Corrupt) -> None:
+    """Refuse the file with ``text``, unless the condition holds."""
     if not condition:
         raise kind(text)
 
 
 def crc32_of(data: bytes, stored: int, what: str) -> None:
+    """Require that bytes have the CRC-32 that is stored for them (1.2)."""
     found = zlib.crc32(data)
     require(found == stored, f"{what} is {stored:#010x}, computed {found:#010x}")
 
 
 class Bytes:
-    """Bytes taken from the front, never past the end."""
+    """Bytes that are taken from the front, and never past the end; ``what`` names them."""
 
     def __init__(self, data: bytes, what: str) -> None:
         self.data, self.what, self.at = data, what, 0
 
     def take(self, nbytes: int) -> bytes:
+        """The next ``nbytes`` bytes."""
         left = len(self.data) - self.at
         require(nbytes <= left, f"{self.what}: {nbytes} bytes needed, {left} are left")
         self.at += nbytes
         return self.data[self.at - nbytes : self.at]
 
     def unpack(self, layout: str) -> tuple[Any, ...]:
+        """The next fields, in the layout of :mod:`struct`, little-endian."""
         return struct.unpack("<" + layout, self.take(struct.calcsize("<" + layout)))
 
     def leb128(self, limit: int = 1 << 32) -> int:
@@ -87,6 +92,7 @@ class Bytes:
                 return value
 
     def finish(self) -> None:
+        """Require that no bytes are left."""
         require(self.at == len(self.data), f"{self.what}: {len(self.data) - self.at} bytes left")
 
 
@@ -95,16 +101,19 @@ class Bytes:
 MAGIC = bytes.fromhex("89 41 45 5A 0D 0A 1A 0A")
 LATENTS, REFINEMENT, ZSTD, ANS = 1, 2, 4, 8
 TONES, UNDERLAY, LOW_TRUNK = 32, 64, 128
-NEW = {"tones": TONES, "underlay": UNDERLAY, "low_below": LOW_TRUNK}  # 10.7, by tensor
+NEW = {"tones": TONES, "underlay": UNDERLAY, "low_below": LOW_TRUNK}  # 10.7: flag by tensor
 
 
 class Header(NamedTuple):
+    """The fields of the header that decoding reads."""
+
     flags: int
     shape: tuple[int, int, int]  # (H, W, C)
     chunk_images: int
 
 
 def read_header(data: bytes) -> Header:
+    """3.1 to 3.5: the header, checked."""
     require(data[:8] == MAGIC, f"magic is {data[:8].hex()}")
     (major,) = Bytes(data[8:10], "header").unpack("H")
     require(major <= 1, f"version_major is {major}, this reader knows 1", Unsupported)  # 3.2
@@ -132,16 +141,20 @@ def read_header(data: bytes) -> Header:
 
 
 class Section(NamedTuple):
+    """A section: where it is, and its bytes."""
+
     offset: int
     kind: bytes
     frame: bytes
-    payload: bytes  # its checksum is checked when it is used (6.4)
+    payload: bytes  # whose checksum is checked when it is used (6.4)
 
     @property
     def end(self) -> int:
+        """The offset of the first byte after it."""
         return self.offset + 28 + len(self.payload)
 
     def checked(self) -> bytes:
+        """The payload, its checksum checked."""
         (stored,) = struct.unpack_from("<I", self.frame, 20)
         crc32_of(self.payload, stored, f"payload_crc32 of {self.kind.decode()}")
         return self.payload
@@ -174,9 +187,9 @@ def read_sections(data: bytes, offset: int, end: int) -> Iterator[Section]:
 
 
 def split_copies(data: bytes, found: list[Section], first: int, last: int) -> list[Section]:
-    """4.4: what is left without the copies, which close the sections; none of them is elsewhere.
+    """4.4: the sections without the copies of header and PART, which must be the last ones.
 
-    Chunks lie from ``first`` to ``last``.
+    The chunks lie from byte ``first`` to byte ``last``.
     """
     count = 2 if found and found[-1].kind == b"PART" else 1
     own, copies = found[:-count], found[-count:]
@@ -194,7 +207,7 @@ def split_copies(data: bytes, found: list[Section], first: int, last: int) -> li
 
 
 def read_parts(section: Section) -> dict[str, bytes]:
-    """4.5: names and fingerprints."""
+    """4.5: the fingerprint of each part, by its name."""
     source = Bytes(section.checked(), "PART")
     parts: dict[str, bytes] = {}
     (count,) = source.unpack("B")
@@ -219,15 +232,19 @@ def read_parts(section: Section) -> dict[str, bytes]:
 
 
 class SubPayload(NamedTuple):
+    """The coded bytes of some images of a chunk, and how they are coded."""
+
     mode: int
     parameter: int
     data: bytes
 
 
 class Chunk(NamedTuple):
+    """A chunk, its checksums checked and its payload split."""
+
     image_count: int
     subs: list[SubPayload]
-    which: list[int]  # the sub-payload of each image
+    which: list[int]  # number of the sub-payload of each image
     pixels_sha256: bytes
 
 
@@ -265,14 +282,17 @@ def read_chunk(data: bytes, ordinal: int, entry: tuple[int, ...], header: Header
 def read_table(
     table: bytes, count: int, flags: int, what: str
 ) -> tuple[list[tuple[int, int, int]], list[int]]:
-    """5.2, 5.3 and 5.5: (mode, parameter, nbytes) of each sub-payload, and that of each image."""
+    """5.2, 5.3 and 5.5: the sub-payloads as (mode, parameter, nbytes), and which each image has."""
     source = Bytes(table, f"{what}: table")
     (sub_count,) = source.unpack("B")
     require(sub_count, f"{what}: sub_payload_count is 0")
     entries = [source.unpack("BHI") for _ in range(sub_count)]
     for mode, parameter, _ in entries:
         check_mode(mode, parameter, flags, what)
-    require(len({each[:2] for each in entries}) == sub_count, f"{what}: a mode stands twice")
+    require(
+        len({each[:2] for each in entries}) == sub_count,
+        f"{what}: a mode and parameter occur twice",
+    )
     if sub_count == 1:
         source.finish()
         check_crowd(entries, [0] * count, what)
@@ -306,6 +326,8 @@ FOOTER_MAGIC = bytes.fromhex("0A 1A 0A 0D 5A 45 41 89")
 
 
 class File(NamedTuple):
+    """A file whose header, sections and index are read."""
+
     header: Header
     parts: dict[str, bytes]  # fingerprints by name
     sections: list[Section]  # all but the copies
@@ -313,7 +335,7 @@ class File(NamedTuple):
 
 
 def open_file(data: bytes) -> File:
-    """6.3: from both ends, and to the last byte."""
+    """6.3: read a file from both ends; every byte of it is accounted for."""
     header = read_header(data)
     require(len(data) >= 96 and data[-8:] == FOOTER_MAGIC, "footer magic missing: cut or appended")
     footer = data[-48:]
@@ -348,6 +370,7 @@ def open_file(data: bytes) -> File:
 def read_index(
     section: Section, header: Header, image_count: int, chunk_count: int, end: int
 ) -> list[tuple[int, ...]]:
+    """6.1: (offset, nbytes, image_count, head_crc32) of each chunk; chunks end at byte ``end``."""
     payload = section.checked()
     require(
         len(payload) == 28 * chunk_count, f"{chunk_count} chunks, index of {len(payload)} bytes"
@@ -375,10 +398,12 @@ PIXEL_MODELS = ("pixel_fast", "pixel_small")  # 11.1
 
 
 class Mode(NamedTuple):
+    """What a mode allows and needs."""
+
     low: int  # smallest parameter
     high: int
     flags: int
-    parts: tuple[tuple[str, ...], ...] = ()  # the names that will do for each part
+    parts: tuple[tuple[str, ...], ...] = ()  # for each part, the names of which one is needed
 
 
 MODES = {
@@ -392,6 +417,7 @@ MODES = {
 
 
 def check_mode(mode: int, parameter: int, flags: int, what: str) -> None:
+    """7: the mode is known, its parameter in range, and the header has its flags."""
     require(mode in MODES, f"{what}: mode {mode} is unknown", Unsupported)
     low, high, needed, _ = MODES[mode]
     require(low <= parameter <= high, f"{what}: mode {mode} has parameter {parameter}")
@@ -399,13 +425,14 @@ def check_mode(mode: int, parameter: int, flags: int, what: str) -> None:
 
 
 def check_parts(mode: int, names: Iterable[str]) -> None:
-    for will_do in MODES[mode].parts:
-        text = f"mode {mode} needs part {' or '.join(will_do)}, which PART does not name"
-        require(not set(will_do).isdisjoint(names), text)
+    """7: PART names every part that the mode needs."""
+    for either in MODES[mode].parts:
+        text = f"mode {mode} needs part {' or '.join(either)}, which PART does not name"
+        require(not set(either).isdisjoint(names), text)
 
 
 def decode_sub_payload(sub: SubPayload, count: int, header: Header, model: Model) -> Images:
-    """``count`` images (count, H, W, C)."""
+    """The ``count`` images (count, H, W, C) of a sub-payload."""
     shape = (count, *header.shape)
     if sub.mode in (0, 1):
         nbytes = math.prod(shape)
@@ -428,6 +455,7 @@ def decode_sub_payload(sub: SubPayload, count: int, header: Header, model: Model
 
 
 def decode_chunk(chunk: Chunk, header: Header, model: Model) -> Images:
+    """7: the images of a chunk, checked against the hash of their pixels."""
     images = decode_images(chunk, header, model)
     found = hashlib.sha256(images.tobytes()).digest()
     require(found == chunk.pixels_sha256, f"pixels_sha256 is {chunk.pixels_sha256.hex()}")
@@ -435,6 +463,7 @@ def decode_chunk(chunk: Chunk, header: Header, model: Model) -> Images:
 
 
 def decode_images(chunk: Chunk, header: Header, model: Model) -> Images:
+    """The images of a chunk, each from its sub-payload, in their order."""
     images = np.empty((chunk.image_count, *header.shape), np.uint8)
     which = np.array(chunk.which)
     for number, sub in enumerate(chunk.subs):
@@ -447,7 +476,7 @@ def decode_images(chunk: Chunk, header: Header, model: Model) -> Images:
 
 
 def row_at(table: np.ndarray, quality: int, rounding: int) -> Integers:
-    """8.1 and 14.2: the table's row at a quality, between two of its nine."""
+    """8.1 and 14.2: a row for a quality, mixed from the two of the table's nine next to it."""
     row, f = divmod(quality - 256, 256)
     table = table.astype(np.int64)
     return (table[row] * (256 - f) + table[min(row + 1, 8)] * f + rounding) >> 8
@@ -521,10 +550,12 @@ def per_byte(span: int) -> int:
 
 
 def latent_nbytes(count: int, span: int) -> int:
+    """8.3: how many bytes the digits of one latent of ``count`` images take."""
     return 2 * count if span > 256 else -(-count // per_byte(span))
 
 
 def read_digits(data: bytes, count: int, span: int) -> Integers:
+    """8.3: the digits (count,) of one latent, each in 0..span-1."""
     if span > 256:
         digits = np.frombuffer(data, "<u2").astype(np.int64)
     else:
@@ -544,11 +575,12 @@ def read_digits(data: bytes, count: int, span: int) -> Integers:
 
 
 def act(x: Integers) -> Integers:
+    """9.1: the activation."""
     return np.clip(x, 0, 255)
 
 
 def conv_sum(weight: Integers, x: Integers) -> Integers:
-    """(O, I, 3, 3) over (n, I, R, S), zeros outside."""
+    """9.1: a kernel (O, I, 3, 3) summed over (n, I, R, S), with zeros outside."""
     rows, columns = x.shape[2:]
     padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
     return sum(
@@ -559,12 +591,14 @@ def conv_sum(weight: Integers, x: Integers) -> Integers:
 
 
 class Layer(NamedTuple):
+    """9.1: one layer of integers."""
+
     weight: Integers
     bias: Integers
     shift: Integers
 
     def __call__(self, x: Integers) -> Integers:
-        """Dense over the last axis, or a convolution of (n, I, R, S)."""
+        """A dense layer over the last axis, or a convolution of (n, I, R, S)."""
         if self.weight.ndim == 2:
             return (x @ self.weight.T + self.bias) >> self.shift
         down = (slice(None), None, None)
@@ -572,17 +606,23 @@ class Layer(NamedTuple):
 
 
 def shuffle(x: Integers) -> Integers:
+    """9.2: (n, 4 C, R, S) to (n, C, 2 R, 2 S), each four channels to a square of pixels."""
     n, channels, rows, columns = x.shape
     x = x.reshape(n, channels // 4, 2, 2, rows, columns).transpose(0, 1, 4, 2, 5, 3)
     return x.reshape(n, channels // 4, 2 * rows, 2 * columns)
 
 
 def rebuild(part: Part, symbols: Integers, quality: int) -> Images:
-    """9.2: symbols (n, D) of a quality to images (n, H, W, C)."""
+    """9.2 and 9.4: symbols (n, D) of a quality to images (n, H, W, C)."""
+    low = "low_" if quality < low_below(part) else ""
+    return rebuild_with(part, symbols, gains_at(part, quality), low)
+
+
+def rebuild_with(part: Part, symbols: Integers, gains: Integers, low: str) -> Images:
+    """9.2: the same with gains (D,); the names of the trunk's layers begin with ``low``."""
     c, layer = part.config, part.layer
     rows, columns = quarter(c["height"]), quarter(c["width"])
-    low = "low_" if quality < low_below(part) else ""  # 9.4
-    z = np.clip(symbols * gains_at(part, quality), -32767, 32767)
+    z = np.clip(symbols * gains, -32767, 32767)
     r = layer("dense2")(act(layer("dense1")(z)))
     r = r.reshape(len(z), rows, columns, c["coarse"]).transpose(0, 3, 1, 2)
     for i in range(c["coarse_blocks"]):
@@ -597,20 +637,22 @@ def rebuild(part: Part, symbols: Integers, quality: int) -> Images:
 
 
 def gains_at(part: Part, quality: int) -> Integers:
-    """8.1"""
+    """8.1: the gains (D,) at a quality."""
     return row_at(part.tensors["gain"], quality, rounding=128)
 
 
 def low_below(part: Part) -> int:
-    """9.4: the quality that the low trunk ends below, 0 where there is none."""
+    """9.4: the low trunk is for qualities below this one; 0 where there is no low trunk."""
     return int(part.tensors["low_below"][0]) if "low_below" in part.tensors else 0
 
 
 def quarter(side: int) -> int:
+    """A quarter of a side in pixels, rounded up."""
     return -(-side // 4)
 
 
 def latent_decoder_tensors(part: Part) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """9.2 and 9.4: dtype and shape of each tensor of the part."""
     c = part.config
     grid, hidden = quarter(c["height"]) * quarter(c["width"]), c["hidden"]
     coarse, fine = c["coarse"], c["fine"]
@@ -631,13 +673,14 @@ def latent_decoder_tensors(part: Part) -> dict[str, tuple[str, tuple[int, ...]]]
 
 
 def trunks(part: Part) -> tuple[str, ...]:
-    """9.4: what the names of their layers begin with."""
+    """9.4: what the names of the layers of each trunk begin with."""
     return ("", "low_") if "low_below" in part.tensors else ("",)
 
 
 def layer_tensors(
     name: str, shape: tuple[int, ...], dtype: str = "int8", outputs: tuple[int, ...] = ()
 ) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """9.1: dtype and shape of a layer's tensors; those of the weight are given."""
     outputs = outputs or shape[:1]
     return {
         f"{name}.weight": (dtype, shape),
@@ -659,21 +702,23 @@ DTYPES = {
 
 
 class Part(NamedTuple):
+    """10.1: one part of a model."""
+
     name: str
     config: dict[str, Any]
     tensors: dict[str, np.ndarray]
 
     def layer(self, name: str, *row: int) -> Layer:
-        """A layer of the part; of stacked ones (11.4) that in ``row``."""
+        """A layer of the part; of layers stacked in one tensor (11.4) the one in ``row``."""
         fields = (self.tensors[f"{name}.{field}"] for field in ("weight", "bias", "shift"))
         return Layer(*(each[row].astype(np.int64) for each in fields))
 
     def added(self, *names: str) -> int:
-        """The largest magnitude of these tensors, added up."""
+        """The sum of the largest magnitudes of these tensors."""
         return sum(int(np.abs(self.tensors[each].astype(np.int64)).max()) for each in names)
 
     def fingerprint(self) -> bytes:
-        """10.2"""
+        """10.2: the fingerprint of the part, 32 bytes."""
         fields = [canonical_json({**self.config, "part": self.name})]
         for name, tensor in sorted(self.tensors.items()):
             shape = struct.pack(f"<{tensor.ndim}Q", *tensor.shape)
@@ -683,18 +728,23 @@ class Part(NamedTuple):
 
 
 class Model(NamedTuple):
-    shape: tuple[int, int, int]
+    """10.1: a model for images of one shape."""
+
+    shape: tuple[int, int, int]  # (H, W, C)
     parts: dict[str, Part]
 
     def part(self, name: str) -> Part:
+        """The part of this name."""
         require(name in self.parts, f"there is no part {name}")
         return self.parts[name]
 
     def pixel_model(self) -> Part:
+        """11.1: the one pixel model."""
         return next(self.parts[name] for name in PIXEL_MODELS if name in self.parts)
 
 
 def canonical_json(value: dict[str, Any]) -> bytes:
+    """10.2: the one form of a config as JSON."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode("utf-8")
 
@@ -725,6 +775,7 @@ def read_model(data: bytes, what: str) -> Model:
 
 
 def read_safetensors(data: bytes, what: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """10.1: header and tensors of a safetensors file, without holes or overlaps."""
     source = Bytes(data, f"{what}: model")
     header = json.loads(source.take(source.unpack("Q")[0]))
     tensors = {}
@@ -775,6 +826,7 @@ def find_model(file: File, given: Iterable[Model]) -> Model:
 
 
 def inflate(data: bytes, most: int) -> bytes:
+    """zlib data, of at most ``most`` bytes inflated."""
     inflater = zlib.decompressobj()
     try:
         out = inflater.decompress(data, most + 1)
@@ -827,7 +879,7 @@ def check_part(part: Part, model: Model) -> None:
 
 
 def bound(layer: Layer, what: str, largest: int, bits: int, added: int = 0) -> int:
-    """9.3: a bound of what the layer gives for inputs up to ``largest``, once it is exact."""
+    """9.3: the largest output for inputs up to ``largest``, if all sums are below ``2**bits``."""
     weights = np.abs(layer.weight).reshape(len(layer.weight), -1).sum(axis=1)
     sums = weights * largest + np.abs(layer.bias)
     outputs = int((sums >> layer.shift).max()) + 1
@@ -837,6 +889,7 @@ def bound(layer: Layer, what: str, largest: int, bits: int, added: int = 0) -> i
 
 
 def prove_latent_decoder(part: Part, model: Model) -> None:
+    """9.3 and 9.4: every sum stays in its exact range."""
     c, layer = part.config, part.layer
     wide = {name: bound(layer(name), name, 32767, 53) for name in ("linear", "dense1")}
     if "low_below" in part.tensors:
@@ -867,7 +920,7 @@ def plane_of(k: int, images: Images) -> Images:
 
 
 def join_planes(planes: Integers, shape: tuple[int, int, int]) -> Images:
-    """Planes (n, P, R, S) to images."""
+    """11.2: planes (n, P, R, S) to images of a shape (H, W, C)."""
     images = np.empty((len(planes), *shape), np.uint8)
     for k in range(planes.shape[1]):
         place = plane_of(k, images)
@@ -876,7 +929,7 @@ def join_planes(planes: Integers, shape: tuple[int, int, int]) -> Images:
 
 
 def code_of(e: int) -> Integers:
-    """11.3: E as nine numbers."""
+    """11.3: the code of a bound E, nine numbers."""
     i = max(j for j in range(8) if BOUNDS[j] <= e)
     t = 64 * (e - BOUNDS[i]) // (BOUNDS[i + 1] - BOUNDS[i])
     code = np.zeros(9, np.int64)
@@ -885,7 +938,7 @@ def code_of(e: int) -> Integers:
 
 
 def split_planes(images: Images) -> Integers:
-    """Images to planes (n, P, R, S), 0 outside the images."""
+    """11.2: images (n, H, W, C) to planes (n, P, R, S), which are 0 outside the images."""
     count, height, width, channels = images.shape
     planes = np.zeros((count, 16 * channels, quarter(height), quarter(width)), np.int64)
     for k in range(planes.shape[1]):
@@ -895,7 +948,7 @@ def split_planes(images: Images) -> Integers:
 
 
 def decode_planes(data: bytes, count: int, model: Model, e: int) -> Integers:
-    """Clauses 11 and 12: planes (count, P, R, S), each decoded from those before it."""
+    """Clauses 11 and 12: planes (count, P, R, S), each decoded after those before it."""
     part, shape = model.pixel_model(), model.shape
     coder = Decoder(data)
     under = None
@@ -915,7 +968,7 @@ def decode_planes(data: bytes, count: int, model: Model, e: int) -> Integers:
 
 
 def see_layer(part: Part, k: int) -> Layer:
-    """11.4: head k's own kernels of ``see``, one for each plane before it."""
+    """11.4: layer ``see`` of head k, with one kernel for each plane that it sees."""
     heads, at = len(part.tensors["places"]), k - 1
     pairs = heads * (heads - 1) // 2
     rows = k * (k - 1) // 2 + np.arange(k)
@@ -931,7 +984,10 @@ def see_layer(part: Part, k: int) -> Layer:
 
 
 def predict_plane(part: Part, k: int, x: Integers, e: int, under: Integers | None) -> Integers:
-    """11.4: planes 0..k-1 (n, k, R, S) to raw (n, R, S, 3K) of plane k; 11.8: all ``under``."""
+    """11.4: planes 0..k-1 (n, k, R, S) to the raw parameters (n, R, S, 3K) of plane k.
+
+    ``under`` is all planes (n, P, R, S) of the underlay (11.8), for a model that has one.
+    """
     tensors, code = part.tensors, code_of(e)
     h = tensors["places"][k].astype(np.int64) + (tensors["see_codes"][k] @ code >> 6)[:, None, None]
     h = np.broadcast_to(h, (len(x), *h.shape))
@@ -947,6 +1003,7 @@ def predict_plane(part: Part, k: int, x: Integers, e: int, under: Integers | Non
 
 
 def pixel_tensors(part: Part) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """11.4, 11.7, 11.8: dtype and shape of each tensor of a pixel model."""
     c, toned = part.config, "tones" in part.tensors
     planes, f, raw = 16 * c["channels"], c["features"], 3 * c["mixtures"]
     underlaid = "underlay" in part.tensors
@@ -967,6 +1024,7 @@ def pixel_tensors(part: Part) -> dict[str, tuple[str, tuple[int, ...]]]:
 
 
 def prove_pixel_model(part: Part, model: Model) -> None:
+    """11.5 and 11.8: every sum of every head stays in its exact range."""
     see, out = part.added("places", "see_codes"), part.added("out_codes")
     underlaid = "underlay" in part.tensors
     if underlaid:
@@ -988,7 +1046,7 @@ WEIGHT = np.rint(2**16 * np.exp(-np.arange(2048) / 128)).astype(np.int64)
 
 
 def first_slots(raw: Integers, e: int) -> Integers:
-    """12.2 and 12.3: raw (M, 3K) to first(0) .. first(levels) of each, (M, levels + 1)."""
+    """12.2 and 12.3: raw parameters (M, 3K) to first(0) .. first(levels), (M, levels + 1)."""
     means, scales, logits = np.split(raw, 3, axis=1)
     mean = np.clip(means, -2048, 4095)
     scale = INVERSE[np.clip(scales, -512, 768) + 512]
@@ -1010,7 +1068,7 @@ def first_slots(raw: Integers, e: int) -> Integers:
 
 
 class Decoder:
-    """12.4: seven states that take turns."""
+    """12.4: an ANS decoder, of seven states that take turns."""
 
     def __init__(self, data: bytes) -> None:
         require(len(data) >= 56 and len(data) % 4 == 0, f"ANS payload of {len(data)} bytes")
@@ -1020,7 +1078,7 @@ class Decoder:
         self.at = 0
 
     def decode(self, raw: Integers, e: int) -> Integers:
-        """The symbols of a plane or group from its raw (M, 3K)."""
+        """The next symbols (M,), of a plane or a group of latents, by its raw (M, 3K)."""
         symbols = np.empty(len(raw), np.int64)
         for start in range(0, len(raw), 1024):
             for i, first in enumerate(first_slots(raw[start : start + 1024], e), start):
@@ -1041,6 +1099,7 @@ class Decoder:
         return s
 
     def finish(self) -> None:
+        """Require that all words are read, and that the states are those of a coder's start."""
         require(self.at == len(self.words), f"{len(self.words) - self.at} ANS words left")
         require(self.states == [1 << 32] * 7, "an ANS state is not 2^32 at the end")
 
@@ -1049,7 +1108,7 @@ class Decoder:
 
 
 def dequantize(part: Part, x: Integers, e: int) -> Integers:
-    """13.2: planes (n, P, R, S) as decoded to planes, each sample moved by at most E."""
+    """13.2: decoded planes (n, P, R, S) to planes in which each sample is moved by at most E."""
     tensors, code = part.tensors, code_of(e)
     h = tensors["places"].astype(np.int64) + (tensors["see_codes"] @ code >> 6)[:, None, None]
     h = act(part.layer("mix")(act(h + part.layer("see")(x)))).transpose(0, 2, 3, 1)
@@ -1059,6 +1118,7 @@ def dequantize(part: Part, x: Integers, e: int) -> Integers:
 
 
 def dequantizer_tensors(part: Part) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """13.2: dtype and shape of each tensor of the dequantizer."""
     c = part.config
     planes, f = 16 * c["channels"], c["features"]
     return {
@@ -1073,6 +1133,7 @@ def dequantizer_tensors(part: Part) -> dict[str, tuple[str, tuple[int, ...]]]:
 
 
 def prove_dequantizer(part: Part, model: Model) -> None:
+    """13.3: every sum stays in its exact range."""
     see, out = part.added("places", "see_codes"), part.added("out_codes")
     for kind, added in (("see", see), ("mix", 0), ("dense", 0), ("out", out)):
         bound(part.layer(kind), kind, 255, 24, added)
@@ -1082,11 +1143,11 @@ def prove_dequantizer(part: Part, model: Model) -> None:
 
 
 def decode_latents(coder: Decoder, count: int, model: Model, quality: int) -> Integers:
-    """14.1: symbols (count, D), group by group."""
+    """14.1: the symbols (count, D) of ``count`` images, decoded group by group."""
     part = model.part("latent_prior")
     gains = gains_at(model.part("latent_decoder"), quality)
     c, order = part.config, part.tensors["order"].astype(np.int64)
-    coded = np.zeros((count, c["latents"]), np.int64)  # by position
+    coded = np.zeros((count, c["latents"]), np.int64)  # in the order of coding
     for g in range(-(-c["latents"] // c["group"])):
         members = slice(g * c["group"], (g + 1) * c["group"])
         raw = predict_group(part, g, coded[:, : members.start], gains[order], quality)
@@ -1098,7 +1159,7 @@ def decode_latents(coder: Decoder, count: int, model: Model, quality: int) -> In
 
 
 def predict_group(part: Part, g: int, known: Integers, gains: Integers, quality: int) -> Integers:
-    """14.3: symbols (n, g N) and gains (D,), both by position, to raw (n, positions, 3K)."""
+    """14.3: symbols (n, g N) and gains (D,), both in coding order, to group g's raw (n, N, 3K)."""
     c, tensors = part.config, part.tensors
     count = known.shape[1]
     members = slice(count, count + c["group"])
@@ -1118,6 +1179,7 @@ def predict_group(part: Part, g: int, known: Integers, gains: Integers, quality:
 
 
 def prior_tensors(part: Part) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """14.4: dtype and shape of each tensor of the prior."""
     c = part.config
     latents, group, f, raw = c["latents"], c["group"], c["features"], 3 * c["mixtures"]
     groups = -(-latents // group)
@@ -1136,6 +1198,7 @@ def prior_tensors(part: Part) -> dict[str, tuple[str, tuple[int, ...]]]:
 
 
 def prove_prior(part: Part, model: Model) -> None:
+    """14.3 and 14.5: the order is a permutation, and every sum stays in its exact range."""
     c, tensors = part.config, part.tensors
     latents = model.part("latent_decoder").config.get("latents")
     require(c["latents"] == latents, f"latent_prior: latents is {c['latents']}, not {latents}")
@@ -1179,7 +1242,9 @@ def decode(data: bytes, models: Sequence[Model] = ()) -> Images:
     model = find_model(file, models)
     for tensor, flag in NEW.items():  # 10.7
         if any(tensor in part.tensors for part in model.parts.values()):
-            require(header.flags & flag, f"a part has {tensor}, which required_flags does not tell")
+            require(
+                header.flags & flag, f"a part has {tensor}, which required_flags does not announce"
+            )
     if any("underlay" in part.tensors for part in model.parts.values()):  # 11.8
         require(
             {"latent_decoder", "latent_prior"} <= set(model.parts), "an underlay has no latents"
@@ -1188,13 +1253,14 @@ def decode(data: bytes, models: Sequence[Model] = ()) -> Images:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; its exit status tells how a file was refused."""
     parser = argparse.ArgumentParser(description="Decode an .aez file to a NumPy array.")
     parser.add_argument("file")
     parser.add_argument(
-        "--model", action="append", default=[], help="a model file; may be repeated"
+        "--model", action="append", default=[], help="a model file; may be given several times"
     )
     parser.add_argument(
-        "-o", "--output", help="the .npy to write; without it only the sha256 is told"
+        "-o", "--output", help="the .npy file to write; the sha256 is printed in any case"
     )
     options = parser.parse_args(arguments)
     try:
@@ -1210,6 +1276,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def read_bytes(path: str) -> bytes:
+    """All bytes of a file."""
     with open(path, "rb") as file:
         return file.read()
 

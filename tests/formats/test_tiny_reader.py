@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.util
 import re
 import subprocess
 import sys
@@ -12,27 +11,16 @@ import sys
 import numpy as np
 import pytest
 from conftest import COLOUR, smooth_images
+from second_decoder import PATH, tiny_reader
 from test_vectors import BAD, GOOD, MANIFEST, UNSUPPORTED, VECTORS
 
 import aecodec
 from aecodec.demo import load_sample
 from aecodec.models.finding import BUNDLED
 
-PATH = VECTORS.parent / "tiny_reader.py"
 EXITS = {"corrupt": 3, "unsupported": 4, "limit": 4, "missing": 5}
 
 
-def load():
-    """The module, from its file: it belongs to no package."""
-    spec = importlib.util.spec_from_file_location("tiny_reader", PATH)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-tiny_reader = load()
 KINDS = {
     "corrupt": tiny_reader.Corrupt,
     "unsupported": tiny_reader.Unsupported,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import GRAY, noise_images, prior_part, random_gains, smooth_images
+from second_decoder import predict_latents
 
 import aecodec
 from aecodec import entropy
@@ -22,7 +23,6 @@ from aecodec.latents.prior import PriorNetwork
 from aecodec.latents.quantizer import gains_at
 from aecodec.models.model import Model, Part
 from aecodec.nets.latent_prior import ExactPrior, PriorConfig
-from aecodec.nets.reference import predict_latents
 from aecodec.targets import QUALITY, Target
 from aecodec.twins.latent_prior import PriorTwin
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from conftest import (
     COLOUR,
     GRAY,
@@ -20,6 +19,7 @@ from conftest import (
     random_layers,
     random_symbols,
 )
+from second_decoder import decode_latents
 
 import aecodec
 from aecodec.codec.codec import Codec
@@ -30,10 +30,8 @@ from aecodec.latents.quantizer import gains_at, interpolate
 from aecodec.models.file import pack_model, unpack_model
 from aecodec.models.finding import load_model, model_paths
 from aecodec.models.model import Model, Part
-from aecodec.nets.exactness import _probe, conv_is_exact, exact_matmul
 from aecodec.nets.latent_decoder import LATENT_BITS, LOW, AutoencoderConfig, ExactDecoder
 from aecodec.nets.layers import LayerArrays, prove_layer
-from aecodec.nets.reference import decode_latents
 from aecodec.training.growing import can_grow, grow
 from aecodec.twins.autoencoder import Autoencoder, DecoderTwin, pad_images
 from aecodec.twins.layers import TwinLayer
@@ -193,68 +191,12 @@ def test_hash_with_two_threads(decoder):
     assert pixels_sha256(decoder) == COLOUR_SHA256
 
 
-def test_hash_of_the_numpy_reference():
+def test_hash_of_the_second_decoder():
     tensors = layer_tensors(random_layers(COLOUR, seed=7))
     symbols = random_symbols(COUNT, COLOUR.latents, seed=7)
     gains = random_gains(COLOUR.latents, seed=7)[4]
     pixels = decode_latents(COLOUR.decoding(), tensors, symbols, gains)
     assert hashlib.sha256(pixels.tobytes()).hexdigest() == COLOUR_SHA256
-
-
-def test_same_pixels_where_conv2d_is_not_exact(decoder, monkeypatch):
-    def refuse(*args, **kwargs):
-        raise AssertionError("conv2d was called on a device that fails the probe")
-
-    monkeypatch.setattr("aecodec.nets.layers.conv_is_exact", lambda device: False)
-    monkeypatch.setattr(F, "conv2d", refuse)
-    symbols = random_symbols(COUNT, COLOUR.latents, seed=7)[:40]
-    gains = random_gains(COLOUR.latents, seed=7)[4]
-    tensors = layer_tensors(random_layers(COLOUR, seed=7))
-    want = decode_latents(COLOUR.decoding(), tensors, symbols, gains)
-    np.testing.assert_array_equal(decode(decoder, symbols, gains), want)
-
-
-def test_a_device_without_exact_products_is_refused(monkeypatch):
-    monkeypatch.setattr("aecodec.nets.exactness._PROBED", {})
-    monkeypatch.setattr("aecodec.nets.exactness._probe", lambda device, conv: False)
-    with pytest.raises(RuntimeError, match="float32 matrix products are not exact on cpu"):
-        conv_is_exact(torch.device("cpu"))
-
-
-def test_probe_finds_an_inexact_convolution():
-    def off_by_rounding(x, w):
-        return F.conv2d(x * 1.0001, w, padding=1)
-
-    assert not _probe(torch.device("cpu"), off_by_rounding)
-
-
-def test_settings_of_the_caller_are_overruled_and_restored(decoder):
-    before = torch.get_float32_matmul_precision()
-    try:
-        torch.set_float32_matmul_precision("medium")
-        with torch.autocast("cpu", torch.bfloat16):
-            digest = pixels_sha256(decoder)
-            assert torch.is_autocast_enabled("cpu")
-            assert torch.get_float32_matmul_precision() == "medium"
-        assert digest == COLOUR_SHA256
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
-def test_settings_are_restored_after_an_error():
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-
-    def fail_inside():
-        with exact_matmul():
-            inside.append(torch.get_float32_matmul_precision())
-            inside.append(torch.backends.cudnn.allow_tf32)
-            raise RuntimeError("stop")
-
-    inside: list[object] = []
-    with pytest.raises(RuntimeError, match="stop"):
-        fail_inside()
-    assert inside == ["highest", False]
-    assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
 
 
 @pytest.mark.gpu

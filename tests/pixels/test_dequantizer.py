@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import COLOUR, GRAY, noise_images, smooth_images
+from second_decoder import dequantize
 
 import aecodec
 from aecodec.codec.codec import Codec
@@ -17,7 +18,6 @@ from aecodec.errors import ModelCorruptError, ModelMismatchError, ModelMissingEr
 from aecodec.models.model import Model, Part
 from aecodec.nets.dequantizer import DequantizerConfig, ExactDequantizer, tensor_shapes
 from aecodec.nets.planes import PlaneGrid, split_planes
-from aecodec.nets.reference import dequantize
 from aecodec.pixels.layer import Dequantizer
 from aecodec.pixels.payloads import PixelPlan, decode_payloads
 from aecodec.targets import MAX_ERROR, PSNR, Target

@@ -13,6 +13,7 @@ import torch
 from conftest import COLOUR, GRAY, noise_images, pixel_part, smooth_images
 from hypothesis import given
 from hypothesis import strategies as st
+from second_decoder import predict_plane
 
 import aecodec
 from aecodec import entropy
@@ -25,7 +26,6 @@ from aecodec.errors import AezCorruptError, ModelCorruptError, ModelMissingError
 from aecodec.models.model import Model
 from aecodec.nets.pixel_model import ExactPixelModel, PixelConfig, unstack_layers
 from aecodec.nets.planes import PHASES, PlaneGrid, bound_code
-from aecodec.nets.reference import predict_plane
 from aecodec.pixels.layer import PixelNetworks
 from aecodec.pixels.levels import bound_for, to_levels, to_symbols
 from aecodec.pixels.payloads import PixelPlan, Refiner, decode_payloads
