@@ -37,7 +37,7 @@ from aecodec.container.parts import LATENT_DECODER, LOW_BELOW
 from aecodec.measures import metrics
 from aecodec.models.model import Model
 from aecodec.nets.latent_decoder import LOW
-from aecodec.nets.latent_decoder import QUALITIES as QUALITY_COUNT
+from aecodec.targets import QUALITIES as QUALITY_COUNT
 from aecodec.targets import QUALITY_UNIT
 from aecodec.training.latents import LatentConfig, train_autoencoder
 from aecodec.training.loop import split_images

@@ -22,12 +22,13 @@ from aecodec.container.parts import LATENT_PRIOR, PIXEL_FAST
 from aecodec.models.file import pack_model
 from aecodec.models.finding import PATH_VARIABLE
 from aecodec.models.model import Model, Part
-from aecodec.nets.latent_decoder import QUALITIES, AutoencoderConfig, layer_shapes
+from aecodec.nets.latent_decoder import AutoencoderConfig, layer_shapes
 from aecodec.nets.latent_prior import PriorConfig
 from aecodec.nets.latent_prior import tensor_shapes as prior_shapes
 from aecodec.nets.layers import LayerArrays
 from aecodec.nets.pixel_model import PixelConfig, tensor_shapes
 from aecodec.nets.planes import PlaneGrid
+from aecodec.targets import QUALITIES
 from aecodec.training.latents import LatentConfig, export_autoencoder
 from aecodec.training.pixels import FEATURES, PixelTrainConfig, train_pixel_model
 from aecodec.training.prior import PriorTrainConfig, train_prior

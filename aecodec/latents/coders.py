@@ -1,7 +1,7 @@
 """The coders of latents: symbols to payloads and back, under zstd (aez.md 8) or ANS (aez.md 14).
 
-Each coder is one class for both ways, and belongs to one mode of the container. ``CODERS`` is the
-list of them; the name of a coder stands in its mode's row in ``container/modes.py``.
+Each coder is one class, which encodes and decodes, and belongs to one mode of the container.
+``CODERS`` lists them by name; a coder's name is in its mode's row in ``container/modes.py``.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from aecodec.latents.prior import PriorNetwork
     from aecodec.latents.search import Rate
 
-MAX_SYMBOLS_NBYTES = 64 << 20  # of one chunk under ANS, which is decoded whole
-OFTEN = 8  # a payload that is asked for rows this often is unpacked whole
-UNPACKED_NBYTES = 16 << 20  # ... if its symbols take no more
+MAX_SYMBOLS_NBYTES = 64 << 20  # of the payloads under ANS that are decoded together, and whole
+OFTEN = 8  # a payload whose rows are taken this often is unpacked whole
+UNPACKED_NBYTES = 16 << 20  # ... if its symbols take no more than this
 
 
 class LatentSource(Protocol):
@@ -48,11 +48,11 @@ class LatentSource(Protocol):
 
 
 class SymbolRows(Protocol):
-    """The symbols of the images of one payload, of which any rows can be taken."""
+    """The symbols (N, D) of the images of one payload; any rows of them can be taken."""
 
     @property
     def nbytes(self) -> int:
-        """The memory it holds."""
+        """The memory that it takes."""
 
     def take(self, rows: Indices) -> Symbols:
         """Symbols (len(rows), D) of the images at these positions."""
@@ -62,8 +62,8 @@ class LatentCoder(ABC):
     """Packs the symbols of layer L into payloads, and unpacks them.
 
     ``mode`` is the container's. ``chunk_images`` is how many images share a payload by default.
-    ``shares_tables`` tells whether payloads hold tables that all their images share: then a few
-    images take more bytes each than many.
+    ``shares_tables`` is whether a payload holds tables that all its images share. Then few images
+    take more bytes each than many images do.
     """
 
     mode: ClassVar[Mode]
@@ -80,16 +80,20 @@ class LatentCoder(ABC):
         """Which rows of symbols (N, D) can be coded, (N,)."""
 
     @abstractmethod
-    def rate(self, symbols: Symbols, quality: int) -> Rate:
-        """What softly rounded symbols near ``symbols`` (N, D) of a stored quality cost."""
+    def rate(self, symbols: Symbols, stored_quality: int) -> Rate:
+        """The rate of softly rounded symbols near ``symbols`` (N, D), at a stored quality."""
 
     @abstractmethod
-    def pack(self, symbols: Symbols, quality: int) -> bytes:
+    def pack(self, symbols: Symbols, stored_quality: int) -> bytes:
         """The payload of symbols (N, D) of a stored quality, N >= 1."""
 
     @abstractmethod
     def unpack(
-        self, payloads: Sequence[bytes], counts: Sequence[int], quality: int, where: Sequence[str]
+        self,
+        payloads: Sequence[bytes],
+        counts: Sequence[int],
+        stored_quality: int,
+        where: Sequence[str],
     ) -> list[SymbolRows]:
         """The symbols of payloads of one stored quality, with ``counts`` images each.
 
@@ -98,13 +102,13 @@ class LatentCoder(ABC):
 
 
 class ZstdCoder(LatentCoder):
-    """Each latent's symbols as a column, under zstd: the default, and the fastest.
+    """Each latent's symbols as a column, under zstd: the default coder, and the fastest one.
 
     ``latents`` is D; ``device`` is where rates are computed.
     """
 
     mode = LATENTS_ZSTD
-    chunk_images = 16_384  # the tables want many symbols; decoding a chunk of them is cheap
+    chunk_images = 16_384  # many symbols share the tables, and a large chunk decodes fast
     shares_tables = True
 
     def __init__(self, latents: int, device: str = "cpu") -> None:
@@ -119,23 +123,27 @@ class ZstdCoder(LatentCoder):
         """Every row can be coded."""
         return np.ones(len(symbols), bool)
 
-    def rate(self, symbols: Symbols, quality: int) -> Rate:
-        """By the frequencies of ``symbols``."""
+    def rate(self, symbols: Symbols, stored_quality: int) -> Rate:
+        """The rate under the frequencies of ``symbols``."""
         from aecodec.latents.search import FrequencyRate
 
-        del quality
+        del stored_quality
         return FrequencyRate(symbols, self._device)
 
-    def pack(self, symbols: Symbols, quality: int) -> bytes:
+    def pack(self, symbols: Symbols, stored_quality: int) -> bytes:
         """The payload of symbols (N, D); the same for every quality."""
-        del quality
+        del stored_quality
         return zstd.pack_symbols(symbols)
 
     def unpack(
-        self, payloads: Sequence[bytes], counts: Sequence[int], quality: int, where: Sequence[str]
+        self,
+        payloads: Sequence[bytes],
+        counts: Sequence[int],
+        stored_quality: int,
+        where: Sequence[str],
     ) -> list[SymbolRows]:
-        """Each payload is checked whole; its symbols are unpacked when they are taken."""
-        del quality
+        """Each payload is checked as a whole; its symbols are unpacked when they are taken."""
+        del stored_quality
         return [
             _PackedRows(zstd.PackedSymbols(payload, count, self._latents, name))
             for payload, count, name in zip(payloads, counts, where, strict=True)
@@ -143,10 +151,10 @@ class ZstdCoder(LatentCoder):
 
 
 class AnsCoder(LatentCoder):
-    """Group by group under ANS, with the probabilities of the learned prior."""
+    """Symbols under ANS, group by group, with the probabilities of the learned prior."""
 
     mode = LATENTS_ANS
-    chunk_images = 2048  # enough for the bytes that a chunk has besides its payload not to matter
+    chunk_images = 2048  # so many that the bytes of a chunk besides its payload do not matter
     shares_tables = False
 
     def __init__(self, prior: PriorNetwork) -> None:
@@ -163,48 +171,52 @@ class AnsCoder(LatentCoder):
         inside: npt.NDArray[np.bool_] = (low >= -SYMBOL_OFFSET) & (high < SYMBOL_OFFSET)
         return inside
 
-    def rate(self, symbols: Symbols, quality: int) -> Rate:
-        """By the prior."""
+    def rate(self, symbols: Symbols, stored_quality: int) -> Rate:
+        """The rate under the prior."""
         del symbols
-        return self._prior.rate(quality)
+        return self._prior.rate(stored_quality)
 
-    def pack(self, symbols: Symbols, quality: int) -> bytes:
+    def pack(self, symbols: Symbols, stored_quality: int) -> bytes:
         """The payload of symbols (N, D) of a stored quality, N >= 1."""
-        planes = [plane.reshape(2, -1) for plane in self.intervals(symbols, quality)]
+        planes = [plane.reshape(2, -1) for plane in self.intervals(symbols, stored_quality)]
         payload: bytes = entropy.coder().encode(planes)
         return payload
 
-    def intervals(self, symbols: Symbols, quality: int) -> list[ans.Intervals]:
-        """The intervals int32 (2, N, n) of each group's symbols."""
+    def intervals(self, symbols: Symbols, stored_quality: int) -> list[ans.Intervals]:
+        """The intervals, int32 (2, N, n), of each group's symbols."""
         prior, c = self._prior, self._prior.config
         ordered = symbols[:, prior.order]
-        gains = self._ordered_gains(quality)
+        gains = self._ordered_gains(stored_quality)
         planes = []
         for g in range(c.groups):
-            raw = prior.predict(g, ordered, gains, quality)
+            raw = prior.predict(g, ordered, gains, stored_quality)
             levels = (ordered[:, c.members(g)] + SYMBOL_OFFSET).astype(np.uint8)
             coded = entropy.coder().intervals(raw.reshape(-1, raw.shape[-1]), levels.ravel(), 0)
             planes.append(coded.reshape(2, *levels.shape))
         return planes
 
     def unpack(
-        self, payloads: Sequence[bytes], counts: Sequence[int], quality: int, where: Sequence[str]
+        self,
+        payloads: Sequence[bytes],
+        counts: Sequence[int],
+        stored_quality: int,
+        where: Sequence[str],
     ) -> list[SymbolRows]:
-        """The payloads are decoded whole, side by side."""
+        """The payloads are decoded as a whole, side by side."""
         decoder = entropy.coder().Decoder(payloads, where, self._prior.threads)
-        symbols = self.decode(decoder, counts, quality, where[0])
+        symbols = self.decode(decoder, counts, stored_quality, where[0])
         decoder.finish()
         return [UnpackedRows(symbols[a:b]) for a, b in pairwise(np.cumsum([0, *counts]))]
 
     def decode(
-        self, decoder: ans.StreamDecoder, counts: Sequence[int], quality: int, where: str
+        self, decoder: ans.StreamDecoder, counts: Sequence[int], stored_quality: int, where: str
     ) -> Symbols:
-        """The latents that come next in streams of ``counts`` images each, (N, D).
+        """The next symbols (N, D) in streams of ``counts`` images each.
 
         AezLimitError if the symbols would take more than 64 MiB.
         """
         prior, c = self._prior, self._prior.config
-        gains = self._ordered_gains(quality)
+        gains = self._ordered_gains(stored_quality)
         nbytes = 2 * c.latents * sum(counts)
         if nbytes > MAX_SYMBOLS_NBYTES:
             raise AezLimitError(
@@ -214,7 +226,7 @@ class AnsCoder(LatentCoder):
         ordered = np.zeros((sum(counts), c.latents), np.int16)
 
         def predict(g: int, some: slice) -> npt.NDArray[np.int32]:
-            return prior.predict(g, ordered[some], gains, quality)
+            return prior.predict(g, ordered[some], gains, stored_quality)
 
         for g in range(c.groups):
             for part, levels in ans.decode_plane(decoder, counts, partial(predict, g), 0):
@@ -224,9 +236,9 @@ class AnsCoder(LatentCoder):
         symbols[:, prior.order] = ordered
         return symbols
 
-    def _ordered_gains(self, quality: int) -> npt.NDArray[np.int64]:
-        """Gains (D,) of a stored quality, in the order of coding."""
-        return gains_at(self._prior.gains, quality)[self._prior.order].astype(np.int64)
+    def _ordered_gains(self, stored_quality: int) -> npt.NDArray[np.int64]:
+        """Gains (D,) at a stored quality, in the order of coding."""
+        return gains_at(self._prior.gains, stored_quality)[self._prior.order].astype(np.int64)
 
 
 _CLASSES: tuple[type[LatentCoder], ...] = (ZstdCoder, AnsCoder)
@@ -235,14 +247,14 @@ CODERS_BY_MODE = {coder.mode.number: coder for coder in _CLASSES}
 
 
 class UnpackedRows:
-    """Symbols (N, D) that are unpacked already."""
+    """Symbols (N, D) that are all unpacked."""
 
     def __init__(self, symbols: Symbols) -> None:
         self._symbols = symbols
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the symbols."""
+        """The bytes of the symbols."""
         return self._symbols.nbytes
 
     def take(self, rows: Indices) -> Symbols:
@@ -252,7 +264,7 @@ class UnpackedRows:
 
 
 class _PackedRows:
-    """Symbols that stay packed until they are asked for often."""
+    """Symbols (N, D) that stay packed until rows of them are taken often."""
 
     def __init__(self, packed: zstd.PackedSymbols) -> None:
         self._packed, self._asked = packed, 0
@@ -260,7 +272,7 @@ class _PackedRows:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of what is held at the moment."""
+        """The bytes of what it holds now, packed or unpacked."""
         return self._packed.nbytes if self._unpacked is None else self._unpacked.nbytes
 
     def take(self, rows: Indices) -> Symbols:

@@ -1,4 +1,4 @@
-"""Layer L put to work: a loaded model's encoder and exact decoder, NumPy in and out."""
+"""Layer L at work: the encoder and the exact decoder of a model, NumPy in and out."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from aecodec.arrays import Floats, Images, Symbols
 from aecodec.container.parts import LATENT_DECODER, LOW_BELOW
 from aecodec.errors import ModelCorruptError, ModelMismatchError
 from aecodec.latents.quantizer import gains_at
 from aecodec.latents.search import LatentSearch
 from aecodec.models.checking import MAX_WIDTH, check_shape, read_config, read_part, take_tensors
 from aecodec.models.model import Model, Part
-from aecodec.nets.latent_decoder import QUALITIES, AutoencoderConfig, ExactDecoder, layer_shapes
-from aecodec.nets.layers import LayerArrays, layer_tensors
-from aecodec.targets import STORED_MAX, STORED_MIN
+from aecodec.nets.latent_decoder import AutoencoderConfig, ExactDecoder, layer_shapes
+from aecodec.nets.layers import LayerArrays, TensorShapes, layer_tensors
+from aecodec.targets import QUALITIES, STORED_MAX, STORED_MIN
 from aecodec.twins.autoencoder import Encoder, pad_images
 
 BATCH_IMAGES = 512  # images in the networks at once: their activations stay near the caches
-BATCH_NUMBERS = 1 << 21  # a layer gives at most, of a batch: a file may ask for wide ones
+BATCH_NUMBERS = 1 << 21  # that a layer outputs for a batch, at most: a file may have wide ones
 
 
 class LatentNetworks:
@@ -48,8 +49,8 @@ class LatentNetworks:
             raise ModelMismatchError(f"model {self.model_name!r} has no encoder: it only decodes")
         return self._encoder
 
-    def analyse(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Images uint8 (N, H, W, C) -> latents float32 (N, D), units of 256 gray levels."""
+    def analyse(self, images: Images) -> Floats:
+        """Images (N, H, W, C) -> latents float32 (N, D), in units of 256 gray levels."""
         encoder = self.require_encoder()
         y = np.empty((len(images), self.config.latents), np.float32)
         with torch.inference_mode():
@@ -59,16 +60,16 @@ class LatentNetworks:
         return y
 
     def search(self) -> LatentSearch:
-        """What finds better latents than the encoder's, at the expense of time."""
+        """The search, which takes time to find better latents than the encoder's."""
         if self._search is None:
             self._search = LatentSearch(self.config, self._layers).to(self.device)
         return self._search
 
-    def synthesize(self, symbols: npt.NDArray[np.int16], quality: int) -> npt.NDArray[np.uint8]:
-        """Symbols int16 (N, D) of a stored quality -> images uint8 (N, H, W, C), exactly."""
-        c, low = self.config, self.config.is_low(quality)
+    def synthesize(self, symbols: Symbols, stored_quality: int) -> Images:
+        """Symbols (N, D) of a stored quality -> images (N, H, W, C), by integers alone."""
+        c, low = self.config, self.config.is_low(stored_quality)
         x_hat = np.empty((len(symbols), c.height, c.width, c.channels), np.uint8)
-        gain = torch.from_numpy(gains_at(self.gains, quality)).to(self.device)
+        gain = torch.from_numpy(gains_at(self.gains, stored_quality)).to(self.device)
         step = max(1, min(BATCH_IMAGES, BATCH_NUMBERS // c.widest))
         for start in range(0, len(symbols), step):
             batch = torch.from_numpy(symbols[start : start + step]).to(self.device)
@@ -79,7 +80,7 @@ class LatentNetworks:
 def read_latent_decoder(
     model: Model,
 ) -> tuple[AutoencoderConfig, dict[str, LayerArrays], npt.NDArray[np.uint16]]:
-    """Shapes, layers and gains (9, D) of a model's layer L, checked; ModelCorruptError if off."""
+    """Shapes, layers and gains (9, D) of a model's layer L; ModelCorruptError if one is wrong."""
     c = _read_config(model)
     part = read_part(model, LATENT_DECODER)
     layers = _read_layers(c, part)
@@ -105,7 +106,7 @@ def _read_config(model: Model) -> AutoencoderConfig:
 
 
 def _read_layers(c: AutoencoderConfig, part: Part) -> dict[str, LayerArrays]:
-    wanted: dict[str, tuple[tuple[int, ...], type]] = {"gain": ((QUALITIES, c.latents), np.uint16)}
+    wanted: TensorShapes = {"gain": ((QUALITIES, c.latents), np.uint16)}
     for name, shape in layer_shapes(c).items():
         wanted |= layer_tensors(name, shape, np.int16 if name == "dense1" else np.int8)
     if c.low_below:
@@ -117,8 +118,8 @@ def _read_layers(c: AutoencoderConfig, part: Part) -> dict[str, LayerArrays]:
     }
 
 
-def _read_floors(model: Model) -> npt.NDArray[np.float32]:
-    """(9,) squared errors that the guard measures images against."""
+def _read_floors(model: Model) -> Floats:
+    """The squared errors (9,) that the guard compares images with."""
     try:
         floors = np.array(model.encoder_config["mse_p999"], np.float32)
     except (KeyError, TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""The latent prior put to work: a loaded model's exact prior, NumPy in and out."""
+"""The latent prior at work: the exact prior of a model, NumPy in and out."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from aecodec.arrays import Symbols
 from aecodec.container.parts import LATENT_PRIOR
 from aecodec.errors import ModelCorruptError
 from aecodec.latents.quantizer import gains_at
@@ -15,11 +16,11 @@ from aecodec.models.model import Model
 from aecodec.nets.latent_prior import ExactPrior, PriorConfig, tensor_shapes
 
 BATCH_IMAGES = 2048  # images in the network at once
-UNIT_MAX = 15
+UNIT_MAX = 15  # values of a latent are in units of 2**unit
 
 
 class PriorNetwork:
-    """The prior of a model on one device.
+    """The prior of a model on one device; ``gains`` (9, D) are the decoder's.
 
     Raises ModelCorruptError, with the layer's name, for a part that lacks a tensor, has one of
     another shape or type, or cannot be proven to decode exactly.
@@ -47,20 +48,20 @@ class PriorNetwork:
 
     @property
     def threads(self) -> int:
-        """How many threads may work at once: as many as torch takes."""
+        """How many threads may decode at once: as many as torch uses."""
         return torch.get_num_threads()
 
-    def rate(self, quality: int) -> PriorRate:
-        """What softly rounded symbols of a stored quality cost under this prior."""
-        gains = gains_at(self.gains, quality)
-        return PriorRate(self.config, self._tensors, gains, quality, self.device)
+    def rate(self, stored_quality: int) -> PriorRate:
+        """The rate of softly rounded symbols of a stored quality under this prior."""
+        gains = gains_at(self.gains, stored_quality)
+        return PriorRate(self.config, self._tensors, gains, stored_quality, self.device)
 
     def predict(
-        self, g: int, symbols: npt.NDArray[np.int16], gains: npt.NDArray[np.int64], quality: int
+        self, g: int, symbols: Symbols, gains: npt.NDArray[np.int64], stored_quality: int
     ) -> npt.NDArray[np.int32]:
-        """Symbols (N, D) and gains (D,) in the order of coding, the groups before g known.
+        """Symbols (N, D) of the groups before g -> raw parameters of group g, int32 (N, n, 3K).
 
-        Returns the raw parameters of group g's latents, int32 (N, n, 3K).
+        Symbols and ``gains`` (D,) are in the order of coding.
         """
         c = self.config
         members = c.members(g)
@@ -68,6 +69,6 @@ class PriorNetwork:
         out = np.empty((len(symbols), count, 3 * c.mixtures), np.int32)
         for start in range(0, len(symbols), BATCH_IMAGES):
             known = np.ascontiguousarray(symbols[start : start + BATCH_IMAGES, : members.start])
-            raw = self._net(g, torch.from_numpy(known).to(self.device), gains, quality)
+            raw = self._net(g, torch.from_numpy(known).to(self.device), gains, stored_quality)
             out[start : start + len(known)] = raw.cpu().numpy()
         return out

@@ -1,9 +1,9 @@
-"""Better latents for the same decoder: gradient descent on each image's own.
+"""Better latents for the same decoder, by gradient descent on the latents of each image.
 
-The encoder answers in one pass for all images; here each image's latents go on from that answer, down
-the gradient of ``lmbda * mse_255 + bpp`` through the decoder's float twin. Rounding is softened at
-first and hardens step by step (after Yang, Bamler and Mandt 2020, but without their noise, which
-only costs steps here). The decoder stays as it is, so files decode as ever.
+The encoder gives all latents in one pass. Here each image's latents start there and descend the
+gradient of ``lmbda * mse_255 + bpp``, through the decoder's float twin. Rounding is soft at first
+and hardens step by step (after Yang, Bamler and Mandt 2020, but without their noise, which only
+costs steps here). The decoder does not change, so any reader decodes the files.
 """
 
 from __future__ import annotations
@@ -17,31 +17,41 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from aecodec.arrays import Bits, Floats, Images, Symbols
 from aecodec.nets.latent_decoder import LATENT_BITS, AutoencoderConfig
-from aecodec.nets.latent_prior import INPUT_MAX, MEAN_SHIFT, SYMBOL_OFFSET, PriorConfig
+from aecodec.nets.latent_prior import (
+    INPUT_MAX,
+    MEAN_SHIFT,
+    SYMBOL_COUNT,
+    SYMBOL_OFFSET,
+    PriorConfig,
+)
 from aecodec.nets.layers import LayerArrays
+from aecodec.targets import QUALITY_UNIT
 from aecodec.twins.autoencoder import DecoderTwin, pad_images
 from aecodec.twins.latent_prior import PriorTwin, row_shares
 from aecodec.twins.mixture import mixture_bits
 
-BATCH_IMAGES = 512  # in the networks at once
+BATCH_IMAGES = 512  # images in the networks at once
 LEARNING_RATE = 0.05  # of Adam, in units of a symbol, for up to forty steps
 SHARPNESS = (4.0, 600.0)  # of rounding, at the first step and the last
-RARE_BITS = 20.0  # at most, of a symbol that did not occur
-LEVELS = 256
+RARE_BITS = 20.0  # of a symbol that does not occur, at most
 
 
 class Rate(Protocol):
-    """What softly rounded symbols cost."""
+    """A rate of softly rounded symbols, in bits."""
 
     def bits(self, lower: Tensor, share: Tensor) -> Tensor:
-        """Symbols lower + share, float (N, D), share 0..1 -> bits of each image (N,)."""
+        """Bits (N,) of images with symbols ``lower`` + ``share``, floats (N, D), share 0 to 1."""
 
 
 class FrequencyRate:
-    """Each latent by its own frequencies: what zstd comes close to. ``symbols`` (N, D) count."""
+    """The rate of each latent under its own frequencies, to which zstd comes close.
 
-    def __init__(self, symbols: npt.NDArray[np.int16], device: torch.device | str) -> None:
+    The frequencies are counted on ``symbols`` (N, D).
+    """
+
+    def __init__(self, symbols: Symbols, device: torch.device | str) -> None:
         low, high = int(symbols.min()) - 2, int(symbols.max()) + 2
         levels = np.arange(low, high + 1)
         table = np.empty((symbols.shape[1], len(levels)), np.float32)
@@ -53,20 +63,24 @@ class FrequencyRate:
         self._columns = torch.arange(symbols.shape[1], device=device)
 
     def bits(self, lower: Tensor, share: Tensor) -> Tensor:
+        """Bits (N,) of images, as :meth:`Rate.bits`."""
         index = (lower.long() - self._low).clamp(0, self._table.shape[1] - 2)
         floor, ceiling = self._table[self._columns, index], self._table[self._columns, index + 1]
         return torch.lerp(floor, ceiling, share).sum(1)
 
 
 class PriorRate:
-    """By the learned prior: each latent given those coded before it."""
+    """The rate under the learned prior: of each latent, given the groups before it.
+
+    ``tensors`` are the prior's; ``gains`` (D,) are those at the stored quality.
+    """
 
     def __init__(
         self,
         c: PriorConfig,
         tensors: Mapping[str, npt.NDArray[np.generic]],
         gains: npt.NDArray[np.int32],
-        quality: int,
+        stored_quality: int,
         device: torch.device,
     ) -> None:
         self._model = PriorTwin(c)
@@ -77,9 +91,10 @@ class PriorRate:
         gain = np.maximum(gains, 1).astype(np.float32)[order]
         self._order = torch.from_numpy(order).to(device)
         self._scale, self._gains = (torch.from_numpy(t).to(device) for t in (scale, gain))
-        self._quality = torch.tensor([quality / 256], device=device)
+        self._quality = torch.tensor([stored_quality / QUALITY_UNIT], device=device)
 
     def bits(self, lower: Tensor, share: Tensor) -> Tensor:
+        """Bits (N,) of images, as :meth:`Rate.bits`."""
         symbols = (lower + share)[:, self._order]
         values = (symbols * (self._gains / self._scale)).clamp(-INPUT_MAX, INPUT_MAX - 1)
         out = self._model.predict(values / 64, row_shares(self._quality.expand(len(symbols))))
@@ -88,13 +103,13 @@ class PriorRate:
         raw = torch.cat([means + (SYMBOL_OFFSET << MEAN_SHIFT), out[..., k:]], -1)
         ones = torch.ones_like(symbols)
         below = lower[:, self._order] + SYMBOL_OFFSET
-        floor = mixture_bits(raw, below, ones, ones * LEVELS)
-        ceiling = mixture_bits(raw, below + 1, ones, ones * LEVELS)
+        floor = mixture_bits(raw, below, ones, ones * SYMBOL_COUNT)
+        ceiling = mixture_bits(raw, below + 1, ones, ones * SYMBOL_COUNT)
         return torch.lerp(floor, ceiling, share[:, self._order]).sum(1)
 
 
 class LatentSearch(nn.Module):
-    """The decoder's twin, through which latents are improved."""
+    """The search for better latents, through the decoder's float twin."""
 
     def __init__(self, c: AutoencoderConfig, layers: Mapping[str, LayerArrays]) -> None:
         super().__init__()
@@ -103,22 +118,23 @@ class LatentSearch(nn.Module):
         for name, layer in layers.items():
             self.decoder.layer(name).load(layer)
         self.requires_grad_(False)
-        self.train()  # reduced precision will do, as it does in training
+        self.train()  # reduced precision is enough, as it is in training
 
     def improve(
         self,
-        images: npt.NDArray[np.uint8],
-        v: npt.NDArray[np.float32],
+        images: Images,
+        v: Floats,
         gains: npt.NDArray[np.int32],
         lmbda: float,
         rate: Rate,
         steps: int,
         *,
         low: bool = False,
-    ) -> npt.NDArray[np.float32]:
-        """Images uint8 (N, H, W, C), their latents v (N, D) in units of a symbol -> better ones.
+    ) -> Floats:
+        """Better latents (N, D) of images (N, H, W, C) than ``v`` (N, D), in units of a step.
 
-        For the low trunk if ``low``.
+        ``gains`` (D,) are the decoder's, ``lmbda`` weighs squared error in gray levels against bpp.
+        ``low`` takes the decoder's low trunk.
         """
         better = np.empty_like(v)
         for start in range(0, len(v), BATCH_IMAGES):
@@ -127,8 +143,8 @@ class LatentSearch(nn.Module):
         return better
 
     @torch.no_grad()
-    def bits(self, rate: Rate, symbols: npt.NDArray[np.int16]) -> npt.NDArray[np.float64]:
-        """What symbols (N, D) cost under a rate, image by image."""
+    def bits(self, rate: Rate, symbols: Symbols) -> Bits:
+        """Bits (N,) of images with symbols (N, D) under a rate."""
         device = self.decoder.layer("linear").weight.device
         found = np.empty(len(symbols))
         for start in range(0, len(symbols), BATCH_IMAGES):
@@ -138,15 +154,15 @@ class LatentSearch(nn.Module):
 
     def _improve(
         self,
-        images: npt.NDArray[np.uint8],
-        start: npt.NDArray[np.float32],
+        images: Images,
+        start: Floats,
         gains: npt.NDArray[np.int32],
         lmbda: float,
         rate: Rate,
         steps: int,
         *,
         low: bool,
-    ) -> npt.NDArray[np.float32]:
+    ) -> Floats:
         c = self.config
         device = self.decoder.layer("linear").weight.device
         x = pad_images(images, c)[:, :, : c.height, : c.width].to(device)
@@ -167,14 +183,14 @@ class LatentSearch(nn.Module):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        improved: npt.NDArray[np.float32] = v.detach().cpu().numpy()
+        improved: Floats = v.detach().cpu().numpy()
         return improved
 
 
 def soft_symbols(v: Tensor, sharpness: float) -> tuple[Tensor, Tensor]:
-    """Latents in units of a symbol -> the symbol below, and how far it is from there to the next.
+    """Latents in units of a step -> the symbol below each, and its share of the way to the next.
 
-    At sharpness 1 that is about where the latent lies, at infinity it is rounded.
+    At sharpness 1 the share is about the latent's fraction; at infinity it is rounded to 0 or 1.
     """
     lower = torch.floor(v.detach())
     fraction = (v - lower).clamp(1e-4, 1 - 1e-4)

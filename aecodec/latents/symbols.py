@@ -1,6 +1,7 @@
-"""Which symbols stand for a chunk's images: the encoder's latents rounded, or searched for.
+"""The symbols of a chunk's images, and the quality that meets a target.
 
-And which quality meets a target, both measured on the chunk itself.
+Symbols are the encoder's latents rounded, or better ones that a search finds. The quality is
+measured on the chunk itself.
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from aecodec.arrays import Images, Indices, Symbols, evenly
+from aecodec.arrays import Bits, Images, Indices, Symbols, evenly
 from aecodec.latents.quantizer import gains_at, in_range, interpolate, quantize
 from aecodec.measures import metrics
 from aecodec.targets import QUALITY_UNIT, STORED_MAX, STORED_MIN
@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from aecodec.latents.layer import LatentNetworks
 
 
-GUESS_IMAGES = 256
-NEAR = (0.01, 0.01)  # of squared error, of bytes: close enough where a look at a quality is dear
-USUAL_SLOPE = math.log(2) / (1.4 * QUALITY_UNIT)  # of bytes, and of 1/error, by stored quality
+GUESS_IMAGES = 256  # that give a first guess of a quality
+NEAR = 0.01  # of squared error, and of bytes: close enough where each quality takes a search
+USUAL_SLOPE = math.log(2) / (1.4 * QUALITY_UNIT)  # of log bytes and -log error, by stored quality
 
 
 class ChunkLatents:
-    """A chunk's images (n, H, W, C) as symbols at any quality; searched for ``steps`` steps.
+    """A chunk's images (n, H, W, C) as symbols at any quality.
 
+    A search of ``steps`` steps finds them; without steps, the encoder's latents are rounded.
     ``lmbda`` gives the weight of squared error against bpp at a stored quality, that of training.
     """
 
@@ -44,14 +45,15 @@ class ChunkLatents:
     ) -> None:
         self.images, self.networks, self.coder = images, networks, coder
         self._steps, self._lmbda = steps, lmbda
-        self._near_error, self._near_nbytes = NEAR if steps else (0.0, 0.0)
+        self._near = NEAR if steps else 0.0
         self._y = networks.analyse(images)
         self._whole: dict[int, tuple[Symbols, Indices]] = {}
 
     def at(self, stored_quality: int, indices: Indices | None = None) -> tuple[Symbols, Indices]:
-        """Symbols (m, D) at a quality of the images that have them in range, and which those are.
+        """Symbols (m, D) at a stored quality, and the images (m,) that they are of.
 
-        ``indices`` are the images asked for, all where there are none.
+        Images whose symbols are out of range are left out. ``indices`` are the images wanted; None
+        means all.
         """
         if indices is not None and len(indices) < len(self.images):
             return self._choose(stored_quality, indices)
@@ -60,7 +62,7 @@ class ChunkLatents:
         return self._whole[stored_quality]
 
     def decoded(self, stored_quality: int, symbols: Symbols) -> Images:
-        """What symbols (m, D) of a quality decode to."""
+        """Images (m, H, W, C) that symbols (m, D) of a stored quality decode to."""
         return self.networks.synthesize(symbols, stored_quality)
 
     def _choose(self, stored_quality: int, indices: Indices) -> tuple[Symbols, Indices]:
@@ -72,7 +74,7 @@ class ChunkLatents:
         return symbols, indices
 
     def _search(self, stored_quality: int, symbols: Symbols, indices: Indices) -> Symbols:
-        """The better of these symbols and those that a search finds, image by image."""
+        """For each image the better of these symbols and those that a search finds."""
         images, gains = self.images[indices], gains_at(self.networks.gains, stored_quality)
         lmbda, rate = self._lmbda(stored_quality), self.coder.rate(symbols, stored_quality)
         search = self.networks.search()
@@ -93,7 +95,7 @@ class ChunkLatents:
         found[~codable] = symbols[~codable]
         samples, pixels = math.prod(images.shape[1:]), math.prod(images.shape[1:3])
 
-        def cost(candidate: Symbols) -> npt.NDArray[np.float64]:
+        def cost(candidate: Symbols) -> Bits:
             errors = (
                 metrics.squared_error(images, self.decoded(stored_quality, candidate)) / samples
             )
@@ -106,14 +108,14 @@ class ChunkLatents:
     # ------------------------------------------------------------ targets
 
     def _few(self) -> ChunkLatents | None:
-        """Some of the images, where they are many: what they need, all need about."""
+        """Some of the images, where they are many: they need about the same quality as all."""
         if len(self.images) < 4 * GUESS_IMAGES:
             return None
         few = self.images[evenly(len(self.images), GUESS_IMAGES)]
         return ChunkLatents(few, self.networks, self.coder, steps=self._steps, lmbda=self._lmbda)
 
     def quality_for_error(self, limit: float) -> int | None:
-        """The lowest stored quality whose squared errors sum to ``limit`` or less; None if none."""
+        """The lowest stored quality whose squared errors sum to ``limit`` or less, if any does."""
         guess = None
         if self._steps and (few := self._few()):
             guess = few.quality_for_error(limit * len(few.images) / len(self.images))
@@ -126,13 +128,14 @@ class ChunkLatents:
             return float(metrics.squared_error(self.images, x_hat).sum())
 
         return _mirrored(
-            highest_within(
-                error, limit, STORED_MAX - STORED_MIN, _mirrored(guess), self._near_error
-            )
+            highest_within(error, limit, STORED_MAX - STORED_MIN, _mirrored(guess), self._near)
         )
 
     def quality_for_nbytes(self, limit: float, guess: int | None = None) -> int | None:
-        """The highest stored quality whose payload has ``limit`` bytes or less; None if none."""
+        """The highest stored quality whose payload has ``limit`` bytes or less, if any does.
+
+        ``guess`` is a stored quality to start from.
+        """
         if self._steps and guess is None:
             guess = ChunkLatents(self.images, self.networks, self.coder).quality_for_nbytes(limit)
 
@@ -141,9 +144,7 @@ class ChunkLatents:
             return len(self.coder.pack(symbols, STORED_MIN + place)) if len(symbols) else 0
 
         near_place = None if guess is None else guess - STORED_MIN
-        place = highest_within(
-            nbytes, limit, STORED_MAX - STORED_MIN, near_place, self._near_nbytes
-        )
+        place = highest_within(nbytes, limit, STORED_MAX - STORED_MIN, near_place, self._near)
         return None if place is None else STORED_MIN + place
 
 
@@ -154,10 +155,11 @@ def _mirrored(stored_quality: int | None) -> int | None:
 def highest_within(
     measure: Callable[[int], float], limit: float, last: int, guess: int | None, near: float = 0.0
 ) -> int | None:
-    """The highest place of 0..last at which a rising measure is at most ``limit``; None if none.
+    """The highest place of 0..last at which a rising measure is at most ``limit``, if there is one.
 
-    A measure may be infinite. One less than ``near`` of the limit below it will do; one that does not
-    quite rise may stop the search at a place nearby, never at one that is over the limit.
+    A measure may be infinite. The search starts at ``guess`` and stops at a measure that is less
+    than the share ``near`` below the limit. Where the measure does not rise everywhere, it may stop
+    at a place nearby, but never at one over the limit.
     """
     low, high = -1, last + 1  # low is within, high is not
     known: dict[int, float] = {}

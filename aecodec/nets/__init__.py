@@ -1,0 +1,1 @@
+"""The decoding networks, in exact integers alone: they say what a file means."""

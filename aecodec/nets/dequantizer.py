@@ -1,10 +1,10 @@
 """The dequantizer: moves coarsely decoded pixels inside their cells (clause 13 of aez.md).
 
-A symbol of layer R stands for 2E + 1 gray levels and is decoded as the middle one. With every
-plane decoded, a small network sees what lies around each pixel and moves it towards the value to
-be expected there, at most E away:
+A symbol of layer R stands for 2E + 1 gray levels and is decoded as the middle one. Once every plane
+is decoded, a small network sees the surroundings of each pixel and moves it towards the value that
+they make likely, at most E away:
 
-    planes -> 3x3 conv -> 3x3 conv -> dense -> dense -> a shift of each pixel, in 1/256 of E
+    planes -> 3x3 conv -> 3x3 conv -> dense -> dense -> a move of each pixel, in 1/256 of E
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from aecodec.nets.layers import (
     ACT_MAX,
     ExactLayer,
     LayerArrays,
+    TensorShapes,
     clamp_activation,
     layer_tensors,
     prove_sum,
@@ -33,9 +34,7 @@ from aecodec.nets.planes import (
     plane_count,
 )
 
-Tensors = dict[str, np.ndarray]
-
-MOVE_BITS = 8  # a pixel moves by up to 2**8 / 2**8 of E
+MOVE_BITS = 8  # moves are in units of E / 2**8
 LAYERS = ("see", "mix", "dense", "out")
 
 
@@ -67,7 +66,7 @@ def layer_shapes(c: DequantizerConfig) -> dict[str, tuple[int, ...]]:
 
 
 def added_shapes(c: DequantizerConfig, grid: PlaneGrid) -> dict[str, tuple[int, ...]]:
-    """Shapes of what is added to the layers' sums, int16 all of them."""
+    """Shapes of the tensors that are added to the layers' sums; all are int16."""
     return {
         "places": (c.features, *grid.cells),
         "see_codes": (c.features, CODE_LENGTH),
@@ -75,9 +74,9 @@ def added_shapes(c: DequantizerConfig, grid: PlaneGrid) -> dict[str, tuple[int, 
     }
 
 
-def tensor_shapes(c: DequantizerConfig, grid: PlaneGrid) -> dict[str, tuple[tuple[int, ...], type]]:
+def tensor_shapes(c: DequantizerConfig, grid: PlaneGrid) -> TensorShapes:
     """Shape and dtype of every tensor of the part."""
-    shapes: dict[str, tuple[tuple[int, ...], type]] = {
+    shapes: TensorShapes = {
         name: (shape, np.int16) for name, shape in added_shapes(c, grid).items()
     }
     for kind, shape in layer_shapes(c).items():
@@ -86,7 +85,10 @@ def tensor_shapes(c: DequantizerConfig, grid: PlaneGrid) -> dict[str, tuple[tupl
 
 
 class ExactDequantizer(nn.Module):
-    """Integer dequantizer on a torch device."""
+    """Integer dequantizer on a torch device.
+
+    ModelCorruptError, with the layer's name, for tensors that cannot be proven to decode exactly.
+    """
 
     places: Tensor
     see_terms: Tensor
@@ -111,7 +113,7 @@ class ExactDequantizer(nn.Module):
             self.register_buffer(f"{kind}_terms", torch.from_numpy(terms.astype(np.float32)))
 
     def forward(self, planes: Tensor, bound: int) -> Tensor:
-        """uint8 planes (N, P, R, S) as decoded -> uint8 planes, each pixel at most E away."""
+        """Planes uint8 (N, P, R, S) as decoded -> the same with each pixel moved by at most E."""
         with exact_matmul():
             x = planes.float().contiguous(memory_format=torch.channels_last)
             h = self.layers["see"](x).add_(self.places + self.see_terms[bound][:, None, None])

@@ -1,11 +1,11 @@
-"""Layer L: a float convolutional encoder and an integer-exact decoder (clause 9 of aez.md).
+"""Layer L: the integer-exact decoder of latents (clause 9 of aez.md).
 
-    x -> Encoder -> y -> (gain of the quality, rounding) -> symbols -> Decoder -> x_hat
+    x -> Encoder -> y -> (step of the quality, rounding) -> symbols -> ExactDecoder -> x_hat
 
 The decoder is a sum of two paths: a linear one from the latents to all pixels, and a convolutional
-trunk from a dense layer at a quarter of the resolution, upsampled twice by pixel shuffle. A model may
-have a second trunk for low qualities: what is made of few bits is not what is made of many. Both
-linear paths start at zero: started at PCA, training stays there. Images are padded to a multiple of 4 by repeating their edges.
+trunk, which starts as a dense layer at a quarter of the resolution and is upsampled twice by pixel
+shuffle. A model may have a second trunk for low qualities, whose few symbols need other details.
+The encoder pads images to a multiple of 4 by repeating their edges; the decoder crops its output.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from torch import Tensor, nn
 from aecodec.errors import ModelCorruptError
 from aecodec.nets.exactness import exact_matmul
 from aecodec.nets.layers import ACT_MAX, ExactLayer, LayerArrays, clamp_activation, prove_layer
+from aecodec.targets import QUALITY_UNIT
 
-QUALITIES = 9
 # The float side works in units of 256 gray levels, so pixels are 0..1 and weights near 1.
 LATENT_BITS = 11  # y_hat is an integer in units of 1/8 gray level
 LATENT_MAX = 32767
 PIXEL_BITS = 12  # both paths end in units of 1/16 gray level
 GRAY_BITS = PIXEL_BITS - 8
-LOW = "low_"  # layers of the trunk for low qualities are called after those of the other
-LOW_BELOW = 3 * 256 + 128  # which in new models is below this stored quality
+LOW = "low_"  # how the names of the layers of the trunk for low qualities begin
+NEW_LOW_BELOW = 7 * QUALITY_UNIT // 2  # in new models, that trunk is for qualities below 3.5
 
 
 @dataclass(frozen=True)
 class AutoencoderConfig:
-    """Shapes of layer L. height, width, channels are the image's; the rest are layer widths."""
+    """Shapes of layer L: ``height``, ``width`` and ``channels`` of images, and widths of layers."""
 
     height: int
     width: int
@@ -45,7 +45,7 @@ class AutoencoderConfig:
     coarse_blocks: int = 1
     fine_blocks: int = 1
     encoder: int = 24  # encoder channels at 1/2 of the resolution; not read by decoding
-    low_below: int = 0  # stored quality that the low trunk ends below, 0 for none; told by a tensor
+    low_below: int = 0  # the low trunk is for stored qualities below this; 0: there is none
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -54,21 +54,25 @@ class AutoencoderConfig:
 
     @property
     def padded(self) -> tuple[int, int]:
+        """Height and width of the padded image."""
         return self.grid[0] * 4, self.grid[1] * 4
 
     def decoding(self) -> dict[str, int]:
-        """What decoding reads, and so what the fingerprint covers."""
+        """The config of the part: what decoding reads, and so what the fingerprint covers.
+
+        ``low_below`` is a tensor of the part instead.
+        """
         return {k: v for k, v in asdict(self).items() if k not in ("encoder", "low_below")}
 
     @property
     def widest(self) -> int:
-        """How many numbers of an image any layer of the decoder gives, at most."""
+        """How many numbers the widest layer of the decoder gives for one image."""
         cells = self.grid[0] * self.grid[1]
         largest = max(self.coarse, 4 * self.fine, 16 * self.channels)
         return max(cells * largest, self.hidden, self.latents)
 
     def is_low(self, stored_quality: int) -> bool:
-        """Whether the low trunk is for this quality."""
+        """Whether images of this quality are decoded by the low trunk."""
         return stored_quality < self.low_below
 
     @property
@@ -78,12 +82,12 @@ class AutoencoderConfig:
 
     @classmethod
     def for_shape(cls, height: int, width: int, channels: int) -> AutoencoderConfig:
-        """Defaults that fit 0.6 MB of decoder at 28x28 gray; other shapes in proportion."""
+        """Default widths: a decoder of 0.6 MB at 28x28 gray, other shapes in proportion."""
         cells = -(-height // 4) * -(-width // 4)
         samples = height * width * channels
         latents = min(128 if samples <= 1024 else 192, max(16, samples // 4))
         coarse = 32 if cells <= 64 else 16
-        return cls(height, width, channels, latents, 216, coarse, 16, low_below=LOW_BELOW)
+        return cls(height, width, channels, latents, 216, coarse, 16, low_below=NEW_LOW_BELOW)
 
 
 def layer_shapes(c: AutoencoderConfig) -> dict[str, tuple[int, ...]]:
@@ -107,14 +111,11 @@ def layer_shapes(c: AutoencoderConfig) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-# ---------------------------------------------------------------- training twins
-
-
-# ---------------------------------------------------------------- the exact decoder
-
-
 class ExactDecoder(nn.Module):
-    """Integer decoder on a torch device: symbols and gains to uint8 images."""
+    """Integer decoder on a torch device: symbols and gains to uint8 images.
+
+    ModelCorruptError for layers that cannot be proven to decode exactly.
+    """
 
     def __init__(self, c: AutoencoderConfig, layers: Mapping[str, LayerArrays]) -> None:
         super().__init__()
@@ -129,9 +130,9 @@ class ExactDecoder(nn.Module):
             self.layers[name] = layer
 
     def forward(self, symbols: Tensor, gains: Tensor, *, low: bool = False) -> Tensor:
-        """symbols (N, D) integer, gains (N, D) or (D,) integer -> uint8 (N, H, W, C).
+        """Integer symbols (N, D) and gains (N, D) or (D,) -> images uint8 (N, H, W, C).
 
-        By the low trunk if ``low``.
+        ``low`` takes the low trunk.
         """
         c, trunk = self.config, LOW if low else ""
         with exact_matmul():
@@ -159,7 +160,10 @@ class ExactDecoder(nn.Module):
 
 
 def prove_decoder(c: AutoencoderConfig, layers: Mapping[str, LayerArrays]) -> None:
-    """Prove the exact range (aez.md 9.3) of every layer and sum; ModelCorruptError if one fails."""
+    """Prove the exact range (aez.md 9.3) of every layer and sum.
+
+    ModelCorruptError names the layer whose proof fails.
+    """
     largest = {}
     for name in layer_shapes(c):
         wide = name in ("linear", "dense1")

@@ -1,12 +1,12 @@
 """The latent prior: integer-exact probabilities of latents given latents (clause 14 of aez.md).
 
-The latents are split into groups, the most telling first. Each group's symbols are predicted in one
-pass from those of the groups before it:
+The latents are split into groups, the most informative first. Each group's symbols are predicted in
+one pass from those of the groups before it:
 
     latents known -> dense -> dense -> dense -> mixture of logistics for each latent of the group
 
-What enters is the latent's value, symbol times gain, so that one set of weights serves every
-quality; means and scales come out in the same unit and are brought to that of the quality's symbols.
+The inputs are values of latents, symbol times gain, so that one set of weights serves every
+quality. The means come out in the same unit and are converted to symbols of the quality.
 """
 
 from __future__ import annotations
@@ -24,20 +24,19 @@ from aecodec.nets.layers import (
     ACT_MAX,
     ExactLayer,
     LayerArrays,
+    TensorShapes,
     clamp_activation,
     layer_tensors,
     prove_sum,
 )
 from aecodec.nets.planes import largest_magnitude
+from aecodec.targets import QUALITIES, QUALITY_UNIT, STORED_MIN
 
-Tensors = dict[str, np.ndarray]
-
-ROWS = 9  # qualities with parameters of their own; in between they are shared
 INPUT_MAX = 128  # values enter as -128..127
 SYMBOL_OFFSET = 128  # symbols -128..127 are coded as 0..255
+SYMBOL_COUNT = 2 * SYMBOL_OFFSET
 PARAMETER_BITS = 9  # what a unit of the last layer's output is worth: 2**9
 MEAN_SHIFT = 3  # a mean is in eighths, of a value as of a symbol
-KINDS = ("see", "mix", "out")
 
 
 @dataclass(frozen=True)
@@ -51,10 +50,11 @@ class PriorConfig:
 
     @property
     def groups(self) -> int:
+        """How many groups there are."""
         return -(-self.latents // self.group)
 
     def members(self, g: int) -> slice:
-        """Where group g lies in the order of coding."""
+        """The positions of group g in the order of coding."""
         return slice(g * self.group, min(self.latents, (g + 1) * self.group))
 
     def decoding(self) -> dict[str, int]:
@@ -74,13 +74,13 @@ def layer_shapes(c: PriorConfig) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def tensor_shapes(c: PriorConfig) -> dict[str, tuple[tuple[int, ...], type]]:
+def tensor_shapes(c: PriorConfig) -> TensorShapes:
     """Shape and dtype of every tensor of the part."""
-    shapes: dict[str, tuple[tuple[int, ...], type]] = {
+    shapes: TensorShapes = {
         "order": ((c.latents,), np.int16),
         "unit": ((c.latents,), np.uint8),
-        "see_rows": ((ROWS, c.groups, c.features), np.int16),
-        "out_rows": ((ROWS, c.latents, 3 * c.mixtures), np.int16),
+        "see_rows": ((QUALITIES, c.groups, c.features), np.int16),
+        "out_rows": ((QUALITIES, c.latents, 3 * c.mixtures), np.int16),
     }
     for name, shape in layer_shapes(c).items():
         shapes |= layer_tensors(name, shape, np.int8)
@@ -88,21 +88,18 @@ def tensor_shapes(c: PriorConfig) -> dict[str, tuple[tuple[int, ...], type]]:
 
 
 def at_quality(rows: npt.NDArray[np.int64], stored_quality: int) -> npt.NDArray[np.int64]:
-    """Rows (9, ...) at a stored quality: shared between two neighbours, rounded down."""
-    row, fraction = divmod(stored_quality - 256, 256)
+    """The row for a stored quality: two neighbours of ``rows`` (9, ...) mixed, rounded down."""
+    row, fraction = divmod(stored_quality - STORED_MIN, QUALITY_UNIT)
     upper = rows[min(row + 1, len(rows) - 1)]
-    mixed: npt.NDArray[np.int64] = (rows[row] * (256 - fraction) + upper * fraction) >> 8
+    mixed: npt.NDArray[np.int64] = (rows[row] * (QUALITY_UNIT - fraction) + upper * fraction) >> 8
     return mixed
 
 
-# ---------------------------------------------------------------- the training twin
-
-
-# ---------------------------------------------------------------- the exact prior
-
-
 class ExactPrior(nn.Module):
-    """Integer prior on a torch device: latents known to the next group's mixtures."""
+    """Integer prior on a torch device: known latents to the mixtures of the next group.
+
+    ModelCorruptError, with the layer's name, for tensors that cannot be proven to decode exactly.
+    """
 
     def __init__(self, c: PriorConfig, tensors: Mapping[str, np.ndarray]) -> None:
         super().__init__()
@@ -119,16 +116,19 @@ class ExactPrior(nn.Module):
             self.layers[name] = ExactLayer(layer, torch.float32)
 
     def forward(
-        self, g: int, symbols: Tensor, gains: npt.NDArray[np.int64], quality: int
+        self, g: int, symbols: Tensor, gains: npt.NDArray[np.int64], stored_quality: int
     ) -> Tensor:
-        """Raw parameters of group g, int64 (N, n, 3K), as :mod:`aecodec.entropy.mixture` reads them.
+        """Symbols int16 (N, >= members.start) and gains (D,) to parameters of group g.
 
-        symbols int16 (N, >= members.start) and gains (D,) in the order of coding.
+        Symbols and gains are in the order of coding. Returns raw parameters, int64 (N, n, 3K), as
+        :mod:`aecodec.entropy.mixture` reads them.
         """
         c, members = self.config, self.config.members(g)
         device = symbols.device
         with exact_matmul():
-            start = torch.from_numpy(at_quality(self.see_rows, quality)[g]).float().to(device)
+            start = (
+                torch.from_numpy(at_quality(self.see_rows, stored_quality)[g]).float().to(device)
+            )
             h = start.expand(len(symbols), -1).clone()
             if g:
                 gain = torch.from_numpy(gains[: members.start]).to(device)
@@ -139,7 +139,8 @@ class ExactPrior(nn.Module):
                 h = h.add_(self.layers[f"see{g}"](value))
             h = clamp_activation(self.layers[f"mix{g}"](clamp_activation(h)))
             out = self.layers[f"out{g}"](h).long().view(len(symbols), -1, 3 * c.mixtures)
-            out = out + torch.from_numpy(at_quality(self.out_rows, quality)[members]).to(device)
+            rows = at_quality(self.out_rows, stored_quality)[members]
+            out = out + torch.from_numpy(rows).to(device)
             gain = torch.from_numpy(np.maximum(gains[members], 1)).to(device)[:, None]
             unit = torch.from_numpy(self.unit[members]).to(device)[:, None]
             means = out[..., : c.mixtures] << unit

@@ -1,16 +1,16 @@
-"""Exact layers and their training twins; the arithmetic is clause 9 of formats/aez.md.
+"""Exact layers; the arithmetic is clause 9 of formats/aez.md.
 
 A layer computes ``(sum(w * x) + b) >> shift`` with integer weights, one shift per output channel.
-Its twin holds float weights and computes the very same numbers divided by ``2**out_bits``, so
-training sees what decoding will do. The exact layer keeps integers in floating-point tensors:
-every partial sum stays below the mantissa's range (proven by :func:`prove_layer`), hence any
-order of summation gives the same bits. Weights are stored already multiplied by ``2**-shift``,
-a power of two, which changes no mantissa and saves a pass over the output.
+It keeps the integers in floating-point tensors: every partial sum stays below the mantissa's range
+(proven by :func:`prove_layer`), hence any order of summation gives the same bits. Weights are held
+already multiplied by ``2**-shift``, a power of two, which changes no mantissa and saves a pass over
+the output. What training sees of a layer is its twin (:mod:`aecodec.twins.layers`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from aecodec.errors import ModelCorruptError
 from aecodec.nets.exactness import conv_is_exact
 
+Tensors: TypeAlias = dict[str, np.ndarray]  # of a part, by name
+TensorShapes: TypeAlias = dict[str, tuple[tuple[int, ...], type]]  # shape and dtype, by name
+
 ACT_MAX = 255  # activations between layers are 0..255
 ACT_BITS = 6  # ... in units of 2**-6
 LAYER_TYPES = {"bias": np.int32, "shift": np.uint8}
 MANTISSA_BITS = {torch.float32: 24, torch.float64: 53}
-
-
-# ---------------------------------------------------------------- the exact side
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,18 @@ class LayerArrays:
     shift: np.ndarray
 
 
-def layer_tensors(
-    name: str, shape: tuple[int, ...], weight_type: type
-) -> dict[str, tuple[tuple[int, ...], type]]:
-    """Shape and dtype of one layer's tensors, as stored under its name."""
+def layer_tensors(name: str, shape: tuple[int, ...], weight_type: type) -> TensorShapes:
+    """Shape and dtype of one layer's tensors, as a part stores them under the layer's name."""
     kinds = {"weight": (shape, weight_type)}
     kinds |= {kind: (shape[:1], dtype) for kind, dtype in LAYER_TYPES.items()}
     return {f"{name}.{kind}": wanted for kind, wanted in kinds.items()}
 
 
 def prove_layer(name: str, layer: LayerArrays, input_max: int, mantissa_bits: int) -> int:
-    """Prove that no partial sum reaches 2**mantissa_bits; return the largest |output|.
+    """Prove that no partial sum reaches 2**mantissa_bits; return a bound of |output|.
 
-    Raises ModelCorruptError with the layer's name when the proof fails.
+    Inputs are integers of at most ``input_max`` in magnitude (aez.md 9.3). ModelCorruptError, with
+    the layer's name, when the proof fails.
     """
     rows = np.abs(layer.weight.astype(np.int64)).reshape(len(layer.weight), -1).sum(axis=1)
     bound = rows * input_max + np.abs(layer.bias.astype(np.int64))
@@ -65,7 +64,7 @@ def prove_layer(name: str, layer: LayerArrays, input_max: int, mantissa_bits: in
 
 
 def prove_sum(name: str, layer: LayerArrays, input_max: int, added: int) -> None:
-    """As :func:`prove_layer` in float32, for an output to which up to ``added`` is added."""
+    """As :func:`prove_layer` in float32, where up to ``added`` is then added to the output."""
     largest = prove_layer(name, layer, input_max, 24) + added
     if largest >= 1 << 24:
         raise ModelCorruptError(
@@ -74,7 +73,10 @@ def prove_sum(name: str, layer: LayerArrays, input_max: int, added: int) -> None
 
 
 class ExactLayer(nn.Module):
-    """A stored layer on a device: linear, or a 3x3 convolution with zero padding."""
+    """A stored layer on a device: linear, or a 3x3 convolution with zero padding.
+
+    A kernel may be given another memory format; its values stay the same.
+    """
 
     weight: Tensor
     bias: Tensor
@@ -89,6 +91,7 @@ class ExactLayer(nn.Module):
         self.register_buffer("bias", bias.to(dtype))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Integers (N, in) -> (N, out), or (N, in, R, S) -> (N, out, R, S) by a convolution."""
         if self.weight.dim() == 2:
             return torch.addmm(self.bias, x, self.weight.t()).floor_()
         return _conv3x3(x, self.weight, self.bias).floor_()
@@ -106,6 +109,3 @@ def _conv3x3(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 def clamp_activation(x: Tensor) -> Tensor:
     """The exact non-linearity, in place: clamp to 0..255."""
     return x.clamp_(0, ACT_MAX)
-
-
-# ---------------------------------------------------------------- the training side

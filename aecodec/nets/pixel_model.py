@@ -5,15 +5,17 @@ one pass from the planes before it:
 
     planes known -> 3x3 conv -> 3x3 conv -> dense -> dense -> mixture of logistics for each pixel
 
-A model may have tones: a table that gives every gray level a second value, so that levels which
-are close but mean different things (the 252 to 255 of saturated strokes) are far apart for it. And it
-may have an underlay: then it sees, where planes are not known yet, what layer L makes of the image.
+A model may have tones: a table that gives every gray level a second value. So levels that are
+close but mean different things (the 252 to 255 of saturated strokes) can be far apart for the
+model. And a model may have an underlay: where planes are not known yet, it then sees the image as
+layer L decodes it from a few latents.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +27,7 @@ from aecodec.nets.layers import (
     ACT_MAX,
     ExactLayer,
     LayerArrays,
+    TensorShapes,
     clamp_activation,
     prove_sum,
 )
@@ -36,8 +39,7 @@ from aecodec.nets.planes import (
     plane_count,
 )
 
-Tensors = dict[str, np.ndarray]
-Layers = dict[tuple[int, str], LayerArrays]
+Layers: TypeAlias = dict[tuple[int, str], LayerArrays]  # by head and kind
 
 LEVELS = 256  # gray levels
 PARAMETER_BITS = 9  # what a unit of the last layer's output is worth: 2**9
@@ -47,8 +49,8 @@ PARAMETER_BITS = 9  # what a unit of the last layer's output is worth: 2**9
 class PixelConfig:
     """Widths of the pixel model's weights; the shape of its images is a :class:`PlaneGrid`.
 
-    ``toned`` and ``underlaid`` tell whether the model has tones and an underlay. A stored part tells
-    them by its tensors, not by its config.
+    ``toned`` and ``underlaid`` tell whether the model has tones and an underlay. The config of a
+    stored part does not have them: its tensors show them.
     """
 
     channels: int
@@ -64,7 +66,7 @@ class PixelConfig:
 
     @property
     def pairs(self) -> int:
-        """How many planes all heads see together."""
+        """How many pairs of a head and a plane before it there are."""
         return self.planes * (self.planes - 1) // 2
 
     @property
@@ -73,7 +75,7 @@ class PixelConfig:
         return self.pairs * (1 + self.toned) + (self.pairs + self.planes) * self.underlaid
 
     def sees(self, k: int) -> bool:
-        """Whether head k sees anything; the first one without an underlay does not."""
+        """Whether head k has any input; the first head has none without an underlay."""
         return bool(k) or self.underlaid
 
     def decoding(self, grid: PlaneGrid) -> dict[str, int]:
@@ -82,7 +84,7 @@ class PixelConfig:
 
 
 def layer_shapes(c: PixelConfig, k: int) -> dict[str, tuple[int, ...]]:
-    """Weight shapes of head k's layers, without ``see`` where it sees nothing."""
+    """Weight shapes of head k's layers; there is no ``see`` where it has no input."""
     shapes: dict[str, tuple[int, ...]] = {
         "see": (c.features, len(see_kernels(c, k)), 3, 3),
         "mix": (c.features, c.features, 3, 3),
@@ -92,14 +94,14 @@ def layer_shapes(c: PixelConfig, k: int) -> dict[str, tuple[int, ...]]:
     return shapes if c.sees(k) else {kind: shapes[kind] for kind in shapes if kind != "see"}
 
 
-def tensor_shapes(c: PixelConfig, grid: PlaneGrid) -> dict[str, tuple[tuple[int, ...], type]]:
+def tensor_shapes(c: PixelConfig, grid: PlaneGrid) -> TensorShapes:
     """Shape and dtype of every tensor of the part: the heads' layers stacked, heads first.
 
-    Kernels of ``see`` have one input plane each; :func:`see_kernels` tells which. ``places`` alone
-    depends on the height and width of the images.
+    Each kernel of ``see`` reads one plane; :func:`see_kernels` says which. Only the shape of
+    ``places`` depends on the height and width of images.
     """
     heads = c.planes
-    shapes: dict[str, tuple[tuple[int, ...], type]] = {
+    shapes: TensorShapes = {
         "places": ((heads, c.features, *grid.cells), np.int16),
         "see_codes": ((heads, c.features, CODE_LENGTH), np.int16),
         "out_codes": ((heads, 3 * c.mixtures, CODE_LENGTH), np.int16),
@@ -118,12 +120,15 @@ def tensor_shapes(c: PixelConfig, grid: PlaneGrid) -> dict[str, tuple[tuple[int,
 
 
 def see_kernels(c: PixelConfig, k: int) -> npt.NDArray[np.int64]:
-    """Rows of ``see.weight`` that are head k's, in the order of what it sees."""
+    """Rows of ``see.weight`` that belong to head k, in the order of its inputs."""
     return np.concatenate(list(kernels_by_source(c, k).values()))
 
 
 def kernels_by_source(c: PixelConfig, k: int) -> dict[str, npt.NDArray[np.int64]]:
-    """The same rows by what they read: planes 0..k-1, their tones, planes k..P-1 of the underlay."""
+    """The same rows by their inputs.
+
+    These are planes 0..k-1, the tones of those, and planes k..P-1 of the underlay.
+    """
     rows = {"known": k * (k - 1) // 2 + np.arange(k)}
     if c.toned:
         rows["tones"] = c.pairs + rows["known"]
@@ -134,7 +139,7 @@ def kernels_by_source(c: PixelConfig, k: int) -> dict[str, npt.NDArray[np.int64]
 
 
 def unstack_layers(c: PixelConfig, tensors: Mapping[str, np.ndarray]) -> Layers:
-    """The inverse of :func:`stack_layers`."""
+    """The layers of each head, from the tensors in which all heads are stacked."""
     layers: Layers = {}
     for k in range(c.planes):
         for kind in layer_shapes(c, k):
@@ -149,11 +154,11 @@ def unstack_layers(c: PixelConfig, tensors: Mapping[str, np.ndarray]) -> Layers:
     return layers
 
 
-# ---------------------------------------------------------------- the exact model
-
-
 class ExactPixelModel(nn.Module):
-    """Integer pixel model on a torch device: planes known to the next plane's parameters."""
+    """Integer pixel model on a torch device: known planes to the parameters of the next plane.
+
+    ModelCorruptError, with the layer's name, for tensors that cannot be proven to decode exactly.
+    """
 
     places: Tensor
     see_codes: Tensor
@@ -179,9 +184,10 @@ class ExactPixelModel(nn.Module):
             self.register_buffer(name, torch.from_numpy(each.astype(np.float32)))  # (128, P, O)
 
     def forward(self, k: int, planes: Tensor, bound: int, underlay: Tensor | None = None) -> Tensor:
-        """uint8 planes (N, >= k, R, S), the first k decoded -> int32 parameters (N, R, S, 3K).
+        """Planes uint8 (N, >= k, R, S), the first k known -> parameters of plane k, (N, R, S, 3K).
 
-        ``underlay``, uint8 (N, P, R, S), is for a model that has one.
+        ``bound`` is E. ``underlay``, uint8 (N, P, R, S), is for a model that has one. Returns raw
+        parameters, int32, as :mod:`aecodec.entropy.mixture` reads them.
         """
         with exact_matmul():
             start = self.places[k] + self.see_codes[bound, k][:, None, None]
@@ -209,7 +215,10 @@ class ExactPixelModel(nn.Module):
 
 
 def prove_pixel_model(layers: Layers, tensors: Mapping[str, np.ndarray]) -> None:
-    """Prove the exact range of every layer and sum; ModelCorruptError naming the one that fails."""
+    """Prove the exact range of every layer and sum (aez.md 11.5).
+
+    ModelCorruptError names the layer whose proof fails.
+    """
     added = {
         "see": largest_magnitude(tensors["see_codes"]) + largest_magnitude(tensors["places"]),
         "out": largest_magnitude(tensors["out_codes"]),

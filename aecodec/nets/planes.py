@@ -1,8 +1,8 @@
 """How an image splits into planes, and the code of an error bound (aez.md 11.2 and 11.3).
 
-An image is split into 16 planes by its rows and columns modulo 4, ordered coarse to fine; a colour
-image has 16 planes for each channel. The error bound E enters as a short code, so that one set of
-weights serves every bound.
+An image is split into 16 planes by its rows and columns modulo 4, ordered from coarse to fine; a
+colour image has 16 planes for each channel. Networks get the error bound E as a short code, so that
+one set of weights serves every bound.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ import numpy.typing as npt
 import torch.nn.functional as F
 from torch import Tensor
 
-BOUNDS = 128  # E is 0..127
+from aecodec.targets import BOUND_MAX
+
+BOUNDS = BOUND_MAX + 1  # E is 0..127
 CODE_LENGTH = 9
 CODE_BITS = 6
-CODED_BOUNDS = (0, 1, 2, 4, 8, 16, 32, 64, 127)  # the code is 1 at these, and shared in between
+CODED_BOUNDS = (0, 1, 2, 4, 8, 16, 32, 64, 127)  # each has a number of its own in the code
 # Phases of a 4x4 cell (row * 4 + column), coarse to fine: each halves the distance between knowns.
 PHASES = (0, 10, 2, 8, 5, 15, 7, 13, 1, 11, 3, 9, 4, 14, 6, 12)
 
 
 def plane_count(channels: int) -> int:
-    """How many planes an image with so many channels has."""
+    """How many planes an image of ``channels`` channels has."""
     return len(PHASES) * channels
 
 
@@ -50,16 +52,16 @@ class PlaneGrid:
         return plane_count(self.channels)
 
     def config(self) -> dict[str, int]:
-        """What a part for images of this shape says of it; the fingerprint covers that."""
+        """The shape as the config of a part names it; the fingerprint covers that."""
         return asdict(self)
 
     @classmethod
     def of(cls, images: npt.NDArray[np.uint8]) -> PlaneGrid:
-        """That of images (N, H, W, C)."""
+        """The grid of images (N, H, W, C)."""
         return cls(*images.shape[1:])
 
     def plane(self, k: int) -> tuple[int, int, int]:
-        """Plane k's first row, first column and channel in the image."""
+        """First row, first column and channel of plane k in the image."""
         phase = PHASES[k // self.channels]
         return phase // 4, phase % 4, k % self.channels
 
@@ -70,7 +72,7 @@ class PlaneGrid:
 
 
 def split_planes(images: Tensor, grid: PlaneGrid) -> Tensor:
-    """uint8 images (N, H, W, C) -> their planes in coding order, uint8 (N, P, R, S), zero-padded."""
+    """Images uint8 (N, H, W, C) -> planes uint8 (N, P, R, S) in coding order, padded with zeros."""
     rows, columns = grid.cells
     bottom, right = 4 * rows - grid.height, 4 * columns - grid.width
     x = F.pad(images.permute(0, 3, 1, 2), (0, right, 0, bottom))
@@ -80,7 +82,7 @@ def split_planes(images: Tensor, grid: PlaneGrid) -> Tensor:
 
 
 def bound_code() -> npt.NDArray[np.int64]:
-    """(128, 9) the code of each error bound, in 1/64: shared between its two coded neighbours."""
+    """The code (128, 9) of each error bound: 64 is shared between its two coded neighbours."""
     code = np.zeros((BOUNDS, CODE_LENGTH), np.int64)
     for i, (low, high) in enumerate(pairwise(CODED_BOUNDS)):
         bounds = np.arange(low, high + 1)
@@ -91,7 +93,7 @@ def bound_code() -> npt.NDArray[np.int64]:
 
 
 def code_terms(codes: npt.NDArray[np.int16]) -> npt.NDArray[np.int64]:
-    """What each error bound adds: codes (..., 9) -> (128, ...)."""
+    """What each error bound adds to a sum: weights of the code (..., 9) -> (128, ...)."""
     terms: npt.NDArray[np.int64] = (
         np.einsum("ea,...a->e...", bound_code(), codes.astype(np.int64)) >> CODE_BITS
     )

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aecodec.nets.latent_decoder import QUALITIES, AutoencoderConfig
+from aecodec.nets.latent_decoder import AutoencoderConfig
 from aecodec.nets.layers import LayerArrays
-from aecodec.targets import QUALITY_UNIT
+from aecodec.targets import QUALITIES, QUALITY_UNIT
 from aecodec.training.factorized_prior import FactorizedPrior, soft_round
 from aecodec.twins.autoencoder import Autoencoder, pad_images
 

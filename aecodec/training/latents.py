@@ -15,8 +15,8 @@ from aecodec.container.parts import LATENT_DECODER, LOW_BELOW
 from aecodec.errors import ModelMismatchError
 from aecodec.latents.layer import read_latent_decoder
 from aecodec.models.model import Model, Part
-from aecodec.nets.latent_decoder import LATENT_BITS, QUALITIES, AutoencoderConfig, ExactDecoder
-from aecodec.targets import QUALITY_UNIT
+from aecodec.nets.latent_decoder import LATENT_BITS, AutoencoderConfig, ExactDecoder
+from aecodec.targets import QUALITIES, QUALITY_UNIT
 from aecodec.training.growing import can_grow, grow
 from aecodec.training.latent_objective import LatentObjective
 from aecodec.training.loop import Report, TrainConfig, Trainer, split_images

@@ -8,11 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aecodec.nets.latent_prior import INPUT_MAX, MEAN_SHIFT, ROWS, SYMBOL_OFFSET, PriorConfig
+from aecodec.nets.latent_prior import (
+    INPUT_MAX,
+    MEAN_SHIFT,
+    SYMBOL_COUNT,
+    SYMBOL_OFFSET,
+    PriorConfig,
+)
+from aecodec.targets import QUALITIES
 from aecodec.twins.latent_prior import PriorTwin, row_shares
 from aecodec.twins.mixture import SPREAD_UNIT, mixture_bits
 
-LEVELS = 256
 TYPICAL_SPREAD = 20  # of a value, in its unit: where scales start
 TELLING_ROW = 3  # the quality that latents are ordered by
 
@@ -43,7 +49,7 @@ class PriorObjective(nn.Module):
         self.register_buffer("gains", torch.from_numpy(gains[:, self.order].astype(np.float32)))
         scale = torch.from_numpy(np.exp2(unit[self.order])).float()
         self.register_buffer("scale", scale)
-        self.register_buffer("typical", torch.zeros(ROWS))
+        self.register_buffer("typical", torch.zeros(QUALITIES))
         self.model = PriorTwin(c)
         k = c.mixtures
         with torch.no_grad():
@@ -58,12 +64,12 @@ class PriorObjective(nn.Module):
     def forward(self, y: Tensor, progress: float) -> tuple[Tensor, dict[str, float]]:
         """Latents (N, D) in the order of coding -> loss, and bpp at qualities 3 and 5."""
         del progress
-        quality = 1 + (ROWS - 1) * torch.rand(len(y), device=y.device)
+        quality = 1 + (QUALITIES - 1) * torch.rand(len(y), device=y.device)
         bits = self.latent_bits(y, quality)
         row = (quality - 1).round().long()
         with torch.no_grad():
-            count = torch.bincount(row, minlength=ROWS)
-            seen = torch.bincount(row, bits, ROWS) / count.clamp_min(1)
+            count = torch.bincount(row, minlength=QUALITIES)
+            seen = torch.bincount(row, bits, QUALITIES) / count.clamp_min(1)
             moved = torch.where(self.typical > 0, self.typical.lerp(seen, 0.02), seen)
             self.typical.copy_(torch.where(count > 0, moved, self.typical))
         shown = [bits / self.pixels for bits in self.typical.tolist()]
@@ -82,7 +88,7 @@ class PriorObjective(nn.Module):
         means = out[..., :k] * (self.scale / gains)[..., None] + (SYMBOL_OFFSET << MEAN_SHIFT)
         raw = torch.cat([means, out[..., k:]], -1)
         ones = torch.ones_like(symbols)
-        bits = mixture_bits(raw, symbols + SYMBOL_OFFSET, ones, ones * LEVELS)
+        bits = mixture_bits(raw, symbols + SYMBOL_OFFSET, ones, ones * SYMBOL_COUNT)
         total: Tensor = bits.sum(1)
         return total
 

@@ -1,1 +1,1 @@
-"""Float twins of the decoding networks: the encoder, what is trained, what a search descends."""
+"""Float twins of the decoding networks, for training and search; and layer L's encoder."""

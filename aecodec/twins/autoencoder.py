@@ -1,4 +1,7 @@
-"""Float networks of layer L: the encoder, and the twin of its decoder."""
+"""Float networks of layer L: the encoder, and the twin of its decoder.
+
+Both linear paths start at zero: where they start at PCA, training stays there.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +19,16 @@ from aecodec.nets.latent_decoder import (
     LATENT_MAX,
     LOW,
     PIXEL_BITS,
-    QUALITIES,
     AutoencoderConfig,
     layer_shapes,
 )
 from aecodec.nets.layers import LayerArrays
+from aecodec.targets import QUALITIES
 from aecodec.twins.layers import TwinLayer, activation, round_through
 
 
 class Encoder(nn.Module):
-    """Float encoder: images as float 0..1 (gray / 256) to latents in the same unit."""
+    """Float encoder: images in units of 256 gray levels to latents in the same unit."""
 
     def __init__(self, c: AutoencoderConfig) -> None:
         super().__init__()
@@ -43,7 +46,8 @@ class Encoder(nn.Module):
         nn.init.zeros_(self.linear.bias)
         nn.init.normal_(self.head.weight, std=1.5 / math.sqrt(self.head.in_features))
 
-    def forward(self, x: Tensor) -> Tensor:  # (N, C, H4, W4) -> (N, D)
+    def forward(self, x: Tensor) -> Tensor:
+        """Padded images (N, C, H4, W4) -> latents (N, D)."""
         y = self.linear(x.flatten(1))
         h = F.pixel_unshuffle(4 * x - 1, 2).contiguous(memory_format=torch.channels_last)
         with torch.autocast(
@@ -96,11 +100,11 @@ class DecoderTwin(nn.Module):
             self.layers[name] = TwinLayer(weight, torch.zeros(shape[0]), **kwargs)  # type: ignore[arg-type]
 
     def layer(self, name: str) -> TwinLayer:
-        """One layer, with the type that ModuleDict forgets."""
+        """The layer of this name; ModuleDict itself does not know its type."""
         return cast(TwinLayer, self.layers[name])
 
     def forward(self, y_hat: Tensor, low: int = 0) -> Tensor:
-        """Latents (N, D) -> images (N, C, H4, W4), the first ``low`` by the low trunk."""
+        """Latents (N, D) -> images (N, C, H4, W4), the first ``low`` of them by the low trunk."""
         c = self.config
         layer = self.layer
         linear = layer("linear").floor_through(layer("linear")(y_hat))
@@ -131,14 +135,16 @@ class DecoderTwin(nn.Module):
         return b.floor_through(b(activation(a(activation(r)))))
 
     def arrays(self) -> dict[str, LayerArrays]:
+        """The integer layers that the decoder is stored as, by name."""
         return {name: self.layer(name).arrays() for name in self.layers}
 
 
 class Autoencoder(nn.Module):
     """Encoder, gains and decoder twin: what training optimizes.
 
-    ``log_step`` (9, D) is the quantizer step of each quality and latent in units of 256 gray levels;
-    encoding divides by it, decoding multiplies by its rounded integer twin.
+    ``log_step`` (9, D) is the logarithm of the quantizer step of each quality and latent; steps are
+    in units of 256 gray levels. Encoding divides by the step. Decoding multiplies by the gain: the
+    step times exp(``log_shrink``), rounded to an integer.
     """
 
     def __init__(self, c: AutoencoderConfig) -> None:
@@ -151,7 +157,7 @@ class Autoencoder(nn.Module):
 
     @torch.no_grad()
     def scale_latents(self, spread: float) -> None:
-        """Start latents at this spread, in units of 256 gray levels."""
+        """Let the initial network give latents of this spread, in units of 256 gray levels."""
         self.encoder.head.weight.mul_(spread)
         self.decoder.layer("dense1").weight.div_(spread)
 
@@ -162,7 +168,10 @@ class Autoencoder(nn.Module):
         layers: Mapping[str, LayerArrays],
         gains: np.ndarray,
     ) -> None:
-        """Take over a stored model, up to what its rounding lost; ``encoder`` has ``log_step``."""
+        """Take over a stored model, except for what rounding lost.
+
+        ``encoder`` holds the encoder's tensors and ``log_step``; ``gains`` are (9, D).
+        """
         weights = {name: torch.from_numpy(tensor.copy()) for name, tensor in encoder.items()}
         self.log_step.copy_(weights.pop("log_step"))
         self.encoder.load_state_dict(weights)
@@ -172,15 +181,19 @@ class Autoencoder(nn.Module):
             self.decoder.layer(name).load(layer)
 
     def gains(self) -> Tensor:
-        """(9, D) decoder gains on their integer grid of 1/8 gray level, 1..32767 as integers."""
+        """The decoder's gains (9, D), in units of 256 gray levels.
+
+        They are whole multiples, 1 to 32767, of 1/8 gray level.
+        """
         unit = float(1 << LATENT_BITS)
         g = torch.exp(self.log_step + self.log_shrink) * unit
         return round_through(g).clamp(1, LATENT_MAX) / unit
 
     def quantize(self, y: Tensor, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents (N, D) and place (N,) of their quality, 0.0 to 8.0, to what is between two rows.
+        """Quantize latents (N, D) at qualities of their own.
 
-        Returns scaled latents, y_hat and the log of the steps, each (N, D).
+        ``place`` (N,) is quality - 1, 0.0 to 8.0; two rows of steps and gains are interpolated.
+        Returns latents in units of the step, y_hat and the logarithms of the steps, each (N, D).
         """
         row = place.floor().clamp(max=QUALITIES - 2).long()
         share = (place - row)[:, None]
@@ -193,7 +206,7 @@ class Autoencoder(nn.Module):
 
 
 def pad_images(images: np.ndarray, c: AutoencoderConfig) -> Tensor:
-    """uint8 (N, H, W, C) -> float (N, C, H4, W4) in 0..1 (gray / 256), edges repeated."""
+    """Images uint8 (N, H, W, C) -> float (N, C, H4, W4), gray / 256, padded by their edges."""
     x = torch.from_numpy(images.astype(np.float32)).permute(0, 3, 1, 2) / 256
     bottom, right = c.padded[0] - c.height, c.padded[1] - c.width
     return F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x

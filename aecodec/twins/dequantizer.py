@@ -13,11 +13,10 @@ from aecodec.nets.dequantizer import (
     LAYERS,
     MOVE_BITS,
     DequantizerConfig,
-    Tensors,
     added_shapes,
     layer_shapes,
 )
-from aecodec.nets.layers import ACT_BITS
+from aecodec.nets.layers import ACT_BITS, Tensors
 from aecodec.nets.planes import CODE_BITS, PlaneGrid, bound_code
 from aecodec.twins.layers import TwinLayer, activation
 
@@ -44,7 +43,7 @@ class DequantizerTwin(nn.Module):
             self.layers[kind] = TwinLayer(weight, torch.zeros(shape[0]), out_bits=bits)
 
     def layer(self, kind: str) -> TwinLayer:
-        """One layer, with the type that ModuleDict forgets."""
+        """The layer of this kind; ModuleDict itself does not know its type."""
         return cast(TwinLayer, self.layers[kind])
 
     def forward(self, planes: Tensor, bounds: Tensor) -> Tensor:

@@ -13,20 +13,19 @@ from torch import Tensor, nn
 from aecodec.nets.latent_prior import (
     INPUT_MAX,
     PARAMETER_BITS,
-    ROWS,
     PriorConfig,
-    Tensors,
     layer_shapes,
 )
-from aecodec.nets.layers import ACT_BITS, ACT_MAX, LayerArrays
+from aecodec.nets.layers import ACT_BITS, ACT_MAX, LayerArrays, Tensors
+from aecodec.targets import QUALITIES
 from aecodec.twins.layers import TwinLayer, activation
 
 
 def row_shares(quality: Tensor) -> Tensor:
-    """Qualities (N,), 1 to 9, fractions allowed -> (N, 9), how much of each row belongs to each."""
-    row = (quality - 1).floor().clamp(0, ROWS - 2).long()
+    """Qualities (N,), floats of 1 to 9 -> weights (N, 9) of the rows that each is mixed from."""
+    row = (quality - 1).floor().clamp(0, QUALITIES - 2).long()
     upper = quality - 1 - row
-    share = torch.zeros(len(quality), ROWS, device=quality.device)
+    share = torch.zeros(len(quality), QUALITIES, device=quality.device)
     each = torch.arange(len(quality), device=quality.device)
     share[each, row], share[each, row + 1] = 1 - upper, upper
     return share
@@ -38,8 +37,8 @@ class PriorTwin(nn.Module):
     def __init__(self, c: PriorConfig) -> None:
         super().__init__()
         self.config = c
-        self.see_rows = nn.Parameter(torch.zeros(ROWS, c.groups, c.features))
-        self.out_rows = nn.Parameter(torch.zeros(ROWS, c.latents, 3 * c.mixtures))
+        self.see_rows = nn.Parameter(torch.zeros(QUALITIES, c.groups, c.features))
+        self.out_rows = nn.Parameter(torch.zeros(QUALITIES, c.latents, 3 * c.mixtures))
         self.layers = nn.ModuleDict()
         for name, shape in layer_shapes(c).items():
             weight = torch.randn(shape) * math.sqrt(2 / shape[1])
@@ -54,13 +53,13 @@ class PriorTwin(nn.Module):
             self.layers[name] = TwinLayer(weight, bias, out_bits=bits, input_max=input_max)
 
     def layer(self, name: str) -> TwinLayer:
-        """One layer, with the type that ModuleDict forgets."""
+        """The layer of this name; ModuleDict itself does not know its type."""
         return cast(TwinLayer, self.layers[name])
 
     def predict(self, values: Tensor, share: Tensor) -> Tensor:
-        """Values (N, D) in units of 64, share (N, 9) of each quality row -> outputs (N, D, 3K).
+        """Values (N, D) in units of 64, weights ``share`` (N, 9) of the rows -> outputs (N, D, 3K).
 
-        Outputs are in units of 2**-9 nat / 128 and of 1/8 of a value, as the exact ones.
+        Outputs are in the units of the exact network: 1/8 of a value, and 1/128 nat.
         """
         c = self.config
         outputs = []
@@ -77,7 +76,7 @@ class PriorTwin(nn.Module):
 
     @torch.no_grad()
     def load(self, tensors: Mapping[str, np.ndarray]) -> None:
-        """Take over a stored prior, up to what its rounding lost."""
+        """Take over a stored prior, except for what rounding lost."""
         for name in layer_shapes(self.config):
             arrays = (tensors[f"{name}.{kind}"] for kind in ("weight", "bias", "shift"))
             self.layer(name).load(LayerArrays(*arrays))
@@ -89,7 +88,7 @@ class PriorTwin(nn.Module):
 
     @torch.no_grad()
     def arrays(self, order: np.ndarray, unit: np.ndarray) -> Tensors:
-        """The integer tensors that the exact prior is stored as."""
+        """The integer tensors that the exact prior is stored as; ``order``, ``unit`` (D,)."""
         tensors: Tensors = {"order": order.astype(np.int16), "unit": unit.astype(np.uint8)}
         for name in layer_shapes(self.config):
             arrays = self.layer(name).arrays()

@@ -1,4 +1,8 @@
-"""Float twins of the exact layers: what training sees of the integers that will be stored."""
+"""Float twins of the exact layers.
+
+A twin holds float weights and computes the very same numbers as the exact layer that it will be
+stored as, divided by ``2**out_bits``. So training sees what decoding will do.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,8 @@ from torch import Tensor, nn
 
 from aecodec.nets.layers import ACT_BITS, ACT_MAX, MANTISSA_BITS, LayerArrays
 
-BIAS_LIMIT = 2.0**30  # stored as int32, rounding added
-
-
-MAX_TWIN_SHIFT = 21  # half of 2**21 is what the exact range keeps in reserve
+BIAS_LIMIT = 2.0**30  # a bias is stored as int32, after half a unit was added
+MAX_TWIN_SHIFT = 21  # the exact range keeps half of 2**21 in reserve
 
 
 class _RoundThrough(torch.autograd.Function):
@@ -47,12 +49,12 @@ class _Activation(torch.autograd.Function):
 
 
 def activation(x: Tensor) -> Tensor:
-    """Training twin of :func:`clamp_activation`."""
+    """Training twin of :func:`aecodec.nets.layers.clamp_activation`."""
     return _Activation.apply(x)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class TwinLayer(nn.Module):
-    """Float weights that act as the exact layer they will be stored as.
+    """Float weights that act as the exact layer that they will be stored as.
 
     ``input_max`` bounds |x| as an integer, ``in_bits`` and ``out_bits`` are the fractional bits of
     input and output, ``weight_max`` is 127 (int8) or 32767 (int16). The exponent of each output
@@ -77,7 +79,10 @@ class TwinLayer(nn.Module):
         self.weight_max, self.dtype = weight_max, dtype
 
     def exponents(self) -> Tensor:
-        """k of each output channel: stored weight = round(w * 2**k), shift = in + k - out."""
+        """The exponent k (out,) of each output channel.
+
+        The stored weight is round(w * 2**k), the shift is ``in_bits`` + k - ``out_bits``.
+        """
         w = self.weight.detach().flatten(1).double()
         limit = (1 << MANTISSA_BITS[self.dtype]) * 0.999 - 2.0**20
         by_size = self.weight_max / w.abs().amax(1).clamp_min(1e-9)
@@ -92,7 +97,7 @@ class TwinLayer(nn.Module):
 
     @torch.no_grad()
     def load(self, layer: LayerArrays) -> None:
-        """Take over a stored layer, up to what its rounding lost."""
+        """Take over a stored layer, except for what rounding lost."""
         shift = torch.from_numpy(layer.shift.astype(np.float64))
         unit = torch.exp2(shift + self.out_bits - self.in_bits)
         weight = torch.from_numpy(layer.weight.astype(np.float64))
@@ -101,7 +106,7 @@ class TwinLayer(nn.Module):
         self.bias.copy_(bias / (unit * (1 << self.in_bits)))
 
     def stored(self) -> tuple[Tensor, Tensor, Tensor]:
-        """(weight, bias, shift) as integers in float64; differentiable by straight-through."""
+        """(weight, bias, shift) as integers in float64; gradients pass through the rounding."""
         k = self.exponents()
         unit = torch.exp2(k)
         w = self.weight.double() * unit.view(-1, *[1] * (self.weight.dim() - 1))
@@ -112,12 +117,13 @@ class TwinLayer(nn.Module):
         return w, b, shift
 
     def arrays(self) -> LayerArrays:
+        """The exact layer that this one is stored as."""
         w, b, shift = (t.detach().cpu().numpy() for t in self.stored())
         kind = np.int8 if self.weight_max == 127 else np.int16
         return LayerArrays(w.astype(kind), b.astype(np.int32), shift.astype(np.uint8))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Real-valued output, before rounding: exactly (sum + b) / 2**shift / 2**out_bits."""
+        """The output before it is rounded down: exactly (sum + b) / 2**shift / 2**out_bits."""
         k = self.exponents().float()
         unit = torch.exp2(k)
         w = self.weight * unit.view(-1, *[1] * (self.weight.dim() - 1))
@@ -131,7 +137,7 @@ class TwinLayer(nn.Module):
         return F.conv2d(x, w, b, padding=1)
 
     def floor_through(self, x: Tensor) -> Tensor:
-        """Floor to the output grid, straight-through: what the shift does to a signed output."""
+        """Floor to the grid of outputs, as the shift does; gradients pass straight through."""
         unit = float(1 << self.out_bits)
         return _FloorThrough.apply(x, unit)  # type: ignore[no-any-return, no-untyped-call]
 

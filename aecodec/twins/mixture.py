@@ -5,22 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-FLOOR = 2.0**-24  # the least probability of any symbol (aez.md 11)
-
-
-MEAN_UNIT, SPREAD_UNIT = 8, 128  # raw parameters: 1/8 gray level, 1/128 nat
-
-
-MEAN_RANGE = (-256.0, 511.875)
-
-
-SPREAD_RANGE = (-4.0, 6.0)
+FLOOR = 2.0**-24  # the least probability of any symbol (aez.md 12.3)
+MEAN_UNIT, SPREAD_UNIT = 8, 128  # raw parameters are in 1/8 gray level and 1/128 nat
+MEAN_RANGE = (-256.0, 511.875)  # gray levels
+SPREAD_RANGE = (-4.0, 6.0)  # nats
 
 
 def mixture_bits(raw: Tensor, symbols: Tensor, step: Tensor, levels: Tensor) -> Tensor:
     """Bits of each symbol under its mixture; the float twin of :mod:`aecodec.entropy.mixture`.
 
-    raw (..., 3K): K means, K log-scales, K logits; symbols, step and levels (...), floats.
+    ``raw`` (..., 3K) holds K means, K log scales and K logits. ``symbols`` (...), their ``step`` in
+    gray levels and the number of ``levels`` are floats. Returns bits (...).
     """
     mean, log_scale, logit = raw.chunk(3, -1)
     mean = (mean / MEAN_UNIT).clamp(*MEAN_RANGE)

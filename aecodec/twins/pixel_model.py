@@ -12,12 +12,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from aecodec.nets.layers import ACT_BITS, ACT_MAX, LayerArrays
+from aecodec.nets.layers import ACT_BITS, ACT_MAX, LayerArrays, Tensors
 from aecodec.nets.pixel_model import (
     LEVELS,
     PARAMETER_BITS,
     PixelConfig,
-    Tensors,
     kernels_by_source,
     layer_shapes,
     see_kernels,
@@ -28,7 +27,10 @@ from aecodec.twins.layers import TwinLayer, activation, round_through
 
 
 def stack_layers(c: PixelConfig, layers: Mapping[tuple[int, str], LayerArrays]) -> Tensors:
-    """The layers of all heads, by head and kind, as the part's tensors."""
+    """The layers of all heads stacked, as the tensors of the part.
+
+    The inverse of :func:`aecodec.nets.pixel_model.unstack_layers`.
+    """
     tensors: Tensors = {}
     for kind in layer_shapes(c, 1):
         mine = [layers[k, kind] for k in range(c.planes) if (k, kind) in layers]
@@ -45,16 +47,16 @@ def stack_layers(c: PixelConfig, layers: Mapping[tuple[int, str], LayerArrays]) 
 
 
 def with_tones(c: PixelConfig, tensors: Tensors, images: np.ndarray) -> Tensors:
-    """The tensors of a model without tones as those of one that has them, and predicts the same.
+    """Tensors of a model without tones, with tones added; it still predicts the same.
 
-    The tones spread evenly what ``images`` have: see :func:`equalized`.
+    The tones spread the gray levels of ``images`` evenly: see :func:`equalized`.
     """
     grown = replace(c, toned=True)
     return {**_grown(c, grown, tensors), "tones": equalized(images)}
 
 
 def with_underlay(c: PixelConfig, tensors: Tensors) -> Tensors:
-    """The tensors of a model without an underlay for one that has one, and ignores it so far."""
+    """Tensors of a model without an underlay, with one added that the model ignores so far."""
     grown = _grown(c, replace(c, underlaid=True), tensors)
     for kind in ("bias", "shift"):
         name = f"see.{kind}"
@@ -63,7 +65,7 @@ def with_underlay(c: PixelConfig, tensors: Tensors) -> Tensors:
 
 
 def _grown(c: PixelConfig, grown: PixelConfig, tensors: Tensors) -> Tensors:
-    """The tensors with the further kernels of another config, which are silent."""
+    """The tensors with the additional kernels of another config, all of them zero."""
     kernels: npt.NDArray[np.int8] = np.zeros(
         (grown.kernels, *tensors["see.weight"].shape[1:]), np.int8
     )
@@ -75,10 +77,10 @@ def _grown(c: PixelConfig, grown: PixelConfig, tensors: Tensors) -> Tensors:
 
 
 def equalized(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """(256,) tones by which every tone is about as common: the histogram, summed up.
+    """Tones uint8 (256,) that equalize the histogram: every tone is about as common.
 
-    The commonest level, often the background, counts no more than the next, or it would leave
-    nothing to the others.
+    The commonest level, often the background, counts no more than the next one. Else it would leave
+    no tones to the others.
     """
     counts = np.bincount(images.ravel(), minlength=LEVELS).astype(float)
     counts = np.minimum(counts, np.sort(counts)[-2])
@@ -116,16 +118,16 @@ class PixelTwin(nn.Module):
                 self.layers[f"{k}_{kind}"] = TwinLayer(weight, bias, out_bits=out_bits)
 
     def layer(self, k: int, kind: str) -> TwinLayer:
-        """One layer of head k, with the type that ModuleDict forgets."""
+        """The layer of head k of this kind; ModuleDict itself does not know its type."""
         return cast(TwinLayer, self.layers[f"{k}_{kind}"])
 
     def predict(
         self, k: int, planes: Tensor, bounds: Tensor, underlay: Tensor | None = None
     ) -> Tensor:
-        """Planes (N, P, R, S) in units of 64 gray levels, bounds (N,) -> (N, R, S, 3K).
+        """Planes (N, P, R, S) in units of 64 gray levels, bounds (N,) -> (N, R, S, 3K) of plane k.
 
-        Raw parameters as :mod:`aecodec.entropy.mixture` reads them, but float and differentiable.
-        ``underlay`` has the form of the planes, for a model that has one.
+        Returns raw parameters as :mod:`aecodec.entropy.mixture` reads them, but differentiable
+        floats. ``underlay`` has the form of the planes, for a model that has one.
         """
         seen = planes[:, :k]
         if k and self.config.toned:
@@ -150,7 +152,7 @@ class PixelTwin(nn.Module):
 
     @torch.no_grad()
     def load(self, tensors: Mapping[str, np.ndarray]) -> None:
-        """Take over a stored model, up to what its rounding lost."""
+        """Take over a stored model, except for what rounding lost."""
         for (k, kind), layer in unstack_layers(self.config, tensors).items():
             self.layer(k, kind).load(layer)
         for name, values, bits in self._added():
@@ -160,7 +162,7 @@ class PixelTwin(nn.Module):
 
     @torch.no_grad()
     def start_tones(self, tones: npt.NDArray[np.uint8]) -> None:
-        """Tones (256,) to go on from."""
+        """Let training start from these tones (256,)."""
         self.tones.copy_(torch.from_numpy(tones.astype(np.float32)) / (1 << ACT_BITS))
 
     def _added(self) -> tuple[tuple[str, Tensor, int], ...]:
