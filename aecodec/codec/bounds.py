@@ -1,10 +1,10 @@
-"""Under which bounds layer R makes the best of a chunk: the least error for its bits.
+"""The bounds under which layer R codes a chunk with the least error for its bits.
 
-Error and bits are not steady in the bound. Where many pixels share a gray level, black or white say,
-one bound may leave them exact and the next one move them all: on digits E = 19 costs more than 18 and
-errs more. So bounds are weighed on a sample, and only those on its lower convex hull are used. What
-suits an image may not suit the next one, so that each may have its own bound, where that is worth
-what a chunk's table charges for it.
+A coarser bound does not always have fewer bits and more error. Where many pixels share a gray
+level, black or white say, one bound may leave them exact and the next one change them all: on
+digits, E = 19 has more bits than 18, and more error too. So bounds are tried on a sample, and only
+those on its lower convex hull are used. A bound that suits one image may not suit the next one. So
+each image may have a bound of its own, where that saves more than it costs in the chunk's table.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from aecodec.arrays import Images, evenly
+from aecodec.arrays import Bits, Images, Indices, evenly
 from aecodec.codec.assignment import cheapest_assignment, options_worth_having, table_bits
 from aecodec.container import TABLE_ENTRY_NBYTES
 from aecodec.measures import metrics
@@ -27,24 +27,24 @@ from aecodec.targets import BOUND_MAX
 if TYPE_CHECKING:
     from aecodec.pixels.layer import Dequantizer
 
-# sum of squared errors, bits, images as a share of the chunk's -> coarser than the target needs?
+# of a share of the chunk's images: sum of squared errors, bits, that share -> too coarse?
 TooCoarse = Callable[[float, float, float], bool]
 
 RATE_WEIGHT = 0.09  # squared steps that a bit is worth; 0.115 is right for fine steps
 SAMPLE_IMAGES = 64
-FEW_IMAGES = 32  # tell which of two bounds is cheaper, or whether both are worth having
-WORTHWHILE = 0.005  # share of the bits that a bound for each image must save on a sample
-BOUNDS_AT_ONCE = 4  # that the images of a chunk choose from
-WEIGHTS = 2.0 ** np.linspace(-4, 4, 33)  # of error against bits, times the usual one
+FEW_IMAGES = 32  # that show which of two bounds is cheaper, or that both are worth having
+WORTHWHILE = 0.005  # share of the bits that a choice of bounds must save on a sample
+BOUNDS_AT_ONCE = 4  # that the images of a chunk choose from, at most
+WEIGHTS = 2.0 ** np.linspace(-4, 4, 33)  # of error against bits, as multiples of the usual one
 OPTION_BITS = 8.0 * (STATES_NBYTES + TABLE_ENTRY_NBYTES)
-WINDOW = (0.5, 2.0)  # bounds weighed, as shares of one near the target
-WINDOW_BOUNDS = 16  # and about how many of them
+WINDOW = (0.5, 2.0)  # the bounds tried, as multiples of one near the target
+WINDOW_BOUNDS = 16  # about how many bounds are tried
 
 
 class Plans:
-    """Images (n, H, W, C) under any bound, planned when asked for.
+    """The pixel plans of images (n, H, W, C) under any bound, each made once, when it is needed.
 
-    With a dequantizer, bits are weighed against error.
+    With a dequantizer, symbols are chosen by bits as well as by error (``PixelPlan``).
     """
 
     def __init__(self, images: Images, refiner: Refiner, dequantizer: Dequantizer | None) -> None:
@@ -54,16 +54,16 @@ class Plans:
         self._made: dict[int, tuple[PixelPlan, npt.NDArray[np.int64]]] = {}
 
     def at(self, bound: int) -> tuple[PixelPlan, npt.NDArray[np.int64]]:
-        """The plan under a bound, and the sums of squared errors (n,)."""
+        """The plan under a bound, and the sum of squared errors of each image, (n,)."""
         if bound not in self._made:
-            mover = self._dequantizer if bound else None
-            weight = RATE_WEIGHT if mover else 0.0
-            plan = PixelPlan(self._refiner, self.images, bound, mover, weight, self._underlay)
+            dequantizer = self._dequantizer if bound else None
+            weight = RATE_WEIGHT if dequantizer else 0.0
+            plan = PixelPlan(self._refiner, self.images, bound, dequantizer, weight, self._underlay)
             self._made[bound] = plan, metrics.squared_error(self.images, plan.x_hat)
         return self._made[bound]
 
     def made(self) -> list[int]:
-        """The bounds asked for so far."""
+        """The bounds that have a plan so far."""
         return list(self._made)
 
     def totals(self, bound: int) -> tuple[float, float]:
@@ -71,10 +71,8 @@ class Plans:
         plan, errors = self.at(bound)
         return float(errors.sum()), float(plan.bits.sum())
 
-    def table(
-        self, bounds: Sequence[int]
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Squared errors and bits (K, n) of each image under each bound."""
+    def table(self, bounds: Sequence[int]) -> tuple[npt.NDArray[np.float64], Bits]:
+        """Squared errors and bits, (K, n) each, of each image under each of K bounds."""
         plans = [self.at(bound) for bound in bounds]
         errors = np.stack([errors for _, errors in plans]).astype(np.float64)
         return errors, np.stack([plan.bits for plan, _ in plans])
@@ -82,19 +80,23 @@ class Plans:
 
 @dataclass(frozen=True)
 class BoundAssignment:
-    """A bound for each image of a chunk: ``choice`` (n,) count in ``bounds``.
+    """A bound for each image of a chunk: image i has ``bounds[choice[i]]``.
 
-    ``error`` is the sum of squared errors; ``bits`` are the images', and the table's for them.
+    ``error`` is the sum of squared errors of all images. ``bits`` are those of all images, and of
+    their runs and sub-payloads.
     """
 
     bounds: tuple[int, ...]
-    choice: npt.NDArray[np.intp]
+    choice: Indices
     error: float
     bits: float
 
 
 class BoundSearch:
-    """The bounds that a target of a chunk lies between."""
+    """The search for the bounds with which a chunk (n, H, W, C) just meets a target.
+
+    ``plans`` are those of all images; most bounds are tried on a sample only.
+    """
 
     def __init__(
         self, images: Images, refiner: Refiner, dequantizer: Dequantizer | None = None
@@ -107,7 +109,7 @@ class BoundSearch:
     def bracket(self, too_coarse: TooCoarse) -> tuple[int | None, int | None]:
         """The coarsest bound worth using that is fine enough, and the next coarser one.
 
-        None for a bound that is not there: even 0 is too coarse, or 127 is not.
+        The first is None where even 0 is too coarse, the second where 127 is fine enough.
         """
 
         def sample_fails(bound: int) -> bool:
@@ -142,7 +144,7 @@ class BoundSearch:
     ) -> tuple[BoundAssignment | None, BoundAssignment | None]:
         """A bound for each image: the coarsest assignment that is fine enough, and one too coarse.
 
-        ``near`` is about where the target lies. None where a sample says that it does not pay.
+        ``near`` is a bound near the target. Both are None where a choice does not pay on a sample.
         """
         bounds = self._worth_assigning(too_coarse, near)
         if len(bounds) < 2:
@@ -162,7 +164,7 @@ class BoundSearch:
         return fine, coarse
 
     def _worth_assigning(self, too_coarse: TooCoarse, near: int) -> list[int]:
-        """Of the bounds near the target those that together save most on the sample."""
+        """The bounds near the target that together save most on the sample."""
         first, last = int(WINDOW[0] * near), min(round(WINDOW[1] * near) + 1, BOUND_MAX)
         bounds = sorted(bound for bound in self._sample.made() if first <= bound <= last)
         if len(bounds) < 2:
@@ -180,7 +182,7 @@ class BoundSearch:
         return [bounds[i] for i in chosen] if saved > WORTHWHILE * reached[1] else []
 
     def _worth_using(self, near: int) -> tuple[range, list[int], range]:
-        """By rising error: bounds finer than a window, the sample's hull in it, coarser bounds."""
+        """Bounds by rising error: those finer than a window, the hull in it, and coarser ones."""
         first, last = int(WINDOW[0] * near), min(round(WINDOW[1] * near) + 1, BOUND_MAX)
         window = range(first, last + 1, max(1, -(-(last - first) // WINDOW_BOUNDS)))
         hull = lower_hull({bound: self._sample.totals(bound) for bound in window})
@@ -188,27 +190,25 @@ class BoundSearch:
 
 
 def _usual_weight(bound: int) -> float:
-    """Bits that a squared error is worth about where a bound is in place."""
+    """The bits that a unit of squared error is worth near a bound."""
     return 1 / (RATE_WEIGHT * (2 * bound + 1) ** 2)
 
 
 def _assigned(
-    bounds: Sequence[int],
-    choice: npt.NDArray[np.intp],
-    errors: npt.NDArray[np.float64],
-    bits: npt.NDArray[np.float64],
+    bounds: Sequence[int], choice: Indices, errors: npt.NDArray[np.float64], bits: Bits
 ) -> BoundAssignment:
+    """The assignment of a choice (n,), of a table (K, n) of squared errors and bits."""
     image = np.arange(len(choice))
     total = float(bits[choice, image].sum()) + table_bits(choice, OPTION_BITS)
     return BoundAssignment(tuple(bounds), choice, float(errors[choice, image].sum()), total)
 
 
 def cheapest_within(images: Images, bound: int, refiner: Refiner) -> tuple[Plans, BoundAssignment]:
-    """For each image ``bound``, or the finest one with as many gray levels where that takes less.
+    """Each image under ``bound``, or under the finest one with as many levels if that takes less.
 
-    Often it does where levels are few: the last one is then of as wide a cell as the others, not a
-    sliver that parts white from almost white. Both are tried on all images where a sample says that
-    choosing pays.
+    Often it takes less where levels are few: the cell of the last level is then as wide as the
+    others, not a sliver that separates white from almost white. Both bounds are tried on all images
+    where a choice pays on a sample. Returns the plans of the images, and which bound each one has.
     """
     plans = Plans(images, refiner, None)
     finer = finest_alike(bound)
@@ -225,8 +225,11 @@ def cheapest_within(images: Images, bound: int, refiner: Refiner) -> tuple[Plans
     return plans, min(made, key=lambda assignment: assignment.bits)
 
 
-def _worth_trying(bounds: list[int], bits: npt.NDArray[np.float64], share: float) -> list[int]:
-    """All of the bounds, or the one that is cheapest on a sample where choosing saves nothing."""
+def _worth_trying(bounds: list[int], bits: Bits, share: float) -> list[int]:
+    """All of the bounds, or only the cheapest one where a choice saves nothing on a sample.
+
+    ``bits`` (K, n) are those of the sample, which is a ``share`` of the chunk.
+    """
     choice = cheapest_assignment(bits)
     mixed = bits[choice, np.arange(len(choice))].sum() + table_bits(choice, OPTION_BITS * share)
     alone = bits.sum(axis=1)
@@ -236,7 +239,7 @@ def _worth_trying(bounds: list[int], bits: npt.NDArray[np.float64], share: float
 
 
 def lower_hull(totals: dict[int, tuple[float, float]]) -> list[int]:
-    """Of bounds with (error, bits) those on the lower convex hull, by rising error."""
+    """The bounds whose (error, bits) are on the lower convex hull, by rising error."""
     least_bits = min(bits for _, bits in totals.values())
     hull: list[int] = []
     for bound in sorted(totals, key=lambda b: totals[b]):

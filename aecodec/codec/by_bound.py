@@ -1,21 +1,22 @@
-"""A chunk within an error bound: by the pixel model, or by zstd where that is smaller."""
+"""A chunk within an error bound: images under the pixel model, or under zstd if that is smaller."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from aecodec.arrays import Images, Indices
+from aecodec.arrays import Bits, Images, Indices
 from aecodec.codec.bounds import BoundAssignment, Plans, cheapest_within
 from aecodec.codec.plan import ChunkPlan, code_pixels, rounded_plan
 from aecodec.container import Chunk, SubPayload
 from aecodec.entropy import zstd
 from aecodec.pixels.payloads import STATES_NBYTES, PixelPlan, Refiner
 
-CLEARLY_SMALLER = 0.8  # than a fast zstd: then no comparison with a slow one is needed
+CLEARLY_SMALLER = 0.8  # share of a fast zstd's bytes, below which a slow one is not tried
 
 
 def encode_with_bound(images: Images, bound: int, refiner: Refiner) -> Chunk:
@@ -24,35 +25,42 @@ def encode_with_bound(images: Images, bound: int, refiner: Refiner) -> Chunk:
     return encode_pixels(plan, priced_by(*cheapest_within(images, bound, refiner)))
 
 
-Priced = tuple[Indices, PixelPlan, Indices]  # images of a chunk, a plan, their rows in the plan
+class Priced(NamedTuple):
+    """Images of a chunk, by their positions, and the plan of all of its images that prices them."""
+
+    images: Indices
+    plan: PixelPlan
 
 
 def priced_by(plans: Plans, assignment: BoundAssignment) -> list[Priced]:
-    """The images that an assignment puts under each bound, and the plan for that bound."""
+    """The images that have each bound of an assignment, with the plan under that bound."""
     parts = [np.flatnonzero(assignment.choice == i) for i in range(len(assignment.bounds))]
     return [
-        (mine, plans.at(bound)[0], mine)
+        Priced(mine, plans.at(bound)[0])
         for bound, mine in zip(assignment.bounds, parts, strict=True)
         if len(mine)
     ]
 
 
 def encode_pixels(plan: ChunkPlan, priced: Sequence[Priced]) -> Chunk:
-    """A chunk of all images, each as its plan codes it, or under zstd where that is smaller."""
+    """A chunk of all images, each as its pixel plan codes it, or under zstd if that is smaller."""
     bits = np.zeros(len(plan.images))
-    for mine, pixels, rows in priced:
-        bits[mine] = pixels.bits[rows]
+    for mine, pixels in priced:
+        bits[mine] = pixels.bits[mine]
     by_pixels = smaller_by_pixels(plan.fallback, bits)
-    for mine, pixels, rows in priced:
-        chosen = by_pixels[mine]
-        if chosen.any():
-            sub = SubPayload(pixels.mode, pixels.bound, pixels.encode(rows[chosen]))
-            plan.accept(mine[chosen], pixels.x_hat[rows[chosen]], sub)
+    for mine, pixels in priced:
+        chosen = mine[by_pixels[mine]]
+        if len(chosen):
+            sub = SubPayload(pixels.mode, pixels.bound, pixels.encode(chosen))
+            plan.accept(chosen, pixels.x_hat[chosen], sub)
     return plan.chunk()
 
 
-def smaller_by_pixels(x_hat: Images, bits: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """Which images the pixel model should code for ``bits`` (n,); the others go to zstd together."""
+def smaller_by_pixels(x_hat: Images, bits: Bits) -> npt.NDArray[np.bool_]:
+    """Which images (n,) the pixel model should code, at a cost of ``bits`` (n,).
+
+    The others of ``x_hat`` (n, H, W, C) are coded under zstd together.
+    """
     everyone = np.ones(len(bits), bool)
     if bits.sum() / 8 < CLEARLY_SMALLER * zstd.fast_nbytes(x_hat.tobytes()):
         return everyone
@@ -65,6 +73,6 @@ def smaller_by_pixels(x_hat: Images, bits: npt.NDArray[np.float64]) -> npt.NDArr
     return min(options, key=lambda option: option[0])[1]
 
 
-def pixels_nbytes(bits: npt.NDArray[np.float64]) -> int:
-    """Bytes of a payload of images that cost these bits (n,)."""
+def pixels_nbytes(bits: Bits) -> int:
+    """Bytes of a payload of pixels whose images cost these bits (n,)."""
     return math.ceil(float(bits.sum()) / 8) + STATES_NBYTES

@@ -1,4 +1,4 @@
-"""A chunk that reaches a PSNR in the fewest bytes, by the pixel model."""
+"""A chunk that reaches a PSNR in the fewest bytes, under the pixel model."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def encode_with_psnr(
 ) -> Chunk:
     """A chunk of images (n, H, W, C), n >= 1, at the coarsest bounds that reach a PSNR in dB.
 
-    The first images get one bound and the others the next finer bound that is worth it. Where it is
-    smaller, each image gets a bound of its own. Images that zstd packs better are rounded; where
-    that would miss the PSNR, they are kept as they are.
+    The first images get one bound and the others the next finer bound worth using. Or each image
+    gets a bound of its own, if that is smaller. Images that zstd packs better are rounded, unless
+    that would miss the PSNR: then they are stored as they are.
     """
     limit = squared_error_limit(psnr, images.shape)
     search = BoundSearch(images, refiner, dequantizer)
@@ -43,7 +43,7 @@ def encode_with_psnr(
         return error > limit * share
 
     fine, coarse = search.bracket(too_coarse)
-    fine = 0 if fine is None else fine  # no error is never too coarse
+    fine = 0 if fine is None else fine  # a bound of 0 has no error
     count = 0
     if coarse is not None:
         errors, coarser = search.plans.at(fine)[1], search.plans.at(coarse)[1]
@@ -62,7 +62,7 @@ def encode_with_psnr(
 
 
 def psnr_bounds(images: Images, psnr: float) -> npt.NDArray[np.intp]:
-    """Bounds (N,) of the images, at most two neighbouring ones, that reach a PSNR by rounding."""
+    """Bounds (N,), one or two neighbouring ones, that reach a PSNR by rounding gray levels."""
     limit = squared_error_limit(psnr, images.shape)
 
     def errors(bound: int) -> npt.NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""A chunk at a quality: latents, and something finer for the images that they miss."""
+"""A chunk at a quality: latents, and something finer for images that latents code badly."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aecodec.latents.symbols import ChunkLatents
 
 
-GUARD_STEPS = (2.0, 4.0)  # finer qualities tried for images that are worse, then the finest
+GUARD_STEPS = (2.0, 4.0)  # how much finer qualities the guard tries, before the finest one
 
 
 def encode_with_quality(
@@ -32,10 +32,11 @@ def encode_with_quality(
     mse_limit: float,
     pixels: Callable[[], Refiner] | None,
 ) -> Chunk:
-    """By latents at a stored quality; images worse than ``mse_limit`` by something finer.
+    """A chunk by latents at a stored quality, and by something finer where they miss a limit.
 
-    That is a finer quality, layer R at a matching bound, or zstd, whichever is smaller. ``pixels``
-    builds layer R when it is needed.
+    Images with a mean squared error over ``mse_limit`` are coded at a finer quality, by layer R
+    under a matching bound, or by zstd, whichever is smallest. ``pixels`` builds layer R when it is
+    needed.
     """
     plan = _LatentPlan(latents, mse_limit)
     payload, good, x_hat = plan.at_quality(stored_quality)
@@ -57,7 +58,7 @@ def _finer_qualities(stored_quality: int) -> list[int]:
 
 
 class _LatentPlan(ChunkPlan):
-    """A chunk by latents; an image is good when its squared error per sample is in the limit."""
+    """A chunk by latents; an image is good if its mean squared error is within the limit."""
 
     def __init__(self, latents: ChunkLatents, mse_limit: float) -> None:
         super().__init__(latents.images)
@@ -66,7 +67,7 @@ class _LatentPlan(ChunkPlan):
     def at_quality(
         self, stored_quality: int, wanted: Indices | None = None
     ) -> tuple[bytes, Indices, Images]:
-        """Payload, indices and decoded pixels of those (all, or ``wanted``) that come back well."""
+        """Payload, indices and decoded pixels of the good images, of all or of those ``wanted``."""
         symbols, indices = self._latents.at(stored_quality, wanted)
         x_hat = self._latents.decoded(stored_quality, symbols)
         good = self._good(indices, x_hat)
@@ -80,7 +81,7 @@ class _LatentPlan(ChunkPlan):
         return good
 
     def rescue(self, stored_quality: int, pixels: Callable[[], Refiner] | None) -> None:
-        """Code at a finer quality what is left and fits, where that is the smallest."""
+        """Code images left over that are good at a finer quality, if that is smallest."""
         left = self.left()
         if not len(left):
             return
@@ -98,7 +99,7 @@ class _LatentPlan(ChunkPlan):
             )
 
     def rescue_by_pixels(self, pixels: Callable[[], Refiner]) -> None:
-        """Code what is left by layer R, where zstd is not smaller still."""
+        """Code images left over by layer R, unless zstd is smaller."""
         limit = self._mse_limit
         surely_good = min(BOUND_MAX, math.isqrt(int(limit)))
         for bound in dict.fromkeys((bound_for(limit), surely_good)):

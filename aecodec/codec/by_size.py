@@ -18,10 +18,10 @@ from aecodec.targets import BOUND_MAX
 def encode_within_nbytes(
     nbytes: int, smallest: Callable[[float], Chunk | None], tries: int = 8
 ) -> Chunk | None:
-    """The chunk that ``smallest`` makes for as many payload bytes as fit ``nbytes`` in all.
+    """The chunk that ``smallest`` makes from a share of bytes for payloads, of ``nbytes`` in all.
 
-    A chunk has more than its payload, and the guard sends some images elsewhere. So what is over
-    is taken off the payload's share, and the chunk is made again. None if no try fits.
+    A chunk has more than its payloads, and the guard codes some images otherwise. So the bytes over
+    ``nbytes`` are taken off the share, and the chunk is made again. None if none of the tries fits.
     """
     share = float(nbytes)
     for again in range(tries):
@@ -38,8 +38,8 @@ def encode_within_nbytes(
 def encode_pixels_within(search: BoundSearch, share: float) -> Chunk | None:
     """A chunk at the finest bounds whose payloads have ``share`` bytes or less; None if none fits.
 
-    The first images get one bound and the others the next finer bound that is worth it. Where the
-    error is less so, each image gets a bound of its own.
+    The first images get one bound and the others the next finer bound worth using. Or each image
+    gets a bound of its own, if that has less error.
     """
     room = 8 * (share - STATES_NBYTES)
     fine, coarse = search.bracket(lambda _, bits, part: bits <= room * part)

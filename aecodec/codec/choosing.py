@@ -1,4 +1,4 @@
-"""Which model encodes a set, and which of its layers: both are chosen by a sample of the images."""
+"""Which model encodes a set, and which of its layers; a sample of the images decides both."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from aecodec.targets import DEFAULT_QUALITY, MAX_ERROR, NBYTES, PSNR, QUALITY, T
 
 ModelLike: TypeAlias = Model | str | os.PathLike[str] | None
 NO_MODEL = "none"
-MODEL_SAMPLE_IMAGES = 256  # that a model is chosen by
-LAYER_SAMPLE_IMAGES = 1024  # that a layer is chosen by
-SAMPLE_ROOM = 0.9  # of a size: chunks differ, and have bytes of their own
+MODEL_SAMPLE_IMAGES = 256  # by which a model is chosen
+LAYER_SAMPLE_IMAGES = 1024  # by which a layer is chosen
+SAMPLE_ROOM = 0.9  # share of a size that a sample gets: chunks differ, and have bytes of their own
 PIXEL_CHUNK_IMAGES = 256
 CHUNK_NBYTES = 16 << 20  # of images in a chunk at most: memory is bounded by the chunk
 
 
 @dataclass(frozen=True)
 class SetEncoder:
-    """A codec that encodes a whole set under one target, with the layer that was chosen for it.
+    """A codec that encodes a whole set under one target, by the layer that was chosen for it.
 
-    ``by_pixels`` tells that layer R codes the set; else layer L does.
+    ``by_pixels`` is whether that is layer R; otherwise it is layer L.
     """
 
     codec: Codec
@@ -48,7 +48,7 @@ class SetEncoder:
     by_pixels: bool
 
     def modes(self, chunk: Chunk | None = None) -> set[Mode]:
-        """The modes that any of its chunks may have, or that this one has.
+        """The modes that any chunk of the set may have, or those of one ``chunk``.
 
         The latents of an underlay are coded as ``LATENTS_ANS`` codes them, so that mode goes with
         those of a pixel model with an underlay.
@@ -66,7 +66,7 @@ class SetEncoder:
         if self.codec.model is None:
             return set()
         modes = set()
-        # Under a size, a chunk may go the other way where its own is too large.
+        # Under a size, a chunk may be coded by the other layer where this one is too large.
         if networks.can_encode_latents() if kind == NBYTES else not self.by_pixels:
             modes.add(MODE_OF_CODER[self.codec.coder])
         if networks.can_refine():
@@ -76,24 +76,24 @@ class SetEncoder:
         return modes
 
     def encode_chunk(self, images: Images, nbytes: int | None = None) -> Chunk:
-        """A chunk of images (N, H, W, C), N >= 1; ``nbytes`` is what it may take under a size."""
+        """A chunk of images (N, H, W, C), N >= 1; under a size, of at most ``nbytes``."""
         codec, target = self.codec, self.target
         return codec.encode_chunk(images, target, by_pixels=self.by_pixels, nbytes=nbytes)
 
     def chunk_images(self, shape: tuple[int, int, int]) -> int:
-        """Images (H, W, C) per chunk, where the user does not say."""
+        """How many images (H, W, C) a chunk has by default."""
         if self.by_pixels:
             return chunk_images_within(PIXEL_CHUNK_IMAGES, shape)
         return chunk_images_within(CODERS[self.codec.coder].chunk_images, shape)
 
 
 def most_chunk_images(shape: tuple[int, int, int]) -> int:
-    """As many images (H, W, C) as any chunk has by default."""
+    """How many images (H, W, C) a chunk has by default, at most."""
     return chunk_images_within(max(coder.chunk_images for coder in CODERS.values()), shape)
 
 
 def chunk_images_within(wanted: int, shape: tuple[int, int, int]) -> int:
-    """``wanted`` images (H, W, C), or as many as take 16 MiB; at least one."""
+    """``wanted``, or as many images (H, W, C) as take 16 MiB if those are fewer; at least one."""
     return max(1, min(wanted, CHUNK_NBYTES // math.prod(shape)))
 
 
@@ -103,11 +103,12 @@ def chunk_images_within(wanted: int, shape: tuple[int, int, int]) -> int:
 def choose_codec(
     wanted: ModelLike, sample: Images, target: Target, codec_of: Callable[[Model | None], Codec]
 ) -> Codec:
-    """A codec with the model named, or with the best installed one that fits the sample.
+    """A codec with the model that is wanted, or with the best installed one for the sample.
 
-    ``codec_of`` makes the codec of a model. The best one at a quality has the least rate plus lmbda
-    times distortion on 256 images of the sample (n, H, W, C), with lmbda as the model was trained.
-    Under a size it is the same one as at quality 5; under other targets it writes the fewest bytes.
+    ``codec_of`` makes the codec of a model. At a quality, the best model has the least rate plus
+    lmbda times distortion on 256 images of the sample (n, H, W, C), with the lmbda that it was
+    trained with. Under a size it is the best one at quality 5; under other targets it is the one
+    that writes the fewest bytes.
 
     ModelMissingError when there is no such model.
     """
@@ -119,7 +120,7 @@ def choose_codec(
     codecs = [codec_of(model) for model in installed_models() if model.fits(shape)]
     codecs = [codec for codec in codecs if _has_coder(codec)]
     if target.kind == NBYTES:
-        target = Target(QUALITY, DEFAULT_QUALITY)  # the better of two at one size is so at others
+        target = Target(QUALITY, DEFAULT_QUALITY)  # the better one at one size is better at others
     if target.kind == QUALITY:
         fitting = [codec for codec in codecs if codec.networks.can_encode_latents()]
     else:
@@ -139,7 +140,7 @@ def choose_codec(
 def _has_coder(codec: Codec) -> bool:
     """Whether the model has what the codec's coder needs beside layer L itself."""
     first, *others = MODE_OF_CODER[codec.coder].parts
-    del first  # layer L: a model without it is of use under an error bound
+    del first  # layer L, which error bounds do without
     return all(any(codec.networks.has(name) for name in names) for names in others)
 
 
@@ -157,14 +158,14 @@ def _cost(codec: Codec, sample: Images, target: Target) -> float:
 
 
 def encoder_for(codec: Codec, target: Target, sample: Images) -> SetEncoder:
-    """The codec with the layer that codes a set best under a target, as a sample of it shows."""
+    """The codec with the layer that codes a set best under a target, by a sample of the set."""
     return SetEncoder(codec, target, goes_by_pixels(codec, target, sample))
 
 
 def goes_by_pixels(codec: Codec, target: Target, sample: Images) -> bool:
     """Whether layer R codes a set under a target better than layer L.
 
-    For a PSNR and for a size, both code 1,024 images of the sample (n, H, W, C).
+    Under a PSNR or a size, both layers code 1,024 images of the sample (n, H, W, C).
     """
     networks = codec.networks
     if codec.model is None or target.kind == QUALITY:
@@ -194,7 +195,7 @@ def _pixels_err_less(codec: Codec, few: Images, target: Target) -> bool:
 
 
 def _latents_nbytes(codec: Codec, sample: Images, few: Images, stored_quality: int) -> float:
-    """Payload bytes of a ``few`` images' latents, where they are coded with the whole sample."""
+    """Payload bytes of the latents of ``few`` images, if they are coded with the whole sample."""
 
     def nbytes(of: Codec, images: Images) -> int:
         return _payload_nbytes(of.encode_latents(of.chunk_latents(images), stored_quality))

@@ -1,4 +1,4 @@
-"""A model put to work: chunks of images encoded under a target, and decoded."""
+"""A model at work: chunks of images are encoded under a target, and decoded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from aecodec.codec.decode import OpenChunk
     from aecodec.pixels.layer import Dequantizer
 
-# steps of the search for better latents at each effort; up to 3 there is none
+# steps of the search for better latents, by effort; up to effort 3 there is no search
 SEARCH_STEPS = {1: 0, 2: 0, 3: 0, 4: 3, 5: 6, 6: 12, 7: 24, 8: 50, 9: 120}
 DEFAULT_EFFORT = 3
 
@@ -39,9 +39,9 @@ DEFAULT_EFFORT = 3
 class Codec:
     """A model on a device, or no model: then chunks are stored under zstd.
 
-    ``pixel_part`` names the pixel model to use; None takes the fast one, or the only one there.
-    ``coder`` is what packs latents, "zstd" or "ans"; ``effort``, 1 to 9, is how long better latents
-    are searched for. ``networks`` are the model's; they are built when they are needed.
+    ``pixel_part`` names the pixel model to use; None takes the fast one, or the only one there is.
+    ``coder`` names the coder of latents, "zstd" or "ans". ``effort``, 1 to 9, is how long encoding
+    searches for better latents. ``networks`` are the model's, built when they are first needed.
     """
 
     model: Model | None
@@ -74,11 +74,11 @@ class Codec:
     def encode_chunk(
         self, images: Images, target: Target, *, by_pixels: bool = False, nbytes: int | None = None
     ) -> Chunk:
-        """Encode uint8 (N, H, W, C), N >= 1, so that every image meets its target.
+        """Encode images (N, H, W, C), N >= 1, so that they meet a target.
 
-        ``by_pixels`` says which layer reaches a PSNR, and which is tried first for a size; the
-        other targets know their own. ``nbytes`` is what the chunk may take of a file under a size,
-        N times the target if not given; ValueError where that is too little.
+        ``by_pixels`` chooses the layer that reaches a PSNR, and the layer that is tried first for a
+        size; other targets do not need it. Under a size, the chunk has ``nbytes`` at most, or N
+        times the target if that is not given; ValueError where that is too little.
         """
         if target.kind == NBYTES:
             room = int(target.value * len(images)) if nbytes is None else nbytes
@@ -110,7 +110,7 @@ class Codec:
         return ChunkLatents(images, networks, coder, steps=self._search_steps, lmbda=lmbda)
 
     def encode_latents(self, latents: ChunkLatents, stored_quality: int) -> Chunk:
-        """A chunk at a stored quality, by its latents."""
+        """A chunk at a stored quality, by latents of its images."""
         pixels = self._refiner if self.networks.can_refine() else None
         mse_limit = self.networks.mse_limit(stored_quality)
         return encode_with_quality(latents, stored_quality, mse_limit, pixels)
@@ -120,7 +120,7 @@ class Codec:
         return encode_with_psnr(images, psnr, self._refiner(), self._dequantizer())
 
     def latents_within(self, images: Images, nbytes: int) -> Chunk | None:
-        """A chunk of at most ``nbytes``, by latents; None where none fits."""
+        """A chunk of at most ``nbytes``, by latents; None if none fits."""
         if not self.networks.can_encode_latents():
             return None
         latents = self.chunk_latents(images)
@@ -134,7 +134,7 @@ class Codec:
         return encode_within_nbytes(nbytes, smallest)
 
     def pixels_within(self, images: Images, nbytes: int) -> Chunk | None:
-        """A chunk of at most ``nbytes``, by the pixel model; None where none fits."""
+        """A chunk of at most ``nbytes``, by the pixel model; None if none fits."""
         if not self.networks.can_refine():
             return None
         search = BoundSearch(images, self._refiner(), self._dequantizer())
@@ -177,7 +177,10 @@ class Codec:
     def open_chunks(
         self, chunks: Sequence[Chunk], shape: tuple[int, int, int], where: Sequence[str]
     ) -> list[OpenChunk]:
-        """Chunks of one file, opened for random access; several are unpacked side by side here."""
+        """Chunks of one file, opened for random access.
+
+        ``where`` names each chunk for errors. Several chunks are unpacked at once, side by side.
+        """
         from aecodec.codec.decode import OpenChunk, unpack_together
 
         opened = [
@@ -190,7 +193,7 @@ class Codec:
 
 
 def _bound_without_model(images: Images, target: Target) -> int:
-    """The error bound by which images are rounded where there is no model."""
+    """The error bound to which gray levels are rounded where there is no model."""
     if target.kind == PSNR:
         return int(psnr_bounds(images, target.value).min())
     return int(target.value) if target.kind == MAX_ERROR else 0

@@ -1,6 +1,6 @@
-"""Chunks to images: a payload is unpacked once, and networks run only as far as images are asked for.
+"""Chunks to images, by the mode of each sub-payload.
 
-Here a sub-payload's mode decides what decodes it.
+A payload is unpacked once. Layer L's decoder runs for the images that are asked for, and no others.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from aecodec.latents.quantizer import gains_at
 from aecodec.pixels.layer import Dequantizer
 from aecodec.pixels.payloads import Refiner, decode_payloads
 
-TOGETHER_IMAGES = 4096  # whose latents are synthesized at once
+TOGETHER_IMAGES = 4096  # whose latents are decoded at once
 
 
 class NetworkSource(LatentSource, Protocol):
-    """Where the networks come from; each method raises ModelMissingError if there is none."""
+    """Where a chunk gets its networks; each method raises ModelMissingError if there is none."""
 
     def refiner(self) -> Refiner:
         """The pixel model, and its underlay if it has one."""
 
     def dequantizer(self) -> Dequantizer:
-        """What moves pixels inside their quantization cells."""
+        """The network that moves pixels inside their quantization cells."""
 
 
 class OpenChunk:
@@ -54,12 +54,12 @@ class OpenChunk:
 
     @property
     def nbytes(self) -> int:
-        """The memory that the payload takes, and what is unpacked of it."""
+        """The memory that the payloads and what is unpacked of them take."""
         payload = sum(len(sub.data) for sub in self.chunk.sub_payloads)
         return payload + sum(rows.nbytes for rows in self.unpacked.values())
 
     def take(self, indices: Indices) -> Images:
-        """Images (len(indices), H, W, C), indices within the chunk."""
+        """The images at these positions of the chunk, (len(indices), H, W, C)."""
         if len(self.counts) == 1:
             return self._decode(0, indices)
         out = np.empty((len(indices), *self.shape), np.uint8)
@@ -70,7 +70,7 @@ class OpenChunk:
         return out
 
     def all(self) -> Images:
-        """All images (n, H, W, C); AezCorruptError if the chunk's hash of the pixels is another."""
+        """All images (n, H, W, C); AezCorruptError if they do not have the chunk's hash."""
         images = self.take(np.arange(self.chunk.image_count))
         digest = hashlib.sha256(images.data).digest()
         if digest != self.chunk.pixels_sha256:
@@ -81,7 +81,7 @@ class OpenChunk:
         return images
 
     def latents(self, indices: Indices) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
-        """Dequantized latents (n, D) of those of these images that have any, and which do (n,)."""
+        """Dequantized latents (m, D) of those of n images that have any, and which have, (n,)."""
         found = np.zeros(len(indices), np.bool_)
         rows: list[npt.NDArray[np.int32]] = []
         for i, image in enumerate(indices):
@@ -94,7 +94,7 @@ class OpenChunk:
         return np.array(rows, np.int32), found
 
     def _decode(self, index: int, positions: npt.NDArray[np.int64]) -> Images:
-        """Images of a sub-payload, by their positions in it."""
+        """The images at these positions of a sub-payload."""
         sub = self.chunk.sub_payloads[index]
         if not MODES[sub.mode].holds_latents:
             return self._take(index, positions)
@@ -106,7 +106,7 @@ class OpenChunk:
         return out
 
     def _take(self, index: int, positions: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """Images or symbols of a sub-payload, by their positions in it."""
+        """The images or symbols at these positions of a sub-payload."""
         if index not in self.unpacked:
             _unpack([(self, index)])
         rows = self.unpacked[index]
@@ -120,7 +120,10 @@ Place = tuple[OpenChunk, int]  # a chunk, and the number of one of its sub-paylo
 
 
 def unpack_together(chunks: Sequence[OpenChunk]) -> None:
-    """Decode the ANS payloads in chunks of one file, alike ones side by side."""
+    """Decode the ANS payloads of chunks of one file, alike ones side by side.
+
+    Those of one mode and parameter are alike.
+    """
     alike: dict[tuple[int, int], list[Place]] = defaultdict(list)
     for opened in chunks:
         for index, sub in enumerate(opened.chunk.sub_payloads):
@@ -131,7 +134,7 @@ def unpack_together(chunks: Sequence[OpenChunk]) -> None:
 
 
 def _unpack(places: Sequence[Place]) -> None:
-    """Unpack sub-payloads of one mode and parameter, in chunks of one file."""
+    """Unpack sub-payloads of one mode and parameter, of chunks of one file."""
     subs = [opened.chunk.sub_payloads[index] for opened, index in places]
     payloads = [sub.data for sub in subs]
     counts = [int(opened.counts[index]) for opened, index in places]

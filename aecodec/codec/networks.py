@@ -1,4 +1,4 @@
-"""The networks of a model, built when they are needed."""
+"""The networks of a model, built when they are first needed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from aecodec.pixels.layer import Dequantizer, PixelNetworks
 
 GUARD_FACTOR = 1.5  # an image may be this much worse than the training set's 99.9th percentile
-LMBDAS = (3.5e-5, 4e-2)  # of qualities 1 and 9, for a model whose training does not tell them
+LMBDAS = (3.5e-5, 4e-2)  # of qualities 1 and 9, for a model that does not record its own
 
 Network = TypeVar("Network")
 
@@ -42,7 +42,7 @@ class Networks:
     ``pixel_part`` names the pixel model to use; None takes the fast one, or the only one there is.
     Each network is built once, by the first thread that asks for it.
 
-    ModelMissingError names a part that is asked for and not there; ModelCorruptError names what
+    ModelMissingError names a part that is asked for and missing; ModelCorruptError names one that
     cannot be proven to decode exactly.
     """
 
@@ -54,12 +54,12 @@ class Networks:
         self._lock = threading.RLock()
 
     def with_pixel_part(self, name: str | None) -> Networks:
-        """The same networks, those built already included, with another pixel model chosen."""
-        other = copy(self)  # which shares what is built, and the lock
+        """These networks with another pixel model chosen; both share what is built."""
+        other = copy(self)  # shares what is built, and the lock
         other.pixel_part = name
         return other
 
-    # ------------------------------------------------------------ what there is
+    # ------------------------------------------------------------ what the model has
 
     def has(self, *parts: str) -> bool:
         """Whether the model has all of these parts."""
@@ -86,7 +86,7 @@ class Networks:
         return part is not None and UNDERLAY in part.tensors
 
     def pixel_model_name(self) -> str | None:
-        """The part of the chosen pixel model; None when the model has none."""
+        """The name of the chosen pixel model's part; None when the model has none."""
         if self.pixel_part is not None:
             return self.pixel_part
         return next((name for name in PIXEL_MODELS if self.has(name)), None)
@@ -99,7 +99,7 @@ class Networks:
             names.add(self.pixel_model_name() if is_pixel_model else alternatives[0])
         return sorted(filter(None, names))
 
-    # ------------------------------------------------------------ what is built
+    # ------------------------------------------------------------ the networks
 
     def latents(self) -> LatentNetworks:
         """Layer L's networks."""
@@ -157,9 +157,9 @@ class Networks:
         return self._once(DEQUANTIZER, build)
 
     def refiner(self, steps: int = 0) -> Refiner:
-        """The chosen pixel model with its underlay.
+        """The chosen pixel model, with its underlay if it has one.
 
-        ``steps`` is how long encoding searches for better latents of the underlay.
+        ``steps`` is how many steps encoding searches for better latents of the underlay.
         """
         pixels = self.pixels()
         if pixels.underlay is None:
@@ -169,8 +169,8 @@ class Networks:
                 f"the model has no part {missing[0]}, which the underlay of its "
                 f"{self.pixel_model_name()} needs"
             )
-        quality = pixels.underlay
-        underlay = Underlay(self.latents(), self.prior(), quality, steps=steps, lmbda=self.lmbda)
+        latents, prior = self.latents(), self.prior()
+        underlay = Underlay(latents, prior, pixels.underlay, steps=steps, lmbda=self.lmbda)
         return Refiner(pixels, underlay)
 
     def require_refiner(self) -> Refiner:
@@ -184,7 +184,7 @@ class Networks:
         return refiner
 
     def prove(self) -> None:
-        """Build every network of the model now; ModelCorruptError names what cannot be proven."""
+        """Build every network of the model now; ModelCorruptError names one that is not exact."""
         builders: dict[str, Callable[[], object]] = {
             LATENT_DECODER: self.latents,
             LATENT_PRIOR: self.prior,
@@ -196,10 +196,10 @@ class Networks:
             elif part in builders:
                 builders[part]()
 
-    # ------------------------------------------------------------ what training found
+    # ------------------------------------------------------------ numbers of its training
 
     def lmbda(self, stored_quality: int) -> float:
-        """The weight that training gave to squared error, in gray levels squared, against bpp."""
+        """The weight that training gave to mean squared error, in gray levels, against bpp."""
         recipe = self.model.training.get("recipe", {}) if self.model else {}
         low = float(recipe.get("lmbda_min", LMBDAS[0]))
         high = float(recipe.get("lmbda_max", LMBDAS[1]))
@@ -207,11 +207,11 @@ class Networks:
         return float(low * (high / low) ** share)
 
     def mse_limit(self, stored_quality: int) -> float:
-        """The guard's floor at a stored quality: squared error per sample, gray levels squared."""
+        """The guard's limit at a stored quality: mean squared error of an image, in gray levels."""
         limits = np.log(np.maximum(self.latents().mse_p999, 1e-3))[:, None]
         return GUARD_FACTOR * float(np.exp(interpolate(limits, stored_quality)[0]))
 
-    # ------------------------------------------------------------ how
+    # ------------------------------------------------------------ helpers
 
     def _owner(self) -> str:
         return f"model {self.model.name!r}" if self.model else "no model"
@@ -219,14 +219,14 @@ class Networks:
     def _require(self, part: str, message: str) -> Model:
         """The model, if it has the part.
 
-        Layer L is left to whoever reads it: a model without it is damaged, not incomplete.
+        Layer L is not checked here: a model without it is damaged, which reading it finds.
         """
         if self.model is None or (part != LATENT_DECODER and not self.has(part)):
             raise ModelMissingError(message)
         return self.model
 
     def _once(self, part: str, build: Callable[[], Network]) -> Network:
-        """The network of a part, built by the first who asks."""
+        """The network of a part, built by the first thread that asks."""
         with self._lock:
             if part not in self._built:
                 self._built[part] = build()

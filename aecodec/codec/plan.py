@@ -1,11 +1,10 @@
-"""One chunk and how each of its images is coded; what is left over is stored."""
+"""One chunk, and how each of its images is coded."""
 
 from __future__ import annotations
 
 import hashlib
 
 import numpy as np
-import numpy.typing as npt
 
 from aecodec.arrays import Images, Indices
 from aecodec.container import MODE_STORED, MODE_ZSTD, Chunk, SubPayload, is_crowded
@@ -15,9 +14,10 @@ from aecodec.pixels import levels
 
 
 class ChunkPlan:
-    """The images of one chunk and how each is coded; those left over are stored in the end.
+    """The images (n, H, W, C) of one chunk, and how each is coded.
 
-    ``x_hat`` is what decoding gives, ``fallback`` what is stored of an image that is left over.
+    Images that nothing else codes are left over: they are stored in the end, under zstd or as they
+    are. ``x_hat`` is what decoding gives; ``fallback`` is what is stored of images left over.
     """
 
     def __init__(self, images: Images) -> None:
@@ -27,11 +27,11 @@ class ChunkPlan:
         self._coded: list[SubPayload] = []
 
     def left(self) -> Indices:
-        """The images not coded yet."""
+        """The images that are not coded yet."""
         return np.flatnonzero(self._choice < 0)
 
     def accept(self, indices: Indices, x_hat: Images, sub: SubPayload) -> None:
-        """Code these images so; those that ANS would crowd (aez.md 12.4) stay left over."""
+        """Code these images by a sub-payload, unless they crowd an ANS payload (aez.md 12.4)."""
         if is_crowded(sub.mode, len(indices), len(sub.data)):
             return
         self._choice[indices] = len(self._coded)
@@ -39,10 +39,11 @@ class ChunkPlan:
         self._coded.append(sub)
 
     def coded_nbytes(self) -> int:
+        """Bytes of the sub-payloads so far."""
         return sum(len(sub.data) for sub in self._coded)
 
     def chunk(self) -> Chunk:
-        """Store what is left over, and assemble the chunk."""
+        """Store the images left over, and assemble the chunk."""
         left = self.left()
         if len(left):
             self.accept(left, self.fallback[left], code_pixels(self.fallback[left]))
@@ -62,7 +63,7 @@ class ChunkPlan:
 
 
 def code_pixels(images: Images) -> SubPayload:
-    """Pixels under zstd, or as they are where that is no larger."""
+    """Images under zstd, or as they are if that is no larger."""
     raw = images.tobytes()
     packed = zstd.compress_bytes(raw)
     if len(packed) < len(raw):
@@ -71,18 +72,19 @@ def code_pixels(images: Images) -> SubPayload:
 
 
 def encode_without_model(images: Images, bound: int) -> Chunk:
-    """Under zstd, gray levels rounded to the bound's."""
+    """A chunk under zstd, its gray levels rounded to those of a bound."""
     return rounded_plan(images, bound).chunk()
 
 
 def rounded_plan(images: Images, bound: int) -> ChunkPlan:
+    """A plan that stores images left over with their gray levels rounded to those of a bound."""
     plan = ChunkPlan(images)
     plan.fallback = rounded_to(images, np.full(len(images), bound))
     return plan
 
 
-def rounded_to(images: Images, bounds: npt.NDArray[np.intp]) -> Images:
-    """Each image's gray levels rounded to those of its bound."""
+def rounded_to(images: Images, bounds: Indices) -> Images:
+    """The images, the gray levels of each rounded to those of its bound, of ``bounds`` (n,)."""
     rounded = images.copy()
     for bound in np.unique(bounds):
         mine = bounds == bound

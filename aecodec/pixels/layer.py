@@ -23,7 +23,7 @@ BATCH_IMAGES = 256  # images in the networks at once: their activations stay nea
 def read_pixel_model(
     model: Model, part_name: str
 ) -> tuple[PlaneGrid, PixelConfig, dict[str, np.ndarray]]:
-    """Image shape, widths and tensors of a pixel model; ModelCorruptError names what is wrong."""
+    """Shape of images, widths and tensors of a pixel model; ModelCorruptError if one is wrong."""
     part = read_part(model, part_name)
     numbers = read_numbers(part, {"height", "width", "channels", "features", "mixtures"})
     check_shape(part, model)
@@ -36,9 +36,9 @@ def read_pixel_model(
         underlaid=UNDERLAY in part.tensors,
     )
     tensors = take_tensors(part, pixel_model.tensor_shapes(c, grid))
-    if c.underlaid and not STORED_MIN <= (quality := int(tensors[UNDERLAY][0])) <= STORED_MAX:
+    if c.underlaid and not STORED_MIN <= (stored := int(tensors[UNDERLAY][0])) <= STORED_MAX:
         raise ModelCorruptError(
-            f"{part_name}: underlay is {quality}, expected {STORED_MIN}..{STORED_MAX}"
+            f"{part_name}: underlay is {stored}, expected {STORED_MIN}..{STORED_MAX}"
         )
     return grid, c, tensors
 
@@ -46,9 +46,11 @@ def read_pixel_model(
 class PixelNetworks:
     """The pixel model of one part on one device.
 
-    ``underlay`` is the stored quality of the latents under the pixels; None for a model without
-    an underlay. Raises ModelCorruptError, with the layer's name, for a part that lacks a tensor, has
-    one of another shape or type, or cannot be proven to decode exactly.
+    ``underlay`` is the stored quality of the latents that its underlay is decoded from; None for a
+    model without an underlay.
+
+    Raises ModelCorruptError, with the layer's name, for a part that lacks a tensor, has one of
+    another shape or type, or cannot be proven to decode exactly.
     """
 
     def __init__(self, model: Model, part_name: str, device: str = "cpu") -> None:
@@ -59,16 +61,17 @@ class PixelNetworks:
 
     @property
     def threads(self) -> int:
-        """How many threads may work at once: as many as torch takes."""
+        """How many threads may decode at once: as many as torch uses."""
         return torch.get_num_threads()
 
     def predict(
         self, k: int, planes: Planes, bound: int, grid: PlaneGrid, underlay: Planes | None = None
     ) -> npt.NDArray[np.int32]:
-        """Planes (N, P, R, S) of images of a shape, the first k known -> parameters of plane k.
+        """Planes (N, P, R, S) of images of one shape, the first k known -> parameters of plane k.
 
-        ``underlay`` (N, P, R, S) is for a model that has one. Returns int32 (N, rows, columns, 3K),
-        the raw parameters of those pixels of the plane that lie in the image.
+        ``bound`` is E and ``grid`` the images' shape. ``underlay`` (N, P, R, S) is for a model that
+        has one. Returns raw parameters, int32 (N, rows, columns, 3K), of those pixels of the plane
+        that lie in the image.
         """
         rows, columns = grid.plane_shape(k)
         out = np.empty((len(planes), rows, columns, 3 * self.config.mixtures), np.int32)
@@ -82,7 +85,7 @@ class PixelNetworks:
 
 
 class Dequantizer:
-    """The dequantizer of a model on one device; errors as those of :class:`PixelNetworks`."""
+    """The dequantizer of a model on one device; it raises as :class:`PixelNetworks` does."""
 
     def __init__(self, model: Model, device: str = "cpu") -> None:
         self.device = torch.device(device)
@@ -95,7 +98,7 @@ class Dequantizer:
         self._net = ExactDequantizer(c, tensors).to(self.device)
 
     def move(self, planes: Planes, bound: int) -> Planes:
-        """Planes (N, P, R, S) as decoded under a bound E -> each pixel moved by at most E."""
+        """Planes (N, P, R, S) as decoded under a bound E -> the same, pixels moved by at most E."""
         moved = np.empty_like(planes)
         for start in range(0, len(planes), BATCH_IMAGES):
             batch = torch.from_numpy(planes[start : start + BATCH_IMAGES]).to(self.device)

@@ -1,7 +1,7 @@
 """Layer R at work: images under an error bound <-> ANS payloads (aez.md 11 and 12).
 
-Here the parameters that the networks predict meet the entropy coder, plane by plane. All of it is
-integers.
+Plane by plane, the networks predict parameters and the entropy coder codes symbols by them. All
+arithmetic is on integers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec import entropy
-from aecodec.arrays import Images, Planes
+from aecodec.arrays import Images, Indices, Planes
 from aecodec.container import MODE_PIXELS_ANS, MODE_PIXELS_DEQUANTIZED
 from aecodec.entropy import ans
 from aecodec.entropy.mixture import level_count
@@ -34,25 +34,28 @@ STATES_NBYTES = ans.STATES_NBYTES
 
 @dataclass(frozen=True)
 class Refiner:
-    """A pixel model, and its underlay if it has one."""
+    """What codes pixels under an error bound: a pixel model, and its underlay if it has one.
+
+    The container names layer R "refinement", hence the name.
+    """
 
     pixels: PixelNetworks
     underlay: Underlay | None = None
 
     def code_underlay(self, images: Images) -> CodedUnderlay | None:
-        """The underlay of these images; None for a pixel model without one."""
+        """The underlay of images (N, H, W, C); None for a pixel model without one."""
         return self.underlay.code(images) if self.underlay else None
 
 
 class PixelPlan:
-    """Images under an error bound, with what each costs before any of them is coded.
+    """Images (N, H, W, C) under an error bound, and the bits of each, before any is coded.
 
-    ``bound`` is E and ``mode`` is the container's. ``x_hat`` is what decoding will give, and ``bits``
-    (N,) is what each image costs. ``underlay`` is the images' underlay, if it is known already.
+    ``bound`` is E and ``mode`` the container's. ``x_hat`` (N, H, W, C) is what decoding will give;
+    ``bits`` (N,) is what each image costs. ``underlay`` is the images' underlay, if it is known.
 
-    With a ``dequantizer``, a pixel may end up to 2E away from its value. With a ``rate_weight`` too,
-    it may end further away: it takes the symbol next to its own where that saves more bits than it
-    adds squared error. A bit is worth ``rate_weight`` squared steps (2E + 1) then.
+    With a ``dequantizer``, the error of a pixel may be up to 2E. With a ``rate_weight`` too, it may
+    be larger: a pixel takes a symbol next to its own where the bits that this saves are worth more
+    than the squared error that it adds. A bit is worth ``rate_weight`` squared steps (2E + 1).
     """
 
     def __init__(
@@ -72,7 +75,7 @@ class PixelPlan:
         symbols = to_symbols(planes, bound)
         known = to_levels(symbols, bound)
         self.bits = underlay.bits.copy() if underlay else np.zeros(len(images))
-        # int32 (2, N, n): first of each group of the underlay's latents, then of each plane
+        # int32 (2, N, n) each: the groups of the underlay's latents, then the planes
         self._intervals = list(underlay.intervals) if underlay else []
         for k in range(grid.planes):
             rows, columns = grid.plane_shape(k)
@@ -90,8 +93,8 @@ class PixelPlan:
             self.bits += ans.cost_bits(plane).sum(axis=1)
         self.x_hat = join(dequantizer.move(known, bound) if dequantizer else known, grid)
 
-    def encode(self, chosen: npt.NDArray[np.intp]) -> bytes:
-        """The payload of the chosen images, in their order."""
+    def encode(self, chosen: Indices) -> bytes:
+        """The payload of the images at these positions, in their order."""
         planes = [plane[:, chosen].reshape(2, -1) for plane in self._intervals]
         payload: bytes = entropy.coder().encode(planes)
         return payload
@@ -100,7 +103,10 @@ class PixelPlan:
 def _weigh(
     raw: npt.NDArray[np.int32], x: Images, nearest: Images, bound: int, rate_weight: float
 ) -> tuple[Images, npt.NDArray[np.int32]]:
-    """The cheapest symbol of each sample, among its own and the two next to it, and its interval."""
+    """The cheapest symbol of each pixel, of its nearest and the two next to it, and its interval.
+
+    ``x`` (n,) are the gray levels and ``nearest`` (n,) their symbols; ``raw`` is (n, 3K).
+    """
     worth = rate_weight * (2 * bound + 1) ** 2
     best_cost = np.full(len(x), np.inf)
     best, intervals = nearest.copy(), np.empty((2, len(x)), np.int32)
@@ -126,8 +132,8 @@ def decode_payloads(
 ) -> list[Images]:
     """Payloads of ``counts`` images each -> the images (count, H, W, C) of each.
 
-    All payloads are of images of one ``shape`` (H, W, C) under one ``bound``, and are decoded side by
-    side. ``where`` names each for errors: AezCorruptError for one that is cut or damaged.
+    All payloads hold images of one ``shape`` (H, W, C) under one ``bound``, and are decoded side by
+    side. ``where`` names each payload for errors: AezCorruptError for one that is cut or damaged.
     """
     pixels, grid = refiner.pixels, PlaneGrid(*shape)
     decoder = entropy.coder().Decoder(payloads, where, pixels.threads)

@@ -1,6 +1,6 @@
-"""The underlay of a pixel model: images rebuilt from a few latents (aez.md 11.8).
+"""The underlay of a pixel model: images that layer L decodes from a few latents (aez.md 11.8).
 
-The pixel model sees the underlay where pixels are not known yet. The payload holds the symbols of
+The pixel model sees the underlay where pixels are not known yet. A payload holds the symbols of
 the latents first, group by group, then the planes of the pixels.
 """
 
@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from aecodec.arrays import Images, Planes, Symbols
+from aecodec.arrays import Bits, Images, Planes, Symbols
 from aecodec.entropy import ans
 from aecodec.latents.coders import AnsCoder
 from aecodec.latents.symbols import ChunkLatents
@@ -26,63 +25,63 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CodedUnderlay:
-    """The underlay of N images, as planes (N, P, R, S), and what it costs.
+    """The underlay of N images, as planes (N, P, R, S), and the bits (N,) that it costs.
 
-    ``intervals`` are int32 (2, N, n), one array for each group of latents; ``bits`` (N,).
+    ``intervals`` has an array int32 (2, N, n) for each group of latents.
     """
 
     planes: Planes
     intervals: tuple[ans.Intervals, ...]
-    bits: npt.NDArray[np.float64]
+    bits: Bits
 
 
 class Underlay:
-    """Layer L at one stored quality, under its prior.
+    """Layer L at one stored quality, its symbols coded under the prior.
 
-    The encoder searches better latents for ``steps`` steps.
-    ``lmbda`` gives the weight of squared error against bpp at a stored quality.
+    Encoding searches for better latents in ``steps`` steps. ``lmbda`` gives the weight of squared
+    error against bpp at a stored quality.
     """
 
     def __init__(
         self,
         latents: LatentNetworks,
         prior: PriorNetwork,
-        quality: int,
+        stored_quality: int,
         *,
         steps: int = 0,
-        lmbda: Callable[[int], float] = lambda stored: 0.0,
+        lmbda: Callable[[int], float] = lambda stored_quality: 0.0,
     ) -> None:
-        self.quality = quality
+        self.stored_quality = stored_quality
         self._latents, self._prior = latents, prior
         self._steps, self._lmbda = steps, lmbda
 
     def code(self, images: Images) -> CodedUnderlay:
-        """The underlay of images (N, H, W, C), and its price."""
+        """The underlay of images (N, H, W, C), and its bits."""
         return self.code_symbols(self._symbols(images))
 
     def code_symbols(self, symbols: Symbols) -> CodedUnderlay:
-        """The same for images whose latents are these symbols (N, D)."""
-        intervals = AnsCoder(self._prior).intervals(symbols, self.quality)
+        """The underlay of images whose latents have these symbols (N, D)."""
+        intervals = AnsCoder(self._prior).intervals(symbols, self.stored_quality)
         bits = np.sum([ans.cost_bits(each).sum(axis=1) for each in intervals], axis=0)
         return CodedUnderlay(split(self._synthesize(symbols)), tuple(intervals), bits)
 
     def rebuild(self, images: Images) -> Images:
-        """The underlay of images (N, H, W, C), as images of the same shape."""
+        """The underlay of images (N, H, W, C), as images of their shape."""
         return self._synthesize(self._symbols(images))
 
     def decode(self, decoder: ans.StreamDecoder, counts: Sequence[int], where: str) -> Planes:
-        """The underlay's planes (N, P, R, S); its latents come next in the streams."""
-        symbols = AnsCoder(self._prior).decode(decoder, counts, self.quality, where)
+        """The underlay's planes (N, P, R, S), from latents that come next in the streams."""
+        symbols = AnsCoder(self._prior).decode(decoder, counts, self.stored_quality, where)
         return split(self._synthesize(symbols))
 
     def _symbols(self, images: Images) -> Symbols:
-        """The images' latents (N, D), zeros where they cannot be coded."""
+        """The symbols (N, D) of images; zeros where symbols are out of range."""
         coder = AnsCoder(self._prior)
         latents = ChunkLatents(images, self._latents, coder, steps=self._steps, lmbda=self._lmbda)
-        found, where = latents.at(self.quality)
+        found, where = latents.at(self.stored_quality)
         symbols = np.zeros((len(images), self._latents.config.latents), np.int16)
         symbols[where] = found
         return symbols
 
     def _synthesize(self, symbols: Symbols) -> Images:
-        return self._latents.synthesize(symbols, self.quality)
+        return self._latents.synthesize(symbols, self.stored_quality)
