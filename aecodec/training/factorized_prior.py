@@ -1,7 +1,7 @@
 """The rate term of training: a factorized prior for each quality (Balle et al. 2017, simplified).
 
-Only training reads it. What a file really costs is set by the byte compressor, which sees the
-symbols' own frequencies; a mixture of logistics per latent is a smooth stand-in for those.
+It is used in training alone. The real size of a file depends on the byte compressor, which sees
+the frequencies of the symbols; a mixture of logistics for each latent is a smooth approximation.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 
 def soft_round(v: Tensor, sharpness: float) -> Tensor:
-    """A smooth step toward rounding (Agustsson and Theis 2020): the identity at 0, steps at infinity.
+    """Soft rounding (Agustsson and Theis 2020): the identity at sharpness 0, rounding at infinity.
 
-    With noise added to it, the rate of training comes close to that of rounded symbols.
+    With noise added to it, the rate in training comes close to that of rounded symbols.
     """
-    if sharpness < 0.1:  # the identity, but for rounding
+    if sharpness < 0.1:  # the identity up to floating-point error
         return v
     middle = torch.floor(v) + 0.5
     return middle + torch.tanh(sharpness * (v - middle)) / (2 * math.tanh(sharpness / 2))
@@ -38,7 +38,7 @@ class FactorizedPrior(nn.Module):
 
     @classmethod
     def fitted(cls, v: Tensor, steps: int = 600) -> FactorizedPrior:
-        """One that suits scaled latents v (Q, n, D), from their spread and some steps of Adam."""
+        """A prior fitted to scaled latents v (Q, n, D), by their spread and some steps of Adam."""
         prior = cls(v.std(1) + 0.3).to(v.device)
         with torch.no_grad():
             prior.mean.add_((v.mean(1) / prior.spread)[..., None])
@@ -53,9 +53,9 @@ class FactorizedPrior(nn.Module):
         return prior
 
     def rate_est_bits(self, v: Tensor, width: Tensor | None = None) -> Tensor:
-        """Bits of the interval around ``v`` (Q, n, D), n images of each quality.
+        """Bits of the interval around each of ``v`` (Q, n, D), n images of each quality.
 
-        ``width`` (Q, n, D) is that of the intervals, 1 where it is not given.
+        ``width`` (Q, n, D) holds the widths of the intervals, which are 1 by default.
         """
         inverse = torch.exp(-self.log_scale.clamp(-7, 7)) / self.spread[..., None]
         offset = self.mean * self.spread[..., None]
@@ -64,7 +64,7 @@ class FactorizedPrior(nn.Module):
         half = (0.5 * inverse)[:, None]
         if width is not None:
             half = half * width[..., None]
-        # cdf differences on the side where both are small, so that they keep their digits
+        # the cdf's difference is taken on the side where both values are small and keep digits
         sign = -torch.sign(centred).detach()
         p = torch.sigmoid(sign * centred + half) - torch.sigmoid(sign * centred - half)
         return -torch.log2((p.abs() * weight[:, None]).sum(-1).clamp_min(1e-7))

@@ -1,4 +1,4 @@
-"""A stored decoder of layer L as one of another form: with fewer hidden units, or a low trunk too."""
+"""A stored decoder of layer L in another form: with fewer hidden units, or with a low trunk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aecodec.nets.layers import LayerArrays
 
 
 def can_grow(stored: AutoencoderConfig, wanted: AutoencoderConfig) -> bool:
-    """Whether :func:`grow` makes the one of the other."""
+    """Whether :func:`grow` can make the wanted form of the stored one."""
     same = replace(stored, hidden=wanted.hidden, low_below=wanted.low_below)
     return same == wanted and stored.hidden >= wanted.hidden
 
@@ -21,7 +21,11 @@ def can_grow(stored: AutoencoderConfig, wanted: AutoencoderConfig) -> bool:
 def grow(
     layers: Mapping[str, LayerArrays], stored: AutoencoderConfig, wanted: AutoencoderConfig
 ) -> dict[str, LayerArrays]:
-    """The hidden units that weigh most; a low trunk that is a copy of the other, if there is none."""
+    """The layers in the wanted form.
+
+    The hidden units with the largest weights are kept. A low trunk that is missing starts as a copy
+    of the other trunk.
+    """
     grown = dict(layers)
     if stored.hidden > wanted.hidden:
         kept = _heaviest(layers, wanted.hidden)
@@ -32,7 +36,7 @@ def grow(
 
 
 def _heaviest(layers: Mapping[str, LayerArrays], count: int) -> npt.NDArray[np.intp]:
-    """The hidden units with the largest product of what comes in and what goes out."""
+    """The hidden units with the largest product of incoming and outgoing weights, in order."""
     rows, columns = (
         layers[name].weight / np.exp2(layers[name].shift.astype(float))[:, None]
         for name in ("dense1", "dense2")

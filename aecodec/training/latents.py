@@ -1,4 +1,4 @@
-"""Layer L from images: train the autoencoder, export it with its floors."""
+"""Layer L from images: train the autoencoder, and export it as a model."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from aecodec._version import __version__
+from aecodec.arrays import Images
 from aecodec.container.parts import LATENT_DECODER, LOW_BELOW
 from aecodec.errors import ModelMismatchError
 from aecodec.latents.layer import read_latent_decoder
 from aecodec.models.model import Model, Part
 from aecodec.nets.latent_decoder import LATENT_BITS, AutoencoderConfig, ExactDecoder
-from aecodec.targets import QUALITIES, QUALITY_UNIT
+from aecodec.nets.layers import LayerArrays
+from aecodec.targets import PEAK_SQUARED, QUALITIES, QUALITY_UNIT
+from aecodec.training.draws import seeded
 from aecodec.training.growing import can_grow, grow
 from aecodec.training.latent_objective import LatentObjective
-from aecodec.training.loop import Report, TrainConfig, Trainer, split_images
+from aecodec.training.loop import Report, TrainConfig, no_report, split_images, train_objective
 from aecodec.twins.autoencoder import Autoencoder, pad_images
 
 EVALUATION_IMAGES = 1000  # images at once in validation
@@ -34,15 +36,15 @@ class LatentConfig(TrainConfig):
     lmbda_min: float = 3.5e-5  # quality 1
     lmbda_max: float = 4e-2  # quality 9
     weight_decay: float = 0.1
-    sharpness: float = 6.0  # of the soft rounding that the rate is taken of, when in full force
+    sharpness: float = 6.0  # of the soft rounding before the rate, at its full value
 
     def lmbdas(self) -> np.ndarray:
-        """(9,) lmbda of each quality, a geometric row."""
+        """(9,) lmbda of each quality, a geometric series."""
         return np.geomspace(self.lmbda_min, self.lmbda_max, QUALITIES)
 
 
 def train_autoencoder(
-    images: np.ndarray,
+    images: Images,
     config: LatentConfig,
     *,
     name: str,
@@ -52,55 +54,61 @@ def train_autoencoder(
     device: str = "cpu",
     checkpoint: Path | None = None,
     resume: bool = False,
-    report: Report = lambda step, numbers: None,
+    report: Report = no_report,
 ) -> Model:
     """Train layer L on uint8 images (N, H, W, C); return the model, also when interrupted.
 
-    Training goes on from the weights of ``base`` where that has layer L with its encoder.
-    ``low_trunk`` is for models of several qualities.
+    Training continues from the weights of ``base`` if it has layer L with its encoder;
+    ModelMismatchError if that has other widths. Without ``low_trunk`` all qualities share one
+    trunk. ``provenance`` goes into the model file; its ``data_sha256`` identifies the images.
     """
     c = AutoencoderConfig.for_shape(*images.shape[1:])
     c = c if low_trunk else replace(c, low_below=0)
     training, held_out = split_images(images, config)
-    torch.manual_seed(config.seed)
-    objective = LatentObjective(training, c, config.lmbdas(), config.sharpness)
+    with seeded(config.seed):
+        objective = LatentObjective(training, c, config.lmbdas(), config.sharpness)
+        earlier = _start_from(objective, base, training)
     run = f"{provenance.get('data_sha256')} {asdict(c)}"
-    earlier = None
-    if base is not None and base.encoder:
-        stored, layers, gains = read_latent_decoder(base)
-        if not can_grow(stored, c):
-            raise ModelMismatchError(f"model {base.name!r}: its layer L is {stored}, expected {c}")
-        objective.start_from(training, base.encoder, grow(layers, stored, c), gains)
-        earlier = {k: v for k, v in base.training.items() if k not in base.parts}
-        run += base.fingerprint().hex()
-    trainer = Trainer(objective, config, torch.device(device), run)
-    if resume and checkpoint and checkpoint.exists():
-        trainer.restore(checkpoint)
-    trainer.run(training, checkpoint, report)
-    objective.load_state_dict(trainer.averaged)
-    about = {
-        "package": __version__,
-        "torch": torch.__version__,
-        "steps_done": trainer.step,
-        "recipe": asdict(config),
-        **({"earlier": earlier} if earlier else {}),
-        **provenance,
-    }
+    trainer = train_objective(
+        objective,
+        config,
+        training,
+        run=run if earlier is None or base is None else run + base.fingerprint().hex(),
+        device=device,
+        checkpoint=checkpoint,
+        resume=resume,
+        report=report,
+    )
+    about = {**trainer.about(), **({"earlier": earlier} if earlier else {}), **provenance}
     return export_autoencoder(objective.model.cpu().eval(), name, training, held_out, about)
+
+
+def _start_from(
+    objective: LatentObjective, base: Model | None, images: Images
+) -> dict[str, Any] | None:
+    """Load the weights of ``base``; how those were trained, None if it has no layer L."""
+    if base is None or not base.encoder:
+        return None
+    stored, layers, gains = read_latent_decoder(base)
+    c = objective.model.config
+    if not can_grow(stored, c):
+        raise ModelMismatchError(f"model {base.name!r}: its layer L is {stored}, expected {c}")
+    objective.start_from(images, base.encoder, grow(layers, stored, c), gains)
+    return {k: v for k, v in base.training.items() if k not in base.parts}
 
 
 @torch.no_grad()
 def export_autoencoder(
     model: Autoencoder,
     name: str,
-    training: np.ndarray,
-    held_out: np.ndarray,
+    training: Images,
+    held_out: Images,
     about: Mapping[str, Any],
 ) -> Model:
-    """The trained network as a model file's contents, with the guard's floors and test figures.
+    """The trained network as a model, with its PSNR on the images that were held out.
 
     ``mse_p999`` (9 values) is the 99.9th percentile of the training images' squared error at each
-    quality, gray levels squared: what the guard measures an image against.
+    quality, gray levels squared: the encoder compares the error of an image with it.
     """
     c = model.config
     layers = model.decoder.arrays()
@@ -108,6 +116,24 @@ def export_autoencoder(
     exact = ExactDecoder(c, layers)
     seen = _mean_squared_errors(model, exact, gains, training[: 20 * EVALUATION_IMAGES])
     unseen = _mean_squared_errors(model, exact, gains, held_out)
+    encoder = {k: v.numpy().copy() for k, v in model.encoder.state_dict().items()}
+    encoder["log_step"] = model.log_step.numpy().copy()
+    psnr = 10 * np.log10(PEAK_SQUARED / np.maximum(unseen.mean(axis=1), 1e-9))
+    part = Part(LATENT_DECODER, c.decoding(), _tensors(c, layers, gains))
+    return Model(
+        name,
+        (c.height, c.width, c.channels),
+        {LATENT_DECODER: part},
+        encoder,
+        {"width": c.encoder, "mse_p999": [float(v) for v in np.quantile(seen, 0.999, axis=1)]},
+        {**about, "validation_psnr_db": [round(float(v), 3) for v in psnr]},
+    )
+
+
+def _tensors(
+    c: AutoencoderConfig, layers: Mapping[str, LayerArrays], gains: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The tensors of part ``latent_decoder``."""
     tensors = {
         f"{layer}.{kind}": getattr(arrays, kind)
         for layer, arrays in layers.items()
@@ -115,21 +141,11 @@ def export_autoencoder(
     }
     if c.low_below:
         tensors[LOW_BELOW] = np.array([c.low_below], np.uint16)
-    encoder = {k: v.numpy().copy() for k, v in model.encoder.state_dict().items()}
-    encoder["log_step"] = model.log_step.numpy().copy()
-    psnr = 10 * np.log10(65025 / np.maximum(unseen.mean(axis=1), 1e-9))
-    return Model(
-        name,
-        (c.height, c.width, c.channels),
-        {LATENT_DECODER: Part(LATENT_DECODER, c.decoding(), {"gain": gains, **tensors})},
-        encoder,
-        {"width": c.encoder, "mse_p999": [float(v) for v in np.quantile(seen, 0.999, axis=1)]},
-        {**about, "validation_psnr_db": [round(float(v), 3) for v in psnr]},
-    )
+    return {"gain": gains, **tensors}
 
 
 def _mean_squared_errors(
-    model: Autoencoder, exact: ExactDecoder, gains: np.ndarray, images: np.ndarray
+    model: Autoencoder, exact: ExactDecoder, gains: np.ndarray, images: Images
 ) -> np.ndarray:
     """(9, N) squared error per pixel of each image at each quality, through the exact decoder."""
     errors = np.zeros((QUALITIES, len(images)))

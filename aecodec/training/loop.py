@@ -1,50 +1,55 @@
 """One training loop for every model: steps, checkpoints, averaging, interruption.
 
-What is trained is an *objective*, a module whose forward gives a loss and numbers to show; what
-differs between models lives there. Batches and noise of step i depend on (seed, i) alone, so a
-resumed run continues as if it had never stopped.
+What is trained is an :class:`~aecodec.training.objective.Objective`; what differs between models is
+there. Batches and noise of step i depend on (seed, i) alone, so a resumed run ends with the same
+weights as one that was never interrupted.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from aecodec.errors import ModelCorruptError, ModelMismatchError
-from aecodec.io.atomic import atomic_path
+from aecodec._version import __version__
+from aecodec.errors import ModelMismatchError
+from aecodec.training.checkpoint import Checkpoint
+from aecodec.training.draws import Draws
 from aecodec.training.muon import Muon
+from aecodec.training.objective import Objective
 
-Report = Callable[[int, dict[str, float]], None]
+Report = Callable[[int, dict[str, float]], None]  # steps done, and numbers to show
+
+
+def no_report(step: int, numbers: dict[str, float]) -> None:
+    """Report nothing."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a model is trained, whatever it is trained for."""
+    """How a model is trained: what all objectives share."""
 
     steps: int
     batch_images: int
     lr_matrices: float = 0.02  # Muon
     weight_decay: float = 0.3  # of Muon's matrices, times its learning rate
     lr: float = 3e-3  # Adam, linear paths and biases
-    lr_rate: float = 0.015  # Adam, steps and prior: what the rate hangs on has far to go
-    final_share: float = 0.3  # of the steps, at the end, is plain: no shifts, and see final_images
-    final_images: float = 0.5  # share of these steps' images that are those named for it, if any
+    lr_rate: float = 0.015  # Adam, quantizer steps and priors, which have far to go
+    final_share: float = 0.3  # of the steps, at the end: without shifts, and with final images
+    final_images: float = 0.5  # share of these steps' images that are final ones, if there are any
     warmup: int = 100
     flip: float = 0.0  # probability that a training image is mirrored, left to right
-    shift: float = 0.0  # probability that it is moved by up to a pixel each way, but at the end
+    shift: float = 0.0  # probability that it is moved by up to a pixel each way, not at the end
     average: float = 0.999  # decay of the averaged weights, which are what is exported
     clip_norm: float = 0.5
     seed: int = 0
@@ -53,26 +58,17 @@ class TrainConfig:
 
 
 class Trainer:
-    """The loop. ``run`` stops early on KeyboardInterrupt and leaves the averaged weights usable."""
+    """The loop. ``run`` stops early on KeyboardInterrupt, and ``averaged`` is then usable too.
+
+    ``fingerprint`` names the data and the kind of model: a checkpoint of another one is refused.
+    """
 
     def __init__(
-        self, objective: nn.Module, config: TrainConfig, device: torch.device, fingerprint: str
+        self, objective: Objective, config: TrainConfig, device: torch.device, fingerprint: str
     ) -> None:
         self.objective = objective.to(device)
         self.config, self.device, self.fingerprint = config, device, fingerprint
-        matrices, rate, rest = _split_parameters(objective)
-        self.optimizers: list[torch.optim.Optimizer] = [
-            *(
-                Muon(parameters, config.lr_matrices, weight_decay=config.weight_decay)
-                for parameters in (matrices,)
-                if parameters
-            ),
-            *(
-                torch.optim.Adam(parameters, lr, betas=(0.9, 0.99))
-                for parameters, lr in ((rest, config.lr), (rate, config.lr_rate))
-                if parameters
-            ),
-        ]
+        self.optimizers = _optimizers(objective, config)
         self.peaks = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers]
         self.averaged = {k: v.detach().clone() for k, v in objective.state_dict().items()}
         self.step = 0
@@ -84,9 +80,9 @@ class Trainer:
         report: Report,
         final: np.ndarray | None = None,
     ) -> bool:
-        """Train to the end; False when interrupted. images uint8 (N, H, W, C).
+        """Train to the end; False when interrupted. images uint8 (N, H, W, C), or rows (N, P).
 
-        ``final``, if given, holds the images of the last steps.
+        ``final``, if given, holds the images that a part of the last steps' batches is drawn from.
         """
         self.objective.train()
         saved = time.monotonic()
@@ -106,29 +102,39 @@ class Trainer:
             self.save(checkpoint)
         return finished
 
-    def _batch(self, images: np.ndarray, final: np.ndarray | None) -> np.ndarray:
-        """Images of a step, drawn and varied."""
-        config = self.config
+    def about(self) -> dict[str, Any]:
+        """For the model file: what made the weights, after how many steps, by which recipe."""
+        return {
+            "package": __version__,
+            "torch": torch.__version__,
+            "steps_done": self.step,
+            "recipe": asdict(self.config),
+        }
+
+    def _batch(
+        self, images: np.ndarray, final: np.ndarray | None, generator: torch.Generator
+    ) -> np.ndarray:
+        """Images of a step, drawn from the set, mirrored and shifted."""
+        config, count = self.config, self.config.batch_images
         ending = self.step >= config.steps * (1 - config.final_share)
-        chosen = torch.randint(0, len(images), (config.batch_images,)).numpy()
+        chosen = torch.randint(0, len(images), (count,), generator=generator).numpy()
         batch: np.ndarray = images[chosen]
         if ending and final is not None:
-            count = round(config.batch_images * config.final_images)
-            batch[:count] = final[torch.randint(0, len(final), (count,)).numpy()]
+            last = round(count * config.final_images)
+            batch[:last] = final[torch.randint(0, len(final), (last,), generator=generator).numpy()]
         if config.flip:
-            mirrored = (torch.rand(len(batch)) < config.flip).numpy()
+            mirrored = (torch.rand(count, generator=generator) < config.flip).numpy()
             batch[mirrored] = batch[mirrored, :, ::-1]
         if config.shift and not ending:
-            moved = (torch.rand(len(batch)) < config.shift).numpy()
-            batch[moved] = _shifted(batch[moved])
+            moved = (torch.rand(count, generator=generator) < config.shift).numpy()
+            batch[moved] = _shifted(batch[moved], generator)
         return batch
 
     def _one_step(self, images: np.ndarray, final: np.ndarray | None) -> dict[str, float]:
         config = self.config
-        torch.manual_seed(config.seed * 1_000_003 + self.step)
-        batch = self._batch(images, final)
-        x = self.objective.prepare(batch)  # type: ignore[operator]
-        loss, numbers = self.objective(x.to(self.device), self.step / config.steps)
+        draws = Draws(config.seed * 1_000_003 + self.step)
+        x = self.objective.prepare(self._batch(images, final, draws.on("cpu")))
+        loss, numbers = self.objective(x.to(self.device), self.step / config.steps, draws)
         for optimizer, peak in zip(self.optimizers, self.peaks, strict=True):
             optimizer.zero_grad(set_to_none=True)
             for group in optimizer.param_groups:
@@ -155,43 +161,75 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Write a checkpoint, whole or not at all."""
-        tensors = {f"now.{k}": v for k, v in self.objective.state_dict().items()}
-        tensors |= {f"averaged.{k}": v for k, v in self.averaged.items()}
-        for i, optimizer in enumerate(self.optimizers):
-            for index, state in optimizer.state_dict()["state"].items():
-                tensors |= {f"optimizer{i}.{index}.{k}": v for k, v in state.items()}
-        about = {"step": self.step, "run": self.fingerprint, "config": asdict(self.config)}
-        tensors = {k: v.detach().contiguous().clone() for k, v in tensors.items()}
-        with atomic_path(path, force=True) as temporary:
-            safetensors.torch.save_file(tensors, temporary, {"aecodec": json.dumps(about)})
+        Checkpoint(
+            self.fingerprint,
+            asdict(self.config),
+            self.step,
+            self.objective.state_dict(),
+            self.averaged,
+            [optimizer.state_dict()["state"] for optimizer in self.optimizers],
+        ).write(path)
 
     def restore(self, path: Path) -> None:
-        """Continue from a checkpoint; ModelMismatchError when it is of another run."""
-        try:
-            with safetensors.safe_open(path, "pt") as file:
-                about = json.loads(file.metadata()["aecodec"])
-            tensors = safetensors.torch.load_file(path)
-        except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise ModelCorruptError(f"{path}: damaged checkpoint: {error}") from error
-        if about["run"] != self.fingerprint or about["config"] != asdict(self.config):
+        """Continue from a checkpoint.
+
+        ModelMismatchError for one of another run, ModelCorruptError for a damaged one.
+        """
+        found = Checkpoint.read(path, len(self.optimizers))
+        if found.run != self.fingerprint or found.config != asdict(self.config):
             raise ModelMismatchError(f"{path}: checkpoint of another run (data or options differ)")
-        self.step = about["step"]
-        self.objective.load_state_dict(_under("now.", tensors))
-        self.averaged = {k: v.to(self.device) for k, v in _under("averaged.", tensors).items()}
-        for i, optimizer in enumerate(self.optimizers):
-            state: dict[int, dict[str, Tensor]] = {}
-            for key, tensor in _under(f"optimizer{i}.", tensors).items():
-                index, _, name = key.partition(".")
-                state.setdefault(int(index), {})[name] = tensor
+        found.require_shapes(self.averaged, path)
+        self.step = found.step
+        self.objective.load_state_dict(found.now)
+        self.averaged = {k: v.to(self.device) for k, v in found.averaged.items()}
+        for optimizer, state in zip(self.optimizers, found.optimizers, strict=True):
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
-def _shifted(images: np.ndarray) -> np.ndarray:
-    """Images (N, H, W, C), each moved by -1..1 rows and columns, zeros where nothing is."""
+def train_objective(
+    objective: Objective,
+    config: TrainConfig,
+    images: np.ndarray,
+    *,
+    run: str,
+    device: str,
+    checkpoint: Path | None,
+    resume: bool,
+    report: Report,
+    final: np.ndarray | None = None,
+) -> Trainer:
+    """Train to the end or until interrupted; the averaged weights are then in the objective.
+
+    ``run`` is the fingerprint of :class:`Trainer`. ``resume`` continues from the checkpoint if
+    there is one.
+    """
+    trainer = Trainer(objective, config, torch.device(device), run)
+    if resume and checkpoint and checkpoint.exists():
+        trainer.restore(checkpoint)
+    trainer.run(images, checkpoint, report, final)
+    objective.load_state_dict(trainer.averaged)
+    return trainer
+
+
+def _optimizers(objective: Objective, config: TrainConfig) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices, and Adam with two learning rates; none for an empty group."""
+    groups = objective.parameter_groups()
+    optimizers: list[torch.optim.Optimizer] = []
+    if groups.matrices:
+        decay = config.weight_decay
+        optimizers.append(Muon(groups.matrices, config.lr_matrices, weight_decay=decay))
+    for parameters, lr in ((groups.rest, config.lr), (groups.rate, config.lr_rate)):
+        if parameters:
+            optimizers.append(torch.optim.Adam(parameters, lr, betas=(0.9, 0.99)))
+    return optimizers
+
+
+def _shifted(images: np.ndarray, generator: torch.Generator) -> np.ndarray:
+    """Images (N, H, W, C), each moved by -1..1 rows and columns, zeros at the edges left free."""
     height, width = images.shape[1:3]
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    corners = torch.randint(0, 3, (len(images), 2)).numpy()
+    corners = torch.randint(0, 3, (len(images), 2), generator=generator).numpy()
     rows = corners[:, :1] + np.arange(height)
     columns = corners[:, 1:] + np.arange(width)
     moved: np.ndarray = padded[
@@ -202,7 +240,10 @@ def _shifted(images: np.ndarray) -> np.ndarray:
 
 @contextmanager
 def _deferred_interrupt() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM set the event, so that no step is left half done; a second one strikes."""
+    """Ctrl-C and SIGTERM set the event, so that no step is left half done.
+
+    A second signal has its usual effect. Handlers are set in the main thread alone.
+    """
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
@@ -223,25 +264,6 @@ def _deferred_interrupt() -> Iterator[threading.Event]:
         yield event
     finally:
         restore()
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
-
-
-def _split_parameters(module: nn.Module) -> tuple[list[nn.Parameter], ...]:
-    """Hidden matrices and kernels for Muon; steps and priors, and everything else, for Adam."""
-    matrices: list[nn.Parameter] = []
-    rate: list[nn.Parameter] = []
-    rest: list[nn.Parameter] = []
-    for name, p in module.named_parameters():
-        if "log_" in name or name.startswith("prior."):
-            rate.append(p)
-        elif name.endswith(".weight") and p.dim() >= 2 and ".linear." not in name:
-            matrices.append(p)
-        else:
-            rest.append(p)
-    return matrices, rate, rest
 
 
 def split_images(images: np.ndarray, config: TrainConfig) -> tuple[np.ndarray, np.ndarray]:

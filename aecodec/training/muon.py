@@ -1,4 +1,4 @@
-"""Muon for matrices and kernels, Adam for the rest.
+"""Muon, the optimizer of matrices and kernels.
 
 Muon (Jordan et al. 2024) replaces a momentum matrix by its nearest orthogonal one, found by a few
 Newton-Schulz steps. On these autoencoders it reaches in 600 steps what Adam needs thousands for.
@@ -33,6 +33,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Move every parameter that has a gradient."""
         for group in self.param_groups:
             alike: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = {}
             for p in group["params"]:

@@ -1,6 +1,6 @@
-"""What layer R is trained for: bits of the pixels, over all error bounds at once.
+"""The losses of layer R, over all error bounds at once.
 
-And the dequantizer: squared error, over all bounds but 0.
+The pixel model is trained for few bits, the dequantizer for a small squared error at bounds over 0.
 """
 
 from __future__ import annotations
@@ -9,22 +9,28 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from aecodec.arrays import Images
 from aecodec.nets.dequantizer import DequantizerConfig
 from aecodec.nets.pixel_model import PixelConfig
 from aecodec.nets.planes import BOUNDS, CODED_BOUNDS, PlaneGrid, split_planes
+from aecodec.targets import PEAK_SQUARED
+from aecodec.training.draws import Draws
+from aecodec.training.objective import Objective
 from aecodec.twins.dequantizer import DequantizerTwin
 from aecodec.twins.mixture import mixture_bits
 from aecodec.twins.pixel_model import PixelTwin
 
-EXACT_SHARE = 0.35  # of a batch is trained lossless; the other bounds are log-uniform over 1..127
+EXACT_SHARE = 0.35  # of a batch is trained at bound 0; other bounds are log-uniform over 1..127
 
 
-class _EveryBound(nn.Module):
-    """A loss at every error bound, divided by its own running value: a percent is a percent."""
+class _EveryBound(Objective):
+    """A loss at every error bound, each divided by its own running value.
+
+    A relative gain then counts the same at every bound.
+    """
 
     typical: Tensor
     bucket: Tensor
@@ -52,13 +58,13 @@ class _EveryBound(nn.Module):
         return (losses / self.typical[bucket].clamp_min(1e-9)).mean()
 
 
-Rebuild = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]
+Rebuild = Callable[[Images], Images]
 
 
 class PixelObjective(_EveryBound):
     """The pixel model's twin under its loss: bits.
 
-    ``rebuild`` turns images into what lies under them, for a model that has an underlay.
+    For a model with an underlay, ``rebuild`` turns images into what their latents decode to.
     """
 
     def __init__(self, c: PixelConfig, grid: PlaneGrid, rebuild: Rebuild | None = None) -> None:
@@ -66,16 +72,15 @@ class PixelObjective(_EveryBound):
         self.model = PixelTwin(c, grid)
         self._rebuild = rebuild
 
-    def prepare(self, images: npt.NDArray[np.uint8]) -> Tensor:
-        """uint8 (N, H, W, C) -> what ``forward`` takes: planes, and those that lie under them."""
+    def prepare(self, images: Images) -> Tensor:
+        """uint8 (N, H, W, C) -> uint8 planes (N, P, R, S), or (N, 2P, R, S) with the underlay's."""
         sources = [images, self._rebuild(images)] if self._rebuild else [images]
         return torch.cat([split_planes(torch.from_numpy(each), self.grid) for each in sources], 1)
 
-    def forward(self, planes: Tensor, progress: float) -> tuple[Tensor, dict[str, float]]:
+    def forward(self, x: Tensor, progress: float, draws: Draws) -> tuple[Tensor, dict[str, float]]:
         """uint8 planes (N, P or 2P, R, S) -> loss, bpp without loss and at a max error of 8."""
-        del progress  # the same from beginning to end
-        bounds = draw_bounds(len(planes), EXACT_SHARE).to(planes.device)
-        loss = self.balanced(self.image_bits(planes, bounds), bounds)
+        bounds = draw_bounds(len(x), EXACT_SHARE, draws.on("cpu")).to(x.device)
+        loss = self.balanced(self.image_bits(x, bounds), bounds)
         shown = self.typical.tolist()
         pixels = self.grid.height * self.grid.width
         return loss, {"bpp": shown[0] / pixels, "bpp_at_8": shown[4] / pixels}
@@ -105,25 +110,26 @@ class DequantizerObjective(_EveryBound):
         super().__init__(grid)
         self.model = DequantizerTwin(c, grid)
 
-    def prepare(self, images: np.ndarray) -> Tensor:
-        """uint8 (N, H, W, C) -> what ``forward`` takes."""
+    def prepare(self, images: Images) -> Tensor:
+        """uint8 (N, H, W, C) -> uint8 planes (N, P, R, S)."""
         return split_planes(torch.from_numpy(images), self.grid)
 
-    def forward(self, planes: Tensor, progress: float) -> tuple[Tensor, dict[str, float]]:
+    def forward(self, x: Tensor, progress: float, draws: Draws) -> tuple[Tensor, dict[str, float]]:
         """uint8 planes (N, P, R, S) -> loss, and the PSNR at max errors of 8 and 32."""
-        del progress
-        bounds = draw_bounds(len(planes), 0.0).to(planes.device)
+        bounds = draw_bounds(len(x), 0.0, draws.on("cpu")).to(x.device)
         wide = bounds[:, None, None, None]
         step = 2 * wide + 1
-        known = ((planes + wide) // step * step).clamp(max=255) * self.inside
+        known = ((x + wide) // step * step).clamp(max=255) * self.inside
         moved = (known + self.model(known / 64, bounds) * wide).clamp(0, 255)
-        errors = ((moved - planes).square() * self.inside).flatten(1).sum(1) / self.inside.sum()
+        errors = ((moved - x).square() * self.inside).flatten(1).sum(1) / self.inside.sum()
         loss = self.balanced(errors, bounds)
-        shown = [10 * math.log10(65025 / max(v, 1e-9)) for v in self.typical.tolist()]
+        shown = [10 * math.log10(PEAK_SQUARED / max(v, 1e-9)) for v in self.typical.tolist()]
         return loss, {"psnr_at_8": shown[4], "psnr_at_32": shown[6]}
 
 
-def draw_bounds(count: int, exact_share: float) -> Tensor:
+def draw_bounds(count: int, exact_share: float, generator: torch.Generator) -> Tensor:
     """(count,) error bounds for training: a share of 0, the others log-uniform over 1..127."""
-    drawn = torch.exp(torch.rand(count) * math.log(BOUNDS)).floor().long().clamp(1, BOUNDS - 1)
-    return torch.where(torch.rand(count) < exact_share, torch.zeros_like(drawn), drawn)
+    logs = torch.rand(count, generator=generator) * math.log(BOUNDS)
+    drawn = torch.exp(logs).floor().long().clamp(1, BOUNDS - 1)
+    exact = torch.rand(count, generator=generator) < exact_share
+    return torch.where(exact, torch.zeros_like(drawn), drawn)

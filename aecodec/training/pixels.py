@@ -1,4 +1,4 @@
-"""Layer R from images: train a pixel model or a dequantizer for all error bounds, as a part."""
+"""Layer R from images: train a pixel model or a dequantizer for all error bounds."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
-from aecodec._version import __version__
+from aecodec.arrays import Images, Indices
 from aecodec.container.parts import DEQUANTIZER, PIXEL_FAST, PIXEL_SMALL, UNDERLAY, UNDERLAY_PARTS
 from aecodec.errors import ModelMismatchError
 from aecodec.latents.layer import LatentNetworks
@@ -27,11 +25,19 @@ from aecodec.pixels.payloads import PixelPlan, Refiner
 from aecodec.pixels.planes import split
 from aecodec.pixels.underlay import Underlay
 from aecodec.targets import QUALITY_UNIT
-from aecodec.training.loop import Report, TrainConfig, Trainer, split_images
+from aecodec.training.draws import seeded
+from aecodec.training.loop import (
+    Report,
+    TrainConfig,
+    Trainer,
+    no_report,
+    split_images,
+    train_objective,
+)
 from aecodec.training.pixel_objective import DequantizerObjective, PixelObjective
 from aecodec.twins.pixel_model import equalized, with_tones, with_underlay
 
-FEATURES = {PIXEL_FAST: 24, PIXEL_SMALL: 48}  # speed, and size on disk, hang on these
+FEATURES = {PIXEL_FAST: 24, PIXEL_SMALL: 48}  # they determine speed and size on disk
 MIXTURES = 5
 DEQUANTIZER_FEATURES = 64
 DEQUANTIZER_STEPS = 5_000
@@ -41,19 +47,19 @@ EVALUATION_IMAGES = 1000
 
 @dataclass(frozen=True)
 class PixelTrainConfig(TrainConfig):
-    """How a pixel model is trained."""
+    """How a pixel model or a dequantizer is trained."""
 
     steps: int = 6_000
     batch_images: int = 128
 
 
 def train_pixel_model(
-    images: np.ndarray,
+    images: Images,
     config: PixelTrainConfig,
     part_name: str,
     *,
     provenance: Mapping[str, Any],
-    exact: np.ndarray | None = None,
+    exact: Indices | None = None,
     base: Model | None = None,
     mixtures: int = MIXTURES,
     tones: bool = False,
@@ -61,99 +67,142 @@ def train_pixel_model(
     device: str = "cpu",
     checkpoint: Path | None = None,
     resume: bool = False,
-    report: Report = lambda step, numbers: None,
+    report: Report = no_report,
 ) -> tuple[Part, dict[str, Any]]:
-    """Train ``part_name`` on uint8 images (N, H, W, C): the part, also when interrupted, and how.
+    """Train ``part_name`` on uint8 images (N, H, W, C).
 
-    ``exact`` holds indices of the images that training ends on and that validation is limited to,
-    where the others are not exact to the last bit. Training goes on from the weights of ``base``
-    where that has the part. With ``tones`` it gets a table of gray levels, if it has none yet, and
-    with ``underlay`` it will stand on latents of ``base`` of that stored quality.
+    Returns the part, also when interrupted, and how it was made. ``exact`` holds indices of images
+    that are exact to the last bit, for a set with others: training ends on these, and validation
+    takes these alone. Training continues from the weights of ``base`` if it has the part. With
+    ``tones`` the part has a table of gray levels. ``underlay`` is the stored quality of the latents
+    of ``base`` that the part has as its underlay.
+
+    Raises ValueError if ``base`` lacks these latents or its part has an underlay of another
+    quality, ModelMismatchError if its part has other widths.
     """
-    grid, stored = PlaneGrid.of(images), None
-    if base is not None and part_name in base.parts:
-        _, stored, tensors = read_pixel_model(base, part_name)
-        tones = tones or stored.toned
-        if stored.underlaid:
-            underlay = _of_same_quality(int(tensors[UNDERLAY][0]), underlay)
-    underlaid = underlay is not None
-    c = PixelConfig(grid.channels, FEATURES[part_name], mixtures, tones, underlaid)
+    stored = _Stored.of(base, part_name)
+    if stored is not None:
+        tones = tones or stored.config.toned
+        underlay = stored.same_underlay(underlay)
+    grid = PlaneGrid.of(images)
+    c = PixelConfig(grid.channels, FEATURES[part_name], mixtures, tones, underlay is not None)
     training, final, held_out = _split(images, config, exact)
-    torch.manual_seed(config.seed)
-    under = None if underlay is None else _underlay(base, underlay, device)
-    objective = PixelObjective(c, grid, under.rebuild if under else None)
+    with seeded(config.seed):  # building the underlay's encoder draws numbers too
+        under = None if underlay is None else _underlay(base, underlay, device)
+        objective = PixelObjective(c, grid, under.rebuild if under else None)
     run = f"{provenance.get('data_sha256')} {part_name} {asdict(grid)} {asdict(c)} {underlay}"
-    earlier = None
-    if base is not None and stored is not None:
-        if replace(stored, toned=tones, underlaid=underlaid) != c:
-            raise ModelMismatchError(
-                f"model {base.name!r}: its {part_name} is {stored}, expected {c}"
-            )
-        if c.toned and not stored.toned:
-            tensors = with_tones(stored, tensors, training)
-        if underlaid and not stored.underlaid:
-            tensors = with_underlay(replace(stored, toned=c.toned), tensors)
-        objective.model.load(tensors)
-        earlier = base.training.get(part_name)
-        run += base.parts[part_name].fingerprint().hex()
+    if stored is not None:
+        objective.model.load(stored.grown(c, training))
+        run += stored.fingerprint
     elif c.toned:
         objective.model.start_tones(equalized(training))
-    trainer = _run(
-        objective, config, run, training, final, device, checkpoint, report, resume=resume
+    trainer = train_objective(
+        objective,
+        config,
+        training,
+        run=run,
+        device=device,
+        checkpoint=checkpoint,
+        resume=resume,
+        report=report,
+        final=final,
     )
     tensors = objective.model.cpu().eval().arrays()
     if underlay is not None:
         tensors[UNDERLAY] = np.array([underlay], np.uint16)
     part = Part(part_name, c.decoding(grid), tensors)
-    about = {
-        **_about(trainer, exact, provenance),
-        **({"earlier": earlier} if earlier else {}),
-        "validation_bpp": validation_bpp(part, held_out[:EVALUATION_IMAGES], under),
-    }
+    about = _about(trainer, exact, provenance)
+    if stored is not None and stored.training:
+        about["earlier"] = stored.training
+    about["validation_bpp"] = validation_bpp(part, held_out[:EVALUATION_IMAGES], under)
     return part, about
 
 
-def _of_same_quality(stored: int, wanted: int | None) -> int:
-    """The quality of latents that the pixel model stands on for good."""
-    if wanted not in (None, stored):
-        raise ValueError(
-            f"--underlay: the pixel model of --base stands on quality {stored / QUALITY_UNIT:g} "
-            f"already, expected that or none, got {wanted / QUALITY_UNIT:g}"
-        )
-    return stored
+@dataclass(frozen=True)
+class _Stored:
+    """The pixel model that training continues from."""
+
+    model: str  # its model's name, for messages
+    name: str
+    config: PixelConfig
+    tensors: dict[str, np.ndarray]
+    fingerprint: str
+    training: Any  # how it was trained, None if its model does not say
+
+    @classmethod
+    def of(cls, base: Model | None, name: str) -> _Stored | None:
+        """The part of ``base``; None if it has none of this name."""
+        if base is None or name not in base.parts:
+            return None
+        _, config, tensors = read_pixel_model(base, name)
+        fingerprint = base.parts[name].fingerprint().hex()
+        return cls(base.name, name, config, tensors, fingerprint, base.training.get(name))
+
+    def same_underlay(self, wanted: int | None) -> int | None:
+        """The stored quality of its underlay, which cannot change; ``wanted`` if it has none."""
+        if not self.config.underlaid:
+            return wanted
+        stored_quality = int(self.tensors[UNDERLAY][0])
+        if wanted not in (None, stored_quality):
+            raise ValueError(
+                "underlay: the pixel model of the base has an underlay of quality "
+                f"{stored_quality / QUALITY_UNIT:g} already, expected that or none, "
+                f"got {wanted / QUALITY_UNIT:g}"
+            )
+        return stored_quality
+
+    def grown(self, c: PixelConfig, images: Images) -> dict[str, np.ndarray]:
+        """Its tensors in the form ``c``, which may add a table of gray levels and an underlay."""
+        if replace(self.config, toned=c.toned, underlaid=c.underlaid) != c:
+            raise ModelMismatchError(
+                f"model {self.model!r}: its {self.name} is {self.config}, expected {c}"
+            )
+        tensors = self.tensors
+        if c.toned and not self.config.toned:
+            tensors = with_tones(self.config, tensors, images)
+        if c.underlaid and not self.config.underlaid:
+            tensors = with_underlay(replace(self.config, toned=c.toned), tensors)
+        return tensors
 
 
-def _underlay(base: Model | None, quality: int, device: str) -> Underlay:
-    """What the pixel model will stand on, of the model that has it."""
+def _underlay(base: Model | None, stored_quality: int, device: str) -> Underlay:
+    """The networks that decode the underlay, from the model that has them."""
     if base is None or not base.encoder or not set(UNDERLAY_PARTS) <= set(base.parts):
         raise ValueError(
-            "--underlay: latents need layers l and p, trained with the pixel model or in --base"
+            "underlay: latents need layers l and p, trained with the pixel model or in the base"
         )
     latents = LatentNetworks(base, device)
-    return Underlay(latents, PriorNetwork(base, latents.gains, device), quality)
+    return Underlay(latents, PriorNetwork(base, latents.gains, device), stored_quality)
 
 
 def train_dequantizer(
-    images: np.ndarray,
+    images: Images,
     config: PixelTrainConfig,
     *,
     provenance: Mapping[str, Any],
-    exact: np.ndarray | None = None,
+    exact: Indices | None = None,
     features: int = DEQUANTIZER_FEATURES,
     device: str = "cpu",
     checkpoint: Path | None = None,
     resume: bool = False,
-    report: Report = lambda step, numbers: None,
+    report: Report = no_report,
 ) -> tuple[Part, dict[str, Any]]:
     """Train the dequantizer on uint8 images (N, H, W, C): as :func:`train_pixel_model`."""
     grid = PlaneGrid.of(images)
     c = DequantizerConfig(grid.channels, features)
     training, final, held_out = _split(images, config, exact)
-    torch.manual_seed(config.seed)
-    objective = DequantizerObjective(c, grid)
-    run = f"{provenance.get('data_sha256')} {DEQUANTIZER} {asdict(grid)} {asdict(c)}"
-    trainer = _run(
-        objective, config, run, training, final, device, checkpoint, report, resume=resume
+    with seeded(config.seed):
+        objective = DequantizerObjective(c, grid)
+    trainer = train_objective(
+        objective,
+        config,
+        training,
+        run=f"{provenance.get('data_sha256')} {DEQUANTIZER} {asdict(grid)} {asdict(c)}",
+        device=device,
+        checkpoint=checkpoint,
+        resume=resume,
+        report=report,
+        final=final,
     )
     part = Part(DEQUANTIZER, c.decoding(grid), objective.model.cpu().eval().arrays())
     gain = validation_gain_db(part, held_out[:EVALUATION_IMAGES])
@@ -161,8 +210,8 @@ def train_dequantizer(
 
 
 def _split(
-    images: np.ndarray, config: TrainConfig, exact: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    images: Images, config: TrainConfig, exact: Indices | None
+) -> tuple[Images, Images | None, Images]:
     """Images to train on, those to end on (None: the same), and those to validate with."""
     numbers = np.arange(len(images))[:, None, None, None]
     training, held_out = (ids.ravel() for ids in split_images(numbers, config))
@@ -172,53 +221,27 @@ def _split(
     return images[training], final, images[np.intersect1d(held_out, exact)]
 
 
-def _run(
-    objective: nn.Module,
-    config: TrainConfig,
-    run: str,
-    training: np.ndarray,
-    final: np.ndarray | None,
-    device: str,
-    checkpoint: Path | None,
-    report: Report,
-    *,
-    resume: bool,
-) -> Trainer:
-    """Train, and leave the averaged weights in the objective."""
-    trainer = Trainer(objective, config, torch.device(device), run)
-    if resume and checkpoint and checkpoint.exists():
-        trainer.restore(checkpoint)
-    trainer.run(training, checkpoint, report, final)
-    objective.load_state_dict(trainer.averaged)
-    return trainer
-
-
 def _about(
-    trainer: Trainer, exact: np.ndarray | None, provenance: Mapping[str, Any]
+    trainer: Trainer, exact: Indices | None, provenance: Mapping[str, Any]
 ) -> dict[str, Any]:
-    return {
-        "package": __version__,
-        "torch": torch.__version__,
-        "steps_done": trainer.step,
-        "recipe": asdict(trainer.config),
-        "exact_images": None if exact is None else len(exact),
-        **provenance,
-    }
+    """How a part was made, for the model file."""
+    exact_images = None if exact is None else len(exact)
+    return {**trainer.about(), "exact_images": exact_images, **provenance}
 
 
 def validation_bpp(
-    part: Part, images: np.ndarray, underlay: Underlay | None = None
+    part: Part, images: Images, underlay: Underlay | None = None
 ) -> dict[str, float]:
-    """Ideal code length in bits per pixel at several error bounds, through the exact network."""
+    """Ideal code length in bits per pixel at several error bounds, by the exact network."""
     shape = (images.shape[1], images.shape[2], images.shape[3])
-    layer = PixelNetworks(Model("validation", shape, {part.name: part}), part.name)
-    refiner = Refiner(layer, underlay)
+    networks = PixelNetworks(Model("validation", shape, {part.name: part}), part.name)
+    refiner = Refiner(networks, underlay)
     pixels = max(1, len(images)) * shape[0] * shape[1]
     totals = {E: float(PixelPlan(refiner, images, E).bits.sum()) for E in EVALUATION_BOUNDS}
     return {str(E): round(total / pixels, 4) for E, total in totals.items()}
 
 
-def validation_gain_db(part: Part, images: np.ndarray) -> dict[str, float]:
+def validation_gain_db(part: Part, images: Images) -> dict[str, float]:
     """What the dequantizer adds to the PSNR at several error bounds, in dB."""
     dequantizer = Dequantizer(Model("validation", images.shape[1:], {part.name: part}))
     planes, inside = split(images), split(np.ones_like(images[:1]))

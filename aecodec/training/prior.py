@@ -1,4 +1,4 @@
-"""The latent prior from images and a model with layer L, as a part."""
+"""The latent prior, a part of a model, from images and a model with layer L."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from aecodec._version import __version__
+from aecodec.arrays import Images
 from aecodec.container.parts import LATENT_PRIOR
 from aecodec.latents.coders import AnsCoder
 from aecodec.latents.layer import LatentNetworks
@@ -18,7 +17,9 @@ from aecodec.latents.prior import PriorNetwork
 from aecodec.latents.quantizer import quantize
 from aecodec.models.model import Model, Part
 from aecodec.nets.latent_prior import PriorConfig
-from aecodec.training.loop import Report, TrainConfig, Trainer, split_images
+from aecodec.targets import QUALITIES, QUALITY_UNIT
+from aecodec.training.draws import seeded
+from aecodec.training.loop import Report, TrainConfig, no_report, split_images, train_objective
 from aecodec.training.prior_objective import PriorObjective
 
 GROUPS = 16
@@ -36,7 +37,7 @@ class PriorTrainConfig(TrainConfig):
 
 
 def train_prior(
-    images: np.ndarray,
+    images: Images,
     config: PriorTrainConfig,
     model: Model,
     *,
@@ -45,55 +46,52 @@ def train_prior(
     device: str = "cpu",
     checkpoint: Path | None = None,
     resume: bool = False,
-    report: Report = lambda step, numbers: None,
+    report: Report = no_report,
 ) -> tuple[Part, dict[str, Any]]:
     """Train the prior of ``model``'s latents on uint8 images (N, H, W, C).
 
-    Returns the part, also when interrupted, and how it was made. Images are not mirrored.
+    Returns the part, also when interrupted, and how it was made. Images are neither mirrored nor
+    shifted.
     """
     config = replace(config, flip=0.0, shift=0.0)
-    layer = LatentNetworks(model, device)
-    y = layer.analyse(images)
-    training, held_out = split_images(y, config)
-    latents = layer.config.latents
+    networks = LatentNetworks(model, device)
+    training, held_out = split_images(networks.analyse(images), config)
+    latents = networks.config.latents
     c = PriorConfig(latents, -(-latents // GROUPS), features)
-    torch.manual_seed(config.seed)
     pixels = images.shape[1] * images.shape[2]
-    objective = PriorObjective(c, training, layer.log_step, layer.gains, pixels)
+    with seeded(config.seed):
+        objective = PriorObjective(c, training, networks.log_step, networks.gains, pixels)
     decoder = model.fingerprint().hex()
-    trainer = Trainer(
+    trainer = train_objective(
         objective,
         config,
-        torch.device(device),
-        f"{provenance.get('data_sha256')} {LATENT_PRIOR} {asdict(c)} {decoder}",
+        training,
+        run=f"{provenance.get('data_sha256')} {LATENT_PRIOR} {asdict(c)} {decoder}",
+        device=device,
+        checkpoint=checkpoint,
+        resume=resume,
+        report=report,
     )
-    if resume and checkpoint and checkpoint.exists():
-        trainer.restore(checkpoint)
-    trainer.run(training, checkpoint, report)
-    objective.load_state_dict(trainer.averaged)
     tensors = objective.model.cpu().eval().arrays(objective.order, objective.unit)
     part = Part(LATENT_PRIOR, c.decoding(), tensors)
-    about = {
-        "package": __version__,
-        "torch": torch.__version__,
-        "steps_done": trainer.step,
-        "recipe": asdict(config),
-        **provenance,
-        "validation_bpp": validation_bpp(part, layer, held_out[:EVALUATION_IMAGES], pixels),
-    }
-    return part, about
+    bpp = validation_bpp(part, networks, held_out[:EVALUATION_IMAGES], pixels)
+    return part, {**trainer.about(), **provenance, "validation_bpp": bpp}
 
 
 def validation_bpp(
-    part: Part, layer: LatentNetworks, y: np.ndarray, pixels: int
+    part: Part, networks: LatentNetworks, y: np.ndarray, pixels: int
 ) -> dict[str, float]:
-    """Bits per pixel of the latents' payload at each quality, through the exact prior."""
+    """Bits per pixel of the payload of latents ``y`` (N, D) at each quality, by the exact prior.
+
+    ``pixels`` is the number of pixels of an image.
+    """
     model = Model("validation", (1, 1, 1), {part.name: part})
-    coder = AnsCoder(PriorNetwork(model, layer.gains))
+    coder = AnsCoder(PriorNetwork(model, networks.gains))
     bpp = {}
-    for quality in range(1, 10):
-        symbols, _ = quantize(y, layer.log_step, 256 * quality)
+    for quality in range(1, QUALITIES + 1):
+        stored_quality = QUALITY_UNIT * quality
+        symbols, _ = quantize(y, networks.log_step, stored_quality)
         symbols = symbols[coder.fits(symbols)]
-        nbytes = len(coder.pack(symbols, 256 * quality)) if len(symbols) else 0
+        nbytes = len(coder.pack(symbols, stored_quality)) if len(symbols) else 0
         bpp[str(quality)] = round(8 * nbytes / (max(1, len(symbols)) * pixels), 4)
     return bpp

@@ -1,4 +1,4 @@
-"""What the latent prior is trained for: bits of quantized latents, at all qualities at once."""
+"""The loss of the latent prior: bits of quantized latents, at all qualities at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from aecodec.nets.latent_prior import (
     INPUT_MAX,
@@ -16,18 +16,21 @@ from aecodec.nets.latent_prior import (
     PriorConfig,
 )
 from aecodec.targets import QUALITIES
+from aecodec.training.draws import Draws
+from aecodec.training.objective import Objective
 from aecodec.twins.latent_prior import PriorTwin, row_shares
 from aecodec.twins.mixture import SPREAD_UNIT, mixture_bits
 
-TYPICAL_SPREAD = 20  # of a value, in its unit: where scales start
-TELLING_ROW = 3  # the quality that latents are ordered by
+TYPICAL_SPREAD = 20  # of a value, in its unit: the initial scale
+ORDERING_ROW = 3  # of the quality at which entropies decide the order of the latents
 
 
-class PriorObjective(nn.Module):
-    """The prior's twin under its loss: bits, each quality divided by its own running value.
+class PriorObjective(Objective):
+    """The prior's twin under its loss: bits, at each quality divided by their own running value.
 
-    ``y`` float (N, D) are latents of the training images, ``log_step`` and ``gains`` (9, D) those of
-    the model; the order of coding and the units of values come from them.
+    ``y`` float (N, D) are latents of the training images, and ``log_step`` and ``gains`` (9, D) are
+    the model's. They determine the order of coding and the units of values. ``pixels`` is the
+    number of pixels of an image, for bpp.
     """
 
     typical: Tensor
@@ -40,9 +43,9 @@ class PriorObjective(nn.Module):
     ) -> None:
         super().__init__()
         self.pixels = pixels
-        symbols = np.floor(y * np.exp(-log_step[TELLING_ROW]) + 0.5)
+        symbols = np.floor(y * np.exp(-log_step[ORDERING_ROW]) + 0.5)
         self.order = np.argsort(-_entropies(symbols), kind="stable")
-        spread = (symbols * gains[TELLING_ROW].astype(np.float64)).std(axis=0)
+        spread = (symbols * gains[ORDERING_ROW].astype(np.float64)).std(axis=0)
         unit = np.floor(np.log2(np.maximum(spread, 1) / 16)).clip(0, 15)
         self.unit = unit.astype(np.uint8)
         self.register_buffer("log_step", torch.from_numpy(log_step[:, self.order].copy()))
@@ -57,15 +60,15 @@ class PriorObjective(nn.Module):
             self.model.out_rows[..., k : 2 * k] = (nats * SPREAD_UNIT / 512)[..., None]
             self.model.out_rows[..., :k] = torch.linspace(-0.3, 0.3, k)
 
-    def prepare(self, y: np.ndarray) -> Tensor:
-        """Latents float32 (N, D) -> what ``forward`` takes."""
-        return torch.from_numpy(y[:, self.order])
+    def prepare(self, images: np.ndarray) -> Tensor:
+        """Latents float32 (N, D) -> the same in the order of coding."""
+        return torch.from_numpy(images[:, self.order])
 
-    def forward(self, y: Tensor, progress: float) -> tuple[Tensor, dict[str, float]]:
+    def forward(self, x: Tensor, progress: float, draws: Draws) -> tuple[Tensor, dict[str, float]]:
         """Latents (N, D) in the order of coding -> loss, and bpp at qualities 3 and 5."""
-        del progress
-        quality = 1 + (QUALITIES - 1) * torch.rand(len(y), device=y.device)
-        bits = self.latent_bits(y, quality)
+        share = torch.rand(len(x), device=x.device, generator=draws.on(x.device))
+        quality = 1 + (QUALITIES - 1) * share
+        bits = self.latent_bits(x, quality)
         row = (quality - 1).round().long()
         with torch.no_grad():
             count = torch.bincount(row, minlength=QUALITIES)

@@ -17,6 +17,7 @@ import torch
 
 from aecodec.arrays import Floats, Images
 from aecodec.measures.pca import PcaBasis, fit_pca
+from aecodec.training.draws import seeded
 from aecodec.training.loop import Report, TrainConfig, Trainer
 from aecodec.uses.networks import DenseAutoencoder, FloatAutoencoder, LinearAutoencoder
 from aecodec.uses.objectives import ImageMapObjective, TableMapObjective
@@ -51,8 +52,8 @@ def fit_linear(
     The plane's columns are orthonormal, and points are coordinates along them, turned so that
     their variance falls from the first to the last: the network itself leaves the axes open.
     """
-    torch.manual_seed(config.seed)
-    objective = TableMapObjective(LinearAutoencoder(rows.shape[1], dims), rows)
+    with seeded(config.seed):
+        objective = TableMapObjective(LinearAutoencoder(rows.shape[1], dims), rows)
     _run(objective, rows, config, report)
     found = objective.model.linear["decode"].weight.detach().double().numpy()  # type: ignore[union-attr,index]
     plane, _ = np.linalg.qr(found)
@@ -66,8 +67,8 @@ def fit_dense(
     rows: Floats, dims: int, config: MapConfig, report: Report = lambda step, numbers: None
 ) -> Map:
     """Train an autoencoder of dense layers on rows (N, P); its map."""
-    torch.manual_seed(config.seed)
-    objective = TableMapObjective(DenseAutoencoder(rows.shape[1], dims), rows)
+    with seeded(config.seed):
+        objective = TableMapObjective(DenseAutoencoder(rows.shape[1], dims), rows)
     _run(objective, rows, config, report)
     return Map(encode_rows(objective, rows), table_error(objective, rows))
 
@@ -76,9 +77,9 @@ def fit_images(
     images: Images, dims: int, config: MapConfig, report: Report = lambda step, numbers: None
 ) -> Map:
     """Train a convolutional autoencoder on the images uint8 (N, H, W, C) themselves; its map."""
-    torch.manual_seed(config.seed)
     shape = (images.shape[1], images.shape[2], images.shape[3])
-    objective = ImageMapObjective(FloatAutoencoder(shape, dims), images)
+    with seeded(config.seed):
+        objective = ImageMapObjective(FloatAutoencoder(shape, dims), images)
     _run(objective, images, config, report)
     return map_images(objective, images)
 

@@ -1,36 +1,37 @@
-"""What maps, generation and denoising are trained for."""
+"""The losses of maps, generation and denoising."""
 
 from __future__ import annotations
 
 import math
-from typing import Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aecodec.training.draws import Draws, normal_like, uniform_like
+from aecodec.training.objective import Objective
 from aecodec.twins.autoencoder import pad_images
-from aecodec.uses.networks import Denoiser, DenoiserConfig, FloatAutoencoder, gaussian_nll
+from aecodec.uses.networks import (
+    Denoiser,
+    DenoiserConfig,
+    DenseAutoencoder,
+    FloatAutoencoder,
+    LinearAutoencoder,
+    gaussian_nll,
+)
 
 BERNOULLI, GAUSSIAN = "bernoulli", "gaussian"
 NOISES = ("gaussian", "salt-and-pepper", "masking")
 
 
-class Coder(Protocol):
-    """An autoencoder as maps see it."""
-
-    def encode(self, x: Tensor) -> Tensor: ...
-    def decode(self, y: Tensor) -> Tensor: ...
-
-
-class TableMapObjective(nn.Module):
-    """Mean squared error of rows (N, P), of which ``mean`` is taken and that ``spread`` divides."""
+class TableMapObjective(Objective):
+    """Mean squared error of rows (N, P), less ``mean`` and divided by ``spread``."""
 
     mean: Tensor
     spread: Tensor
 
-    def __init__(self, model: nn.Module, rows: np.ndarray) -> None:
+    def __init__(self, model: LinearAutoencoder | DenseAutoencoder, rows: np.ndarray) -> None:
         super().__init__()
         self.model = model
         x = rows.astype(np.float64)
@@ -39,17 +40,24 @@ class TableMapObjective(nn.Module):
         self.register_buffer("mean", torch.from_numpy(mean).float())
         self.register_buffer("spread", torch.tensor(spread, dtype=torch.float32))
 
-    def prepare(self, rows: np.ndarray) -> Tensor:
-        x = torch.from_numpy(rows.astype(np.float32))
+    def linear_paths(self) -> list[Tensor]:
+        """All of a linear autoencoder, none of a dense one."""
+        if isinstance(self.model, DenseAutoencoder):
+            return []
+        return [p for p in self.model.parameters() if p.dim() == 2]
+
+    def prepare(self, images: np.ndarray) -> Tensor:
+        """Rows of numbers (N, P) -> float32, less the mean and divided by the spread."""
+        x = torch.from_numpy(images.astype(np.float32))
         return (x - self.mean.cpu()) / self.spread.cpu()
 
-    def forward(self, x: Tensor, progress: float) -> tuple[Tensor, dict[str, float]]:
-        model: Coder = self.model  # type: ignore[assignment]
-        loss = F.mse_loss(model.decode(model.encode(x)), x)
+    def forward(self, x: Tensor, progress: float, draws: Draws) -> tuple[Tensor, dict[str, float]]:
+        """Prepared rows (N, P) -> loss, and the same as a number."""
+        loss = F.mse_loss(self.model.decode(self.model.encode(x)), x)
         return loss, {"loss": float(loss.detach())}
 
 
-class ImageMapObjective(nn.Module):
+class ImageMapObjective(Objective):
     """Mean squared error of images through a bottleneck of few latents."""
 
     def __init__(self, model: FloatAutoencoder, images: np.ndarray) -> None:
@@ -59,22 +67,28 @@ class ImageMapObjective(nn.Module):
         with torch.no_grad():
             model.decoder.linear.bias.copy_(mean.flatten())
 
+    def linear_paths(self) -> list[Tensor]:
+        """The linear paths of encoder and decoder."""
+        return [self.model.encoder.linear.weight, self.model.decoder.linear.weight]
+
     def prepare(self, images: np.ndarray) -> Tensor:
+        """uint8 (N, H, W, C) -> float (N, C, H4, W4), padded."""
         return pad_images(images, self.model.config)
 
-    def forward(self, x: Tensor, progress: float) -> tuple[Tensor, dict[str, float]]:
+    def forward(self, x: Tensor, progress: float, draws: Draws) -> tuple[Tensor, dict[str, float]]:
+        """Images float (N, C, H4, W4) -> loss, and the squared error in gray levels squared."""
         c = self.model.config
         x_hat = self.model.decode(self.model.encode(x))
         mse = F.mse_loss(x_hat, x[:, :, : c.height, : c.width])
         return 100 * mse, {"loss": float(mse.detach()) * 65536}
 
 
-class VaeObjective(nn.Module):
+class VaeObjective(Objective):
     """The negative evidence lower bound (Kingma and Welling 2014), nats per image.
 
-    Pixels are gray / 255. ``bernoulli``: they are taken as probabilities of a binary pixel, so the
-    bound is that of random binary images whose mean is the image. ``gaussian``: a density of
-    continuous pixels in 0..1 with one learned spread for all.
+    Pixels are gray / 255. ``bernoulli`` takes them as probabilities of a binary pixel, so the bound
+    is that of random binary images whose mean is the image. ``gaussian`` is a density of continuous
+    pixels in 0..1, with one learned spread for all pixels.
     """
 
     def __init__(self, model: FloatAutoencoder, likelihood: str, images: np.ndarray) -> None:
@@ -85,13 +99,22 @@ class VaeObjective(nn.Module):
         with torch.no_grad():
             self.start(mean)
 
+    def rate_parameters(self) -> list[nn.Parameter]:
+        """The spread of the pixels."""
+        return [self.log_sigma]
+
+    def linear_paths(self) -> list[Tensor]:
+        """The linear paths of encoder and decoder."""
+        return [self.model.encoder.linear.weight, self.model.decoder.linear.weight]
+
     def start(self, mean: Tensor) -> None:
-        """Begin at the mean image."""
+        """Let the decoder start at the mean image (P,), gray / 255."""
         mean = mean.clamp(0.01, 0.99)
         linear = self.model.decoder.linear
         linear.bias.copy_(torch.logit(mean) if self.likelihood == BERNOULLI else mean)
 
     def prepare(self, images: np.ndarray) -> Tensor:
+        """uint8 (N, H, W, C) -> float (N, C, H4, W4) in 0..1, padded."""
         return pad_images(images, self.model.config) * (256 / 255)
 
     def heads(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -110,15 +133,16 @@ class VaeObjective(nn.Module):
             each = gaussian_nll(x, out, self.log_sigma)
         return each.flatten(1).sum(1)
 
-    def terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def terms(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """(N,) -log p(x | y) at one sample of the latents, and the KL divergence from N(0, 1)."""
         mean, log_variance = self.heads(x)
-        y = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+        y = mean + torch.exp(0.5 * log_variance) * normal_like(mean, generator)
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
         return self.nll(x, y), kl
 
-    def forward(self, x: Tensor, progress: float) -> tuple[Tensor, dict[str, float]]:
-        nll, kl = (each.mean() for each in self.terms(x))
+    def forward(self, x: Tensor, progress: float, draws: Draws) -> tuple[Tensor, dict[str, float]]:
+        """Images float (N, C, H4, W4) -> loss, and the bound and its KL divergence in nats."""
+        nll, kl = (each.mean() for each in self.terms(x, draws.on(x.device)))
         loss = nll + kl
         numbers = {"loss": float(loss.detach()), "kl": float(kl.detach())}
         return loss / 100, numbers
@@ -129,11 +153,11 @@ class VaeObjective(nn.Module):
         return torch.sigmoid(out) if self.likelihood == BERNOULLI else out.clamp(0, 1)
 
 
-class DenoiseObjective(nn.Module):
+class DenoiseObjective(Objective):
     """Mean squared error to the clean image, from one with noise.
 
-    The noise of each image is of one of ``noises``, at a level drawn evenly from 0 to ``sigma``,
-    so one network knows all kinds and levels, and need not be told them.
+    The noise of each image is of one of the kinds ``noises``, at a level drawn evenly from 0 to
+    ``sigma``. One network thus learns all kinds and levels, and is not given the level.
     """
 
     def __init__(self, c: DenoiserConfig, sigma: float, noises: tuple[str, ...]) -> None:
@@ -142,29 +166,34 @@ class DenoiseObjective(nn.Module):
         self.sigma, self.noises = sigma, noises
 
     def prepare(self, images: np.ndarray) -> Tensor:
+        """uint8 (N, H, W, C) -> float (N, C, H4, W4) in 0..1, padded."""
         return pad_to_four(torch.from_numpy(images.astype(np.float32)).permute(0, 3, 1, 2) / 255)
 
-    def forward(self, x: Tensor, progress: float) -> tuple[Tensor, dict[str, float]]:
-        kind = torch.randint(0, len(self.noises), (len(x), 1, 1, 1), device=x.device)
-        level = self.sigma * torch.rand(len(x), 1, 1, 1, device=x.device)
+    def forward(self, x: Tensor, progress: float, draws: Draws) -> tuple[Tensor, dict[str, float]]:
+        """Images float (N, C, H4, W4) -> loss, and the PSNR in dB."""
+        each, g = (len(x), 1, 1, 1), draws.on(x.device)
+        kind = torch.randint(0, len(self.noises), each, device=x.device, generator=g)
+        level = self.sigma * torch.rand(each, device=x.device, generator=g)
         noisy = x
         for i, name in enumerate(self.noises):
-            noisy = torch.where(kind == i, add_noise(x, name, level), noisy)
+            noisy = torch.where(kind == i, add_noise(x, name, level, g), noisy)
         mse = F.mse_loss(self.model(noisy), x)
         return 100 * mse, {"psnr": -10 * math.log10(max(float(mse.detach()), 1e-9))}
 
 
-def add_noise(x: Tensor, noise: str, level: Tensor) -> Tensor:
+def add_noise(
+    x: Tensor, noise: str, level: Tensor, generator: torch.Generator | None = None
+) -> Tensor:
     """Images (N, C, H, W) in 0..1 with noise; ``level`` broadcasts to them.
 
     ``gaussian``: standard deviation ``level``, clipped to 0..1. ``salt-and-pepper``: that share of
     the pixels becomes black or white. ``masking``: that share becomes black.
     """
     if noise == "gaussian":
-        return (x + level * torch.randn_like(x)).clamp(0, 1)
-    hit = torch.rand_like(x[:, :1]) < level
+        return (x + level * normal_like(x, generator)).clamp(0, 1)
+    hit = uniform_like(x[:, :1], generator) < level
     if noise == "salt-and-pepper":
-        return torch.where(hit, (torch.rand_like(x[:, :1]) < 0.5).float(), x)
+        return torch.where(hit, (uniform_like(x[:, :1], generator) < 0.5).float(), x)
     return torch.where(hit, torch.zeros_like(x), x)
 
 

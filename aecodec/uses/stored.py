@@ -17,6 +17,7 @@ from torch import nn
 from aecodec.errors import ModelCorruptError, ModelMismatchError
 from aecodec.models.finding import BUNDLED, load_model
 from aecodec.models.model import Model
+from aecodec.training.objective import Objective
 from aecodec.uses.networks import DenoiserConfig, FloatAutoencoder
 from aecodec.uses.objectives import (
     BERNOULLI,
@@ -34,7 +35,7 @@ FOLDER = BUNDLED / "uses"
 
 def build(
     shape: tuple[int, int, int], settings: Mapping[str, Any], images: np.ndarray | None = None
-) -> nn.Module:
+) -> Objective:
     """The untrained objective that ``settings`` describe; ``images`` are what it begins with."""
     seen = np.zeros((1, *shape), np.uint8) if images is None else images
     use = settings.get("use")

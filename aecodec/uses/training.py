@@ -1,19 +1,17 @@
-"""``aecodec train`` with ``--map``, ``--vae`` or ``--denoise``: images in, a model file out."""
+"""The small networks of the other uses, map, generate and denoise, from images."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-from aecodec._version import __version__
+from aecodec.arrays import Images
 from aecodec.models.model import Model
-from aecodec.training.loop import Report, TrainConfig, Trainer, split_images
+from aecodec.training.draws import seeded
+from aecodec.training.loop import Report, TrainConfig, no_report, split_images, train_objective
 from aecodec.uses.denoising import denoising_gain
 from aecodec.uses.generation import evidence
 from aecodec.uses.maps import map_error
@@ -30,7 +28,7 @@ class UseConfig(TrainConfig):
 
 
 def train_use(
-    images: np.ndarray,
+    images: Images,
     config: UseConfig,
     settings: Mapping[str, Any],
     *,
@@ -39,31 +37,32 @@ def train_use(
     device: str = "cpu",
     checkpoint: Path | None = None,
     resume: bool = False,
-    report: Report = lambda step, numbers: None,
+    report: Report = no_report,
 ) -> Model:
-    """Train on uint8 images (N, H, W, C) what ``settings`` describe; also when interrupted."""
+    """Train the network that ``settings`` describe on uint8 images (N, H, W, C).
+
+    Returns its model, also when interrupted. ValueError if training diverged.
+    """
     training, held_out = split_images(images, config)
-    torch.manual_seed(config.seed)
     shape = (images.shape[1], images.shape[2], images.shape[3])
-    objective = build(shape, settings, training)
-    run = f"{provenance.get('data_sha256')} {json.dumps(settings, sort_keys=True)}"
-    trainer = Trainer(objective, config, torch.device(device), run)
-    if resume and checkpoint and checkpoint.exists():
-        trainer.restore(checkpoint)
-    trainer.run(training, checkpoint, report)
-    objective.load_state_dict(trainer.averaged)
-    about = {
-        "package": __version__,
-        "torch": torch.__version__,
-        "steps_done": trainer.step,
-        "recipe": asdict(config),
-        **provenance,
-    }
+    with seeded(config.seed):
+        objective = build(shape, settings, training)
+    trainer = train_objective(
+        objective,
+        config,
+        training,
+        run=f"{provenance.get('data_sha256')} {json.dumps(settings, sort_keys=True)}",
+        device=device,
+        checkpoint=checkpoint,
+        resume=resume,
+        report=report,
+    )
+    about = {**trainer.about(), **provenance}
     model = store(objective.cpu(), name, shape, settings, about)
     return replace(model, training={**about, **_validate(model, held_out)})
 
 
-def _validate(model: Model, images: np.ndarray) -> dict[str, float]:
+def _validate(model: Model, images: Images) -> dict[str, float]:
     """What the stored model reaches on images held out from training."""
     objective = restore(model)
     use = model.encoder_config["use"]
@@ -75,6 +74,3 @@ def _validate(model: Model, images: np.ndarray) -> dict[str, float]:
     noise = model.encoder_config["noises"][0]
     before, after = denoising_gain(objective, images, noise, level, seed=0)
     return {"validation_gain_db": round(after - before, 3)}
-
-
-# ---------------------------------------------------------------- the command

@@ -184,7 +184,7 @@ def test_quality_out_of_range(standing, quality):
 def test_training_needs_latents(refined):
     images = smooth_images(GRAY, 50)
     config = PixelTrainConfig(steps=1, batch_images=4)
-    with pytest.raises(ValueError, match="--underlay: latents need layers l and p"):
+    with pytest.raises(ValueError, match="underlay: latents need layers l and p"):
         train_pixel_model(images, config, PIXEL_FAST, provenance={}, base=refined, underlay=512)
 
 
@@ -200,7 +200,7 @@ def test_training_goes_on_with_the_underlay(standing, monkeypatch):
 def test_another_quality_than_the_base_has(standing):
     images, config = smooth_images(GRAY, 60), PixelTrainConfig(steps=1, batch_images=8)
     with pytest.raises(
-        ValueError, match="stands on quality 3 already, expected that or none, got 4"
+        ValueError, match="underlay of quality 3 already, expected that or none, got 4"
     ):
         train_pixel_model(images, config, PIXEL_FAST, provenance={}, base=standing, underlay=1024)
 

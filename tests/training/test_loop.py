@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from conftest import GRAY, smooth_images
 
@@ -15,13 +17,25 @@ from aecodec.container.parts import LATENT_DECODER
 from aecodec.errors import ModelCorruptError, ModelMismatchError
 from aecodec.models.file import pack_model, unpack_model
 from aecodec.models.model import Model
+from aecodec.nets.dequantizer import DequantizerConfig
 from aecodec.nets.latent_decoder import AutoencoderConfig
+from aecodec.nets.latent_prior import PriorConfig
+from aecodec.nets.pixel_model import PixelConfig
+from aecodec.nets.planes import PlaneGrid
 from aecodec.targets import QUALITY, Target
 from aecodec.training import loop
+from aecodec.training.draws import Draws, normal_like, seeded, uniform_like
 from aecodec.training.factorized_prior import FactorizedPrior, soft_round
+from aecodec.training.latent_objective import LatentObjective
 from aecodec.training.latents import LatentConfig, train_autoencoder
 from aecodec.training.loop import Trainer, _shifted
 from aecodec.training.muon import Muon, _orthogonalize
+from aecodec.training.objective import Objective
+from aecodec.training.pixel_objective import DequantizerObjective, PixelObjective
+from aecodec.training.prior_objective import PriorObjective
+from aecodec.uses.networks import DenseAutoencoder, LinearAutoencoder
+from aecodec.uses.objectives import TableMapObjective
+from aecodec.uses.stored import build
 
 IMAGES = smooth_images(GRAY, 48)
 CONFIG = LatentConfig(steps=4, batch_images=18, warmup=2)
@@ -31,14 +45,6 @@ ABOUT = {"data": "cosines", "data_sha256": "0" * 64}
 @pytest.fixture(autouse=True)
 def small_network(monkeypatch):
     monkeypatch.setattr(AutoencoderConfig, "for_shape", classmethod(lambda cls, h, w, c: GRAY))
-
-
-@pytest.fixture(autouse=True)
-def own_seed():
-    """Training seeds torch's global generator."""
-    state = torch.get_rng_state()
-    yield
-    torch.set_rng_state(state)
 
 
 def train(config: LatentConfig = CONFIG, **options) -> Model:
@@ -159,7 +165,43 @@ def test_checkpoint_of_other_data(tmp_path):
         )
 
 
-@pytest.mark.parametrize("damage", [lambda d: b"junk", lambda d: d[:-50], lambda d: b""])
+def rewritten(change):
+    """A checkpoint with other tensors and metadata, as ``change`` returns them."""
+
+    def damage(data: bytes) -> bytes:
+        nbytes = int.from_bytes(data[:8], "little")
+        about = json.loads(json.loads(data[8 : 8 + nbytes])["__metadata__"]["aecodec"])
+        tensors, metadata = change(safetensors.torch.load(data), about)
+        return safetensors.torch.save(tensors, metadata)
+
+    return damage
+
+
+def said(about: object) -> dict[str, str]:
+    return {"aecodec": json.dumps(about)}
+
+
+def without(name: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {k: v for k, v in tensors.items() if not k.startswith(name)}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda d: b"junk",
+        lambda d: d[:-50],
+        lambda d: b"",
+        rewritten(lambda t, about: (t, None)),
+        rewritten(lambda t, about: (t, {"other": "x"})),
+        rewritten(lambda t, about: (t, said({}))),
+        rewritten(lambda t, about: (t, said([]))),
+        rewritten(lambda t, about: (t, said({**about, "step": "some"}))),
+        rewritten(lambda t, about: (without("now.model.log_step", t), said(about))),
+        rewritten(lambda t, about: (without("averaged.", t), said(about))),
+        rewritten(lambda t, about: ({**t, "now.typical": torch.zeros(3)}, said(about))),
+        rewritten(lambda t, about: ({**t, "optimizer0.x.y": torch.zeros(3)}, said(about))),
+    ],
+)
 def test_damaged_checkpoint(tmp_path, damage):
     checkpoint = tmp_path / "t.ckpt"
     train(checkpoint=checkpoint, report=stop_at(1))
@@ -181,7 +223,7 @@ def test_images_are_split_once_for_all():
 
 def test_shifted_images_are_moved_by_a_pixel_at_most():
     images = np.random.default_rng(0).integers(1, 256, (60, 5, 7, 2), np.uint8)
-    moved = _shifted(images)
+    moved = _shifted(images, torch.Generator().manual_seed(0))
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
     ways = [padded[:, y : y + 5, x : x + 7] for y in range(3) for x in range(3)]
     found = np.array([(way == moved).all(axis=(1, 2, 3)) for way in ways])
@@ -189,19 +231,21 @@ def test_shifted_images_are_moved_by_a_pixel_at_most():
     assert found.any(axis=1).all()  # every way there is
 
 
-def test_the_end_of_training_is_plain_and_on_what_is_named_for_it(monkeypatch):
+def test_the_end_of_training_is_plain_and_on_what_is_named_for_it():
     config = LatentConfig(steps=10, batch_images=18, shift=1.0, final_share=0.3)
     black, white = np.zeros((9, *IMAGES.shape[1:]), np.uint8), np.full((9, *IMAGES.shape[1:]), 255)
-    trainer = Trainer(torch.nn.Linear(1, 1), config, torch.device("cpu"), "")
+    objective = TableMapObjective(LinearAutoencoder(4, 2), np.eye(4))
+    trainer = Trainer(objective, config, torch.device("cpu"), "")
+    generator = torch.Generator().manual_seed(0)
     shares = []
     for trainer.step in range(10):
-        batch = trainer._batch(black, white.astype(np.uint8))
+        batch = trainer._batch(black, white.astype(np.uint8), generator)
         shares.append(float((batch == 255).mean()))
     assert shares == [0.0] * 7 + [0.5] * 3
     trainer.step = 0
-    assert 0 < (trainer._batch(white.astype(np.uint8), None) == 0).mean() < 0.5  # moved
+    assert 0 < (trainer._batch(white.astype(np.uint8), None, generator) == 0).mean() < 0.5  # moved
     trainer.step = 9
-    assert (trainer._batch(white.astype(np.uint8), None) == 255).all()
+    assert (trainer._batch(white.astype(np.uint8), None, generator) == 255).all()
 
 
 def test_lmbdas_are_a_geometric_row():
@@ -275,10 +319,98 @@ def test_soft_rounding_lies_between_nothing_and_rounding(sharpness):
 
 
 def test_prior_is_fitted_to_latents():
-    torch.manual_seed(0)
-    v = torch.randn(9, 4000, 3) * torch.tensor([0.1, 1.0, 8.0]) + torch.tensor([0.0, 3.0, -20.0])
-    prior = FactorizedPrior.fitted(v)
-    bits = prior.rate_est_bits(v + torch.rand_like(v) - 0.5).mean((0, 1)).tolist()
+    with seeded(0):
+        v = torch.randn(9, 4000, 3) * torch.tensor([0.1, 1, 8]) + torch.tensor([0.0, 3, -20])
+        prior = FactorizedPrior.fitted(v)
+        bits = prior.rate_est_bits(v + torch.rand_like(v) - 0.5).mean((0, 1)).tolist()
     assert bits[0] < 0.6
     assert bits[1] == pytest.approx(2.1, abs=0.15)  # log2(sqrt(2 pi e)), and a little noise
     assert bits[2] == pytest.approx(5.05, abs=0.15)
+
+
+# ---------------------------------------------------------------- random numbers
+
+
+def test_the_callers_generator_is_left_alone(uninterrupted):
+    state = torch.get_rng_state()
+    assert weights(train(replace(CONFIG, flip=0.5, shift=0.5))) != weights(uninterrupted)
+    train(base=uninterrupted)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_callers_generator_has_no_effect(uninterrupted):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(123)
+        assert weights(train()) == weights(uninterrupted)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 3, 1)])
+def test_draws_are_those_of_the_default_generator_with_the_same_seed(order):
+    """So weights are those of versions that seeded the default generator."""
+    x = torch.zeros(3, 4, 5, 2).permute(order)
+    with seeded(5):
+        expected = [torch.rand(7), torch.rand_like(x), torch.randn_like(x)]
+    generator = Draws(5).on("cpu")
+    found = [torch.rand(7, generator=generator), uniform_like(x, generator)]
+    found.append(normal_like(x, generator))
+    assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
+
+
+# ---------------------------------------------------------------- optimizers
+
+
+def objectives() -> dict[str, Objective]:
+    shape, rows = (8, 8, 1), np.random.default_rng(0).normal(size=(20, 12))
+    y, log_step = rows.astype(np.float32), np.zeros((9, 12), np.float32)
+    grid = PlaneGrid.of(IMAGES)
+    settings = {
+        "map": {"use": "map", "latents": 2},
+        "bernoulli": {"use": "vae", "latents": 2, "likelihood": "bernoulli"},
+        "gaussian": {"use": "vae", "latents": 2, "likelihood": "gaussian"},
+        "denoise": {"use": "denoise", "sigma": 0.5, "noises": ["gaussian"]},
+    }
+    return {
+        "latents": LatentObjective(IMAGES, GRAY, CONFIG.lmbdas()),
+        "one trunk": LatentObjective(IMAGES, replace(GRAY, low_below=0), CONFIG.lmbdas()),
+        "prior": PriorObjective(
+            PriorConfig(12, 2, 16), y, log_step, np.full((9, 12), 8, np.uint16), 64
+        ),
+        "pixels": PixelObjective(PixelConfig(1, 8, 2, toned=False, underlaid=False), grid),
+        "all": PixelObjective(PixelConfig(1, 8, 2, toned=True, underlaid=True), grid),
+        "dequantizer": DequantizerObjective(DequantizerConfig(1, 8), grid),
+        "linear": TableMapObjective(LinearAutoencoder(12, 2), rows),
+        "dense": TableMapObjective(DenseAutoencoder(12, 2), rows),
+        **{name: build(shape, each) for name, each in settings.items()},
+    }
+
+
+def groups_by_name(module: torch.nn.Module) -> tuple[list[str], list[str], list[str]]:
+    """The rule by which the released models were trained."""
+    matrices: list[str] = []
+    rate: list[str] = []
+    rest: list[str] = []
+    for name, p in module.named_parameters():
+        if "log_" in name or name.startswith("prior."):
+            rate.append(name)
+        elif name.endswith(".weight") and p.dim() >= 2 and ".linear." not in name:
+            matrices.append(name)
+        else:
+            rest.append(name)
+    return matrices, rate, rest
+
+
+@pytest.mark.parametrize("name", objectives())
+def test_every_parameter_has_the_optimizer_it_always_had(name):
+    objective = objectives()[name]
+    names = {id(p): name for name, p in objective.named_parameters()}
+    found = tuple([names[id(p)] for p in group] for group in objective.parameter_groups())
+    assert found == groups_by_name(objective)
+
+
+def test_every_objective_is_tested():
+    def kinds(kind: type) -> set[type]:
+        return {kind}.union(*(kinds(each) for each in kind.__subclasses__()))
+
+    tested = {type(each) for each in objectives().values()}
+    ours = {each for each in kinds(Objective) if not each.__abstractmethods__}
+    assert tested == ours
