@@ -35,7 +35,7 @@ from aecodec.arrays import Images
 from aecodec.benchmark.peers.pca_codec import PcaCodec, oriented
 from aecodec.codec.codec import Codec
 from aecodec.container.parts import LATENT_DECODER
-from aecodec.entropy.zstd import pack_symbols
+from aecodec.entropy.packed_symbols import pack_symbols
 from aecodec.latents.quantizer import quantize
 from aecodec.measures import metrics
 from aecodec.measures.pca import PcaBasis, fit_pca

@@ -3,7 +3,7 @@
 usage: python bench/latent_layout.py IN [--model NAME|FILE] [--quality 1 5 9]
 
 Waste is size over the symbols' own order-0 entropy (latent by latent, over all images), in per
-cent. The winner is what aecodec/entropy/zstd.py writes.
+cent. The winner is what aecodec/entropy/packed_symbols.py writes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from common import add_result_options, facts, format_table, load_images, write_r
 
 from aecodec import Codec, load_model
 from aecodec.arrays import Symbols
-from aecodec.entropy.zstd import pack_symbols, symbols_per_byte
+from aecodec.entropy.packed_symbols import pack_symbols, symbols_per_byte
 from aecodec.latents.quantizer import quantize
 from aecodec.targets import QUALITY, Target
 

@@ -2,9 +2,9 @@
 
 Seven lanes take the symbols in turn and share one stream of words. A state lies in
 [2**32, 2**64); decoding a symbol leaves state = frequency * (state >> 24) + slot - first slot, and
-while that is below 2**32 a word of 32 bits is taken in. This is the path that always works: it
-advances the lanes of all streams given at once. :mod:`aecodec.entropy.compiled` is the same,
-compiled, where numba is installed.
+if that is below 2**32 a word of 32 bits is shifted in. This implementation works everywhere: it
+advances the lanes of all given streams at once. :mod:`aecodec.entropy.compiled` is the same
+algorithm, compiled, for where numba is installed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LANES = 7
 STATE_MIN = 1 << 32
 STATES_NBYTES = 8 * LANES
 
-BLOCK_IMAGES = 585 * LANES  # decoded in one call: whole turns of the lanes, whatever an image has
+BLOCK_IMAGES = 585 * LANES  # in one call; the lanes then end a turn, whatever an image's size
 
 Raw = npt.NDArray[np.int32]
 ByteSymbols = npt.NDArray[np.uint8]  # symbols of pixels and of latents, as ANS codes them
@@ -42,7 +42,7 @@ def intervals(raw: Raw, symbols: ByteSymbols, bound: int) -> Intervals:
 
 def encode(planes: Sequence[Intervals]) -> bytes:
     """The payload of one stream from its planes' intervals (2, M), in the order of decoding."""
-    certain = np.array([[0], [SLOTS]])  # what fills up a plane's last group: no bits, no change
+    certain = np.array([[0], [SLOTS]])  # fills a plane's last group: costs no bits, keeps states
     groups = np.concatenate(
         [
             np.concatenate([plane, np.broadcast_to(certain, (2, -plane.shape[1] % LANES))], axis=1)
@@ -72,7 +72,7 @@ def cost_bits(plane: Intervals) -> npt.NDArray[np.float64]:
 class Decoder:
     """Streams decoded side by side, plane after plane; ``where`` names each for errors.
 
-    ``threads`` is for the compiled twin alone: here one thread takes all streams at once.
+    ``threads`` is used by the compiled twin alone: here one thread decodes all streams at once.
     """
 
     def __init__(self, payloads: Sequence[bytes], where: Sequence[str], threads: int = 1) -> None:
@@ -83,7 +83,7 @@ class Decoder:
         self.positions = np.zeros(len(self.words), np.int64)
 
     def decode(self, raw: Sequence[Raw], bound: int) -> list[ByteSymbols]:
-        """raw (M, 3K) of each stream, M its own -> the next M symbols of each."""
+        """raw (M, 3K) of each stream, M may differ -> the next M symbols of each."""
         groups = -(-max(len(r) for r in raw) // LANES)
         padded = np.zeros((len(raw), groups * LANES, raw[0].shape[1]), np.int32)
         real = np.zeros((len(raw), groups * LANES), bool)
@@ -118,7 +118,7 @@ class Decoder:
             self.positions[i] += count
 
     def finish(self) -> None:
-        """Every state back where encoding began, every word used: else AezCorruptError."""
+        """AezCorruptError unless all words are used and all states are as encoding began."""
         for name, words, position, states in zip(
             self.where, self.words, self.positions, self.states, strict=True
         ):
@@ -128,16 +128,17 @@ class Decoder:
 class StreamDecoder(Protocol):
     """:class:`Decoder`, or its compiled twin."""
 
-    def decode(self, raw: Sequence[Raw], bound: int) -> list[ByteSymbols]: ...
+    def decode(self, raw: Sequence[Raw], bound: int) -> list[ByteSymbols]:
+        """raw (M, 3K) of each stream, M may differ -> the next M symbols of each."""
 
 
 def decode_plane(
     decoder: StreamDecoder, counts: Sequence[int], predict: Callable[[slice], Raw], bound: int
 ) -> Iterator[tuple[slice, ByteSymbols]]:
-    """The next plane of all streams: which of their images, and these images' symbols.
+    """The next plane of all streams, in pieces: a slice of all images, and their symbols.
 
-    ``counts`` are the images in each stream; ``predict`` gives raw (n, ..., 3K) of n images, named
-    by a slice of all.
+    ``counts`` are the images in each stream. ``predict`` maps a slice of n images to raw
+    (n, ..., 3K).
     """
     for group in _blocks(counts):
         start = group[0].start
@@ -148,10 +149,10 @@ def decode_plane(
 
 
 def _blocks(counts: Sequence[int]) -> list[list[slice]]:
-    """Images of several streams, as slices of all of them, in groups to be decoded one by one.
+    """Slices of all images, in groups that are decoded one after the other.
 
-    Several streams are decoded side by side, in one group; of one alone, a block at a time, so that
-    what predicts its symbols need not be there for all.
+    Several streams are decoded side by side, in one group. A lone stream is decoded a block at a
+    time, so that predictions are held for one block and not for all images.
     """
     ends = np.cumsum([0, *counts]).tolist()
     if len(counts) > 1:
@@ -182,6 +183,6 @@ def read_words(payload: bytes, where: str) -> npt.NDArray[np.uint32]:
 
 
 def check_end(where: str, words_left: int, states: npt.NDArray[np.uint64]) -> None:
-    """What must hold when all symbols are decoded; AezCorruptError otherwise."""
+    """AezCorruptError unless a stream ends where its images do."""
     if words_left or np.any(states != STATE_MIN):
         raise AezCorruptError(f"{where}: ANS payload does not end where its images do")

@@ -1,6 +1,6 @@
-"""The work of :mod:`aecodec.entropy.ans`, compiled by numba: the same payloads, stream by stream.
+"""The functions of :mod:`aecodec.entropy.ans`, compiled by numba; the payloads are the same.
 
-Imported only where numba is installed (the extra ``fast``). A stream is one thread's work.
+It is imported only where numba is installed (the extra ``fast``). One thread decodes a stream.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _decode_plane(raw, words, position, states, levels, step, tables, symbols): 
         for k in range(1, count):
             if weight[k] > weight[heaviest]:
                 heaviest = k
-        # symbols low <= s < high; from the likeliest place on in doubling steps, else by halves
+        # symbols low <= s < high: steps that double from the likeliest symbol on, then bisection
         low, high = np.int64(0), np.int64(levels)
         first, end = np.int64(0), np.int64(SLOTS)
         at = min(max((mean[heaviest] + 4 * step) // (8 * step), 1), high - 1)
@@ -130,7 +130,7 @@ def _decode_plane(raw, words, position, states, levels, step, tables, symbols): 
 
 @njit(cache=True, nogil=True)
 def _intervals(raw, symbols, levels, step, tables, first, frequency):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """First slot and frequency of each symbol of a plane."""
+    """First slot and frequency of each symbol of a plane, into two arrays."""
     count = raw.shape[1] // 3
     mean, inverse = np.empty(count, np.int64), np.empty(count, np.int64)
     weight = np.empty(count, np.int64)
@@ -196,7 +196,7 @@ class Decoder:
         self.positions = [0] * len(self.words)
 
     def decode(self, raw: Sequence[Raw], bound: int) -> list[ByteSymbols]:
-        """raw (M, 3K) of each stream, M its own -> the next M symbols of each."""
+        """raw (M, 3K) of each stream, M may differ -> the next M symbols of each."""
         tables, levels, step = _tables(), level_count(bound), 2 * bound + 1
 
         def work(i: int, r: Raw) -> ByteSymbols:
@@ -219,7 +219,7 @@ class Decoder:
         return _on_threads(self.threads, work, range(len(raw)), raw)
 
     def finish(self) -> None:
-        """Every state back where encoding began, every word used: else AezCorruptError."""
+        """AezCorruptError unless all words are used and all states are as encoding began."""
         for name, words, position, states in zip(
             self.where, self.words, self.positions, self.states, strict=True
         ):

@@ -1,8 +1,8 @@
 """Which latents share a zstd frame: those whose bytes are alike enough to share its table.
 
 A frame costs its header and Huffman table; sharing costs the divergence of the histograms. Groups
-are merged greedily while that saves bytes. Integers throughout, so that the same symbols give the
-same groups on every machine.
+are merged greedily while that saves bytes. All arithmetic is on integers, so the same symbols give
+the same groups on every machine.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Mixtures of discretized logistics in integers (clause 12 of aez.md): raw parameters to frequencies.
+"""Mixtures of discretized logistics in integers (aez.md 12): raw parameters to frequencies.
 
-A pixel's symbols 0..levels-1 share 2**24 slots. Symbol s owns the slots from ``cumulative(s)`` up to
-``cumulative(s + 1)``, at least one. All arithmetic is on integers below 2**63; the three tables are
-exact roundings of their formulas.
+A pixel's symbols 0..levels-1 share 2**24 slots. Symbol s owns the slots from ``cumulative(s)`` up
+to ``cumulative(s + 1)``, at least one. All arithmetic is on integers below 2**63; the three tables
+are exact roundings of their formulas.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ SLOT_BITS = 24
 SLOTS = 1 << SLOT_BITS
 MEAN_MIN, MEAN_MAX = -2048, 4095  # 1/8 gray level
 LOG_SCALE_MIN, LOG_SCALE_MAX = -512, 768  # 1/128 nat
-LOGIT_RANGE = 2047  # 1/128 nat below the largest; more counts as this
+LOGIT_RANGE = 2047  # 1/128 nat below the largest logit; smaller logits are raised to this
 INVERSE_BITS = 14
 WEIGHT_BITS = 16
 ARGUMENT_BITS = 10  # of the sigmoid's argument
 ARGUMENT_MAX = 16 << ARGUMENT_BITS
 KNOT_BITS = 5  # 2**5 arguments between knots of the sigmoid's table
-EDGE_UNIT = 4  # an edge counts half gray levels, a mean eighths
+EDGE_UNIT = 4  # an edge is in half gray levels, a mean in eighths
 
 Integers = npt.NDArray[np.int64]
 
@@ -60,7 +60,10 @@ def level_count(bound: int) -> int:
 
 @dataclass(frozen=True)
 class Mixtures:
-    """M mixtures of K logistics: mean, inverse scale and weight, int64 (M, K); weights sum to 2**16."""
+    """M mixtures of K logistics: mean, inverse scale and weight, int64 (M, K).
+
+    The means are in 1/8 gray level. The weights of a mixture sum to 2**16.
+    """
 
     mean: Integers
     inverse: Integers
@@ -80,6 +83,7 @@ class Mixtures:
         )
 
     def take(self, rows: Integers) -> Mixtures:
+        """The mixtures at these rows."""
         return Mixtures(self.mean[rows], self.inverse[rows], self.weight[rows])
 
     def cumulative(self, symbols: Integers, bound: int) -> Integers:

@@ -1,1 +1,1 @@
-"""Output that appears whole or not at all, URLs, and data of strangers."""
+"""Output that appears whole or not at all, files named by a URL, and bytes of others."""

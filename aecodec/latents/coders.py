@@ -18,7 +18,8 @@ import numpy.typing as npt
 from aecodec import entropy
 from aecodec.arrays import Indices, Symbols
 from aecodec.container.modes import LATENTS_ANS, LATENTS_ZSTD, Mode
-from aecodec.entropy import ans, zstd
+from aecodec.entropy import ans
+from aecodec.entropy.packed_symbols import PackedSymbols, pack_symbols
 from aecodec.errors import AezLimitError
 from aecodec.latents.quantizer import gains_at
 from aecodec.nets.latent_prior import SYMBOL_OFFSET
@@ -133,7 +134,7 @@ class ZstdCoder(LatentCoder):
     def pack(self, symbols: Symbols, stored_quality: int) -> bytes:
         """The payload of symbols (N, D); the same for every quality."""
         del stored_quality
-        return zstd.pack_symbols(symbols)
+        return pack_symbols(symbols)
 
     def unpack(
         self,
@@ -145,7 +146,7 @@ class ZstdCoder(LatentCoder):
         """Each payload is checked as a whole; its symbols are unpacked when they are taken."""
         del stored_quality
         return [
-            _PackedRows(zstd.PackedSymbols(payload, count, self._latents, name))
+            _PackedRows(PackedSymbols(payload, count, self._latents, name))
             for payload, count, name in zip(payloads, counts, where, strict=True)
         ]
 
@@ -266,7 +267,7 @@ class UnpackedRows:
 class _PackedRows:
     """Symbols (N, D) that stay packed until rows of them are taken often."""
 
-    def __init__(self, packed: zstd.PackedSymbols) -> None:
+    def __init__(self, packed: PackedSymbols) -> None:
         self._packed, self._asked = packed, 0
         self._unpacked: Symbols | None = None
 

@@ -16,7 +16,7 @@ from aecodec.archive.array import Archive
 from aecodec.archive.repair import rewrite
 from aecodec.codec.codec import Codec
 from aecodec.container.scan import Scan
-from aecodec.entropy import zstd
+from aecodec.entropy import packed_symbols
 from aecodec.errors import AezError
 from aecodec.limits import Limits
 from aecodec.models.file import unpack_model
@@ -105,8 +105,10 @@ def model(data: bytes) -> None:
 
 def symbols(data: bytes) -> None:
     count, latents = (data[0] % 40 + 1, data[1] % 8 + 1) if len(data) > 1 else (1, 1)
-    found = zstd.unpack_symbols(data[2:], count, latents, "it")
-    again = zstd.unpack_symbols(zstd.pack_symbols(found), count, latents, "again")
+    found = packed_symbols.unpack_symbols(data[2:], count, latents, "it")
+    again = packed_symbols.unpack_symbols(
+        packed_symbols.pack_symbols(found), count, latents, "again"
+    )
     if not np.array_equal(found, again):
         raise Finding("symbols differ after packing")
 
@@ -150,7 +152,7 @@ def seeds(target: str) -> list[bytes]:
         rng = np.random.default_rng(0)
         sizes = [(1, 1), (9, 5), (40, 3), (17, 8)]
         drawn = [rng.normal(0, 40, size).astype(np.int16) for size in sizes]
-        return [bytes([len(x) - 1, x.shape[1] - 1]) + zstd.pack_symbols(x) for x in drawn]
+        return [bytes([len(x) - 1, x.shape[1] - 1]) + packed_symbols.pack_symbols(x) for x in drawn]
     if target == "column":
         return [bytes([len(values)]) + payload for values, payload in _columns()]
     return files

@@ -11,6 +11,7 @@ import numpy as np
 
 from aecodec.codec.codec import Codec
 from aecodec.entropy import zstd
+from aecodec.entropy.packed_symbols import pack_symbols
 from aecodec.latents.coders import AnsCoder
 from aecodec.models.file import pack_model
 from aecodec.models.model import Model
@@ -54,7 +55,7 @@ def by_latents(model: Model, y_hat: np.ndarray, quality: int, mode: int = LATENT
     networks = codec.networks.latents()
     pixels = networks.synthesize(y_hat, quality)
     packed = (
-        zstd.pack_symbols(y_hat)
+        pack_symbols(y_hat)
         if mode == LATENTS_ZSTD
         else AnsCoder(codec.networks.prior()).pack(y_hat, quality)
     )
