@@ -1,4 +1,4 @@
-"""What a file may make its reader spend, and the options of the command line that say so."""
+"""How much memory and output a file may make its reader use."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Limits:
-    """Bytes; a file that asks for more raises AezLimitError, which names the limit.
+    """Limits in bytes; a file that needs more raises AezLimitError, which names the limit.
 
-    ``max_decoded_nbytes`` is for the images that one call hands out or writes. ``max_memory_nbytes``
-    is for what reading takes besides: a chunk's payload and twice what it decodes to, a section,
-    the index. ``max_model_nbytes`` is for a model, ``max_column_nbytes`` for the names and for all
-    columns together, as unpacked.
+    ``max_decoded_nbytes`` applies to the images that one call returns or writes.
+    ``max_memory_nbytes`` applies to what reading needs besides: a chunk's payload and twice its
+    decoded size, a section, the index. ``max_model_nbytes`` applies to a model, and
+    ``max_column_nbytes`` to the names and to all columns together, unpacked.
     """
 
     max_decoded_nbytes: int = 16 << 30
@@ -30,10 +30,12 @@ class Limits:
 
 DEFAULT_LIMITS: Final = Limits()
 
-
-_IMAGE_NBYTES: Final = 24  # to find an image among its chunk's
+_IMAGE_NBYTES: Final = 24  # what finding an image among those of its chunk takes
 
 
 def chunk_memory_nbytes(payload_nbytes: int, image_count: int, image_nbytes: int) -> int:
-    """What reading a chunk takes: its payload, what that unpacks to, and the images."""
+    """Bytes that reading a chunk counts against ``max_memory_nbytes``.
+
+    They are its payload, what the payload unpacks to, and the images.
+    """
     return payload_nbytes + image_count * (2 * image_nbytes + _IMAGE_NBYTES)

@@ -1,19 +1,11 @@
-"""The container: what an ``.aez`` file is made of, as bytes (``formats/aez.md`` 1 to 7).
+"""The container: the records of an ``.aez`` file, as bytes (``formats/aez.md`` 1 to 7).
 
-Needs the standard library alone. It knows bytes and not images: payloads go through as they
-are. ``Writer`` writes in one pass, ``Reader`` seeks; everything read is checked before it is
-trusted or allocated.
+Needs the standard library alone. It knows bytes and not images: payloads pass through unchanged.
+``Writer`` writes in one pass, ``Reader`` seeks. What is read is checked before it is trusted, and
+before memory is allocated for it.
 """
 
-from aecodec.container.chunks import (
-    TABLE_ENTRY_NBYTES,
-    Chunk,
-    ChunkHead,
-    SubPayload,
-    TableEntry,
-    chunk_nbytes,
-    is_crowded,
-)
+from aecodec.container.chunks import Chunk, ChunkHead, SubPayload, chunk_nbytes
 from aecodec.container.modes import (
     MODE_LATENTS_ANS,
     MODE_LATENTS_ZSTD,
@@ -25,7 +17,7 @@ from aecodec.container.modes import (
     Mode,
 )
 from aecodec.container.parts import PartRef, pack_parts, unpack_parts
-from aecodec.container.reader import Reader, section_limit
+from aecodec.container.reader import Reader
 from aecodec.container.records import (
     FLAG_ANS,
     FLAG_LATENTS,
@@ -61,7 +53,9 @@ from aecodec.container.sections import (
     PART,
     Section,
     SectionEntry,
+    section_limit,
 )
+from aecodec.container.table import TABLE_ENTRY_NBYTES, TableEntry, is_crowded
 from aecodec.container.writer import Writer
 
 __all__ = [

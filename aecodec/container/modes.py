@@ -1,7 +1,7 @@
-"""The modes of a sub-payload: one row for each, with all that the package knows of it (aez.md 7).
+"""The table of modes: one row for each mode of a sub-payload, with all of its facts (aez.md 7).
 
-Whoever needs to know something about a mode asks this table. A new mode is a new row here, and the
-class or function that codes it.
+All other modules look up these facts here. A new mode needs a new row, and the class or function
+that codes it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ STORED_QUALITIES: Final = (STORED_MIN, STORED_MAX)  # the range of a parameter
 
 @dataclass(frozen=True)
 class Mode:
-    """What is known of one mode.
+    """One mode of a sub-payload.
 
-    ``name`` is what ``info`` calls it. ``required_flags`` are the header's flags that announce it,
-    and ``parameter_range`` the values its parameter may have, both ends included. ``parts`` are the
-    parts of a model that decoding needs, each as the names of which one will do. ``coder`` is the
-    name of the latent coder that writes it, "" for modes that hold no latents.
+    ``name`` is what ``info`` calls it. ``required_flags`` are the header's flags that announce it.
+    ``parameter_range`` is the range of its parameter, both ends included. ``parts`` are the parts
+    of a model that decoding needs: each is a tuple of names, and one of these parts is enough.
+    ``coder`` is the name of the latent coder that writes it, "" if it holds no latents.
     """
 
     number: int

@@ -1,4 +1,4 @@
-"""The parts of models that a file names: their names, what they announce, section PART."""
+"""The parts of models: their names, the flags that announce them, section PART (aez.md 4.5)."""
 
 from __future__ import annotations
 
@@ -9,22 +9,26 @@ from typing import Final
 from aecodec.container.checks import U8_MAX
 from aecodec.container.records import FLAG_LOW_TRUNK, FLAG_TONES, FLAG_UNDERLAY
 from aecodec.errors import AezCorruptError
+from aecodec.io.cursor import Cursor
 
 LATENT_DECODER: Final = "latent_decoder"
 LATENT_PRIOR: Final = "latent_prior"
 PIXEL_FAST: Final = "pixel_fast"
 PIXEL_SMALL: Final = "pixel_small"
 DEQUANTIZER: Final = "dequantizer"
-PIXEL_MODELS: Final = (PIXEL_FAST, PIXEL_SMALL)  # the one that is used by default comes first
-VARIANTS: Final = {part.removeprefix("pixel_"): part for part in PIXEL_MODELS}  # as users name them
-UNDERLAY_PARTS: Final = (LATENT_DECODER, LATENT_PRIOR)  # a pixel model with an underlay needs both
+PIXEL_MODELS: Final = (PIXEL_FAST, PIXEL_SMALL)  # the default first
+VARIANTS: Final = {
+    part.removeprefix("pixel_"): part for part in PIXEL_MODELS
+}  # by the names that users give
+UNDERLAY_PARTS: Final = (LATENT_DECODER, LATENT_PRIOR)  # what a pixel model with an underlay needs
 
 TONES: Final = "tones"  # tensor of a pixel model: a second value for each gray level
 UNDERLAY: Final = "underlay"  # tensor of a pixel model: the stored quality of its underlay
-LOW_BELOW: Final = "low_below"  # tensor of a latent decoder: the quality its low trunk ends below
+# Tensor of a latent decoder: the low trunk decodes the qualities below this one.
+LOW_BELOW: Final = "low_below"
 
 _ANNOUNCED_BY_PIXEL_MODELS: Final = {TONES: FLAG_TONES, UNDERLAY: FLAG_UNDERLAY}
-# Version 1.1 does not know these tensors: a file whose parts have one sets the flag.
+# Version 1.1 does not know these tensors. A file sets the flag if one of its parts has the tensor.
 ANNOUNCED: Final = {
     PIXEL_FAST: _ANNOUNCED_BY_PIXEL_MODELS,
     PIXEL_SMALL: _ANNOUNCED_BY_PIXEL_MODELS,
@@ -34,7 +38,7 @@ FINGERPRINT_NBYTES: Final = 32
 
 
 def part_of_variant(variant: str | None) -> str | None:
-    """The pixel model's part by the name of its variant; ValueError for a variant there is not."""
+    """The part of a variant of the pixel model; ValueError for an unknown variant."""
     if variant is not None and variant not in VARIANTS:
         raise ValueError(f"variant: expected one of {', '.join(VARIANTS)}, got {variant!r}")
     return None if variant is None else VARIANTS[variant]
@@ -61,10 +65,10 @@ def pack_parts(parts: Iterable[PartRef], model_name: str) -> bytes:
 
 
 def unpack_parts(payload: bytes, where: str) -> tuple[tuple[PartRef, ...], str]:
-    """The parts, by name, and the model's display name that a PART payload holds."""
-    cursor = _Cursor(payload, f"{where}: PART")
+    """The parts in a PART payload, in order of their names, and the model's display name."""
+    cursor = Cursor(payload, f"{where}: PART")
     parts = []
-    for _ in range(cursor.take(1, "part count")[0]):
+    for _ in range(cursor.byte("part count")):
         part_name = cursor.take_counted("part name").decode("latin-1")
         parts.append(PartRef(part_name, cursor.take(FINGERPRINT_NBYTES, "fingerprint")))
     encoded_name = cursor.take_counted("model name")
@@ -76,31 +80,6 @@ def unpack_parts(payload: bytes, where: str) -> tuple[tuple[PartRef, ...], str]:
     if fault := _parts_fault(parts) or _model_name_fault(encoded_name, model_name):
         raise AezCorruptError(f"{where}: PART: {fault}")
     return tuple(parts), model_name
-
-
-class _Cursor:
-    """Takes counted bytes off a payload, never past its end."""
-
-    def __init__(self, payload: bytes, where: str) -> None:
-        self._payload = payload
-        self._where = where
-        self._at = 0
-
-    def take(self, nbytes: int, field: str) -> bytes:
-        taken = self._payload[self._at : self._at + nbytes]
-        if len(taken) < nbytes:
-            raise AezCorruptError(
-                f"{self._where}: {field} needs {nbytes} bytes, {len(taken)} are left"
-            )
-        self._at += nbytes
-        return taken
-
-    def take_counted(self, field: str) -> bytes:
-        return self.take(self.take(1, f"{field} length")[0], field)
-
-    def finish(self) -> None:
-        if left := len(self._payload) - self._at:
-            raise AezCorruptError(f"{self._where}: {left} bytes after the model name, expected 0")
 
 
 def _parts_fault(parts: list[PartRef]) -> str | None:

@@ -33,7 +33,7 @@ TARGET_QUALITY: Final = 1
 TARGET_MAX_ERROR: Final = 2
 TARGET_PSNR: Final = 3
 TARGET_NBYTES: Final = 4
-# Each kind of target as users name it, and how many units of the stored value make one of theirs.
+# By kind: the name that users give, and how many stored units make one of the user's units.
 TARGETS: Final = {
     TARGET_QUALITY: (QUALITY, QUALITY_UNIT),
     TARGET_MAX_ERROR: (MAX_ERROR, 1),
@@ -81,7 +81,7 @@ _DAMAGED_MAGICS: Final = (
 
 @dataclass(frozen=True)
 class Header:
-    """What holds for the whole file (aez.md 3); fields are named and counted as there."""
+    """What applies to the whole file (aez.md 3), with the names and units of that clause."""
 
     height: int
     width: int
@@ -122,7 +122,7 @@ class Header:
 
     @classmethod
     def unpack(cls, data: bytes, name: str, supported_flags: int = SUPPORTED_FLAGS) -> Header:
-        """The header that ``data``, the first 48 bytes of file ``name``, holds."""
+        """The header in ``data``, the first 48 bytes of file ``name``."""
         _check_identity(data, name)
         fields = _HEADER.unpack(unseal(data[:HEADER_NBYTES], "header_crc32", name))
         _, major, minor, required_flags, optional_flags, height, width, channels = fields[:8]
@@ -160,7 +160,7 @@ class Header:
 
 
 def _check_identity(data: bytes, name: str) -> None:
-    """Magic, version and length; aez.md 3.2: in this order, and before the checksum."""
+    """Check magic, version and length in this order, and before the checksum (aez.md 3.2)."""
     found = data[: len(MAGIC)]
     if found != MAGIC:
         hint = next((f": {why}" for start, why in _DAMAGED_MAGICS if data.startswith(start)), "")
@@ -188,16 +188,17 @@ class IndexEntry(NamedTuple):
     head_crc32: int
 
     def pack(self) -> bytes:
+        """The 28 bytes of the entry."""
         return _INDEX_ENTRY.pack(*self, 0)
 
 
 def index_entry(index: bytes, i: int) -> IndexEntry:
-    """Entry ``i`` of an index payload that :func:`unpack_index` has gone through."""
+    """Entry ``i`` of an index payload that :func:`unpack_index` has checked."""
     return IndexEntry(*_INDEX_ENTRY.unpack_from(index, i * INDEX_ENTRY_NBYTES)[:4])
 
 
 def unpack_index(index: bytes, name: str) -> Iterator[IndexEntry]:
-    """The entries of an index payload, whole entries only, reserved fields checked."""
+    """The entries of an index payload of whole entries; AezUnsupportedError for reserved bytes."""
     for i, (*fields, reserved) in enumerate(_INDEX_ENTRY.iter_unpack(index)):
         if reserved:
             raise AezUnsupportedError(
@@ -217,6 +218,7 @@ class Footer:
     chunk_count: int
 
     def pack(self) -> bytes:
+        """The 48 bytes of the footer."""
         record = _FOOTER.pack(
             self.index_offset,
             self.index_nbytes,

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import BinaryIO, Final
 
-from aecodec import container
-from aecodec.container.checks import check_crc32
 from aecodec.container.chunks import (
     CHUNK_HEAD_NBYTES,
     CHUNK_MARKER,
     Chunk,
     ChunkHead,
-    read_payload,
     unpack_chunk_head,
     unpack_chunk_table,
 )
-from aecodec.container.reader import check_chunk_memory, check_limit
+from aecodec.container.filebytes import FileBytes
 from aecodec.container.records import (
     FOOTER_NBYTES,
     HEADER_NBYTES,
@@ -30,18 +25,21 @@ from aecodec.container.records import (
     unpack_index,
 )
 from aecodec.container.sections import (
+    HEAD,
+    INDX,
     MAX_SECTIONS,
+    PART,
     SECTION_FRAME_NBYTES,
     SECTION_MARKER,
     SectionEntry,
-    unpack_section_frame,
+    section_limit,
 )
 from aecodec.errors import AezCorruptError, AezError, AezLimitError, AezUnsupportedError
 from aecodec.limits import Limits
 
 _BLOCK_NBYTES: Final = 1 << 20
 _HEAD_COPY_NBYTES: Final = SECTION_FRAME_NBYTES + HEADER_NBYTES
-_COPIES: Final = (container.HEAD, container.INDX)
+_COPIES: Final = (HEAD, INDX)
 
 
 @dataclass(frozen=True)
@@ -51,35 +49,32 @@ class FoundChunk:
     offset: int
     head: ChunkHead
 
-    @property
-    def nbytes(self) -> int:
-        return CHUNK_HEAD_NBYTES + self.head.table_nbytes + self.head.payload_nbytes
-
 
 class Scan:
     """The whole chunks and sections of a seekable ``file``; ``name`` is what errors call it.
 
-    ``sections`` holds those before and after the first chunk, copies too; ``damaged`` those whose
-    frame is whole and whose payload is not. AezCorruptError if neither header nor its copy is whole.
+    ``sections`` holds each whole section, copies too, and whether it lies after a chunk.
+    ``damaged`` holds the sections whose frame is whole and whose payload is not. AezCorruptError
+    if neither the header nor its copy is whole.
     """
 
     def __init__(self, file: BinaryIO, name: str, limits: Limits) -> None:
-        self.file, self.name, self.limits = file, name, limits
-        self.nbytes = file.seek(0, os.SEEK_END)
+        self.name, self.limits = name, limits
+        self._bytes = FileBytes(file, name)
         self._block, self._block_at = b"", 0
         self.header = self._find_header()
         self.chunks: list[FoundChunk] = []
-        self.sections: list[tuple[SectionEntry, bool]] = []  # and whether after a chunk
+        self.sections: list[tuple[SectionEntry, bool]] = []
         self.damaged: list[SectionEntry] = []
         at = HEADER_NBYTES
         while (found := self._next_marker(at)) is not None:
             at = self._take(*found)
         self.index = self._read_index()
 
-    # ------------------------------------------------------------ what the file held
+    # ------------------------------------------------------------ what the file contained
 
     def image_count(self) -> int | None:
-        """How many images there were; None if nothing whole tells."""
+        """How many images the file had; None if no whole record says so."""
         if self.index is not None:
             return sum(entry.image_count for entry in self.index)
         if self.lost_nbytes() == 0:
@@ -87,38 +82,36 @@ class Scan:
         return None
 
     def lost_nbytes(self) -> int | None:
-        """Bytes of sections whose kind is lost too; None if there is no telling.
+        """Bytes of sections that are lost with their kind; None if that is unknown.
 
-        All records have known sizes once the index is there, so what is left over was something
-        else. Without one, that all ordinals are there and the sizes add up to the file proves
-        that nothing else was.
+        With the index, all other records have known sizes, and what is left over belonged to such
+        sections. Without it, there were none if no ordinal is missing and the sizes of what was
+        found add up to the file's.
         """
         own = [entry for entry, _ in self.sections if entry.kind not in _COPIES]
-        parts = [entry for entry in own if entry.kind == container.PART]
-        made_anew = (*_COPIES, container.PART)
+        parts = [entry for entry in own if entry.kind == PART]
+        made_anew = (*_COPIES, PART)
         others = [entry for entry in [*own, *self.damaged] if entry.kind not in made_anew]
         nbytes = HEADER_NBYTES + _HEAD_COPY_NBYTES + FOOTER_NBYTES
         nbytes += sum(entry.end_offset - entry.offset for entry in others)
         nbytes += 2 * (parts[0].end_offset - parts[0].offset) if parts else 0
-        nbytes += sum(found.nbytes for found in self.chunks)
+        nbytes += sum(found.head.nbytes for found in self.chunks)
         if self.index is None:
             count = len(self.chunks)
             nbytes += SECTION_FRAME_NBYTES + count * INDEX_ENTRY_NBYTES
             all_there = not count or self.chunks[-1].head.ordinal == count - 1
-            return 0 if all_there and nbytes == self.nbytes else None
+            return 0 if all_there and nbytes == self._bytes.nbytes else None
         whole = {found.head.ordinal for found in self.chunks}
         nbytes += SECTION_FRAME_NBYTES + len(self.index) * INDEX_ENTRY_NBYTES
         nbytes += sum(entry.nbytes for i, entry in enumerate(self.index) if i not in whole)
         return max(0, self._index_end() + FOOTER_NBYTES - nbytes)
 
     def _index_end(self) -> int:
-        return next(
-            entry.end_offset for entry, _ in reversed(self.sections) if entry.kind == container.INDX
-        )
+        return next(entry.end_offset for entry, _ in reversed(self.sections) if entry.kind == INDX)
 
     def _read_index(self) -> list[IndexEntry] | None:
         for entry, _ in reversed(self.sections):
-            if entry.kind == container.INDX and entry.payload_nbytes % INDEX_ENTRY_NBYTES == 0:
+            if entry.kind == INDX and entry.payload_nbytes % INDEX_ENTRY_NBYTES == 0:
                 try:
                     return list(unpack_index(self.section_payload(entry), self.name))
                 except AezUnsupportedError:
@@ -128,49 +121,25 @@ class Scan:
     # ------------------------------------------------------------ reading
 
     def read_chunk(self, found: FoundChunk) -> Chunk:
-        """The chunk with its payload, the checksum found right."""
-        head = found.head
-        where = f"{self.name}: chunk {head.ordinal} at byte {found.offset}"
-        offset = found.offset + CHUNK_HEAD_NBYTES + head.table_nbytes
-        self._require(offset, head.payload_nbytes)
+        """The chunk with its payload, whose checksum is checked."""
         limit = ("max_memory_nbytes", self.limits.max_memory_nbytes)
-        check_chunk_memory(head, self.header, limit, where)
-        return read_payload(head, lambda at, nbytes: self._at(offset + at, nbytes), where)
+        return self._bytes.read_chunk(found.offset, found.head, self.header, limit)
 
     def section_payload(self, entry: SectionEntry) -> bytes:
-        """The payload of a section, its checksum found right."""
-        where = f"{self.name}: section {entry.kind} at byte {entry.offset}"
-        self._require(entry.payload_offset, entry.payload_nbytes)
-        limit = container.section_limit(entry.kind, self.limits)
-        check_limit("payload_nbytes", entry.payload_nbytes, limit, where)
-        payload = self._at(entry.payload_offset, entry.payload_nbytes)
-        check_crc32("payload_crc32", entry.payload_crc32, zlib.crc32(payload), where)
-        return payload
-
-    def _require(self, offset: int, nbytes: int) -> None:
-        if nbytes > max(0, self.nbytes - offset):
-            raise AezCorruptError(
-                f"{self.name}: byte {offset}: {nbytes} bytes needed, "
-                f"found {max(0, self.nbytes - offset)}"
-            )
-
-    def _at(self, offset: int, nbytes: int) -> bytes:
-        self._require(offset, nbytes)
-        self.file.seek(offset)
-        data = self.file.read(nbytes)
-        if len(data) < nbytes:  # the file shrank
-            raise AezCorruptError(f"{self.name}: byte {offset}: {nbytes} bytes, found {len(data)}")
-        return data
+        """The payload of a section, its checksum checked."""
+        return self._bytes.read_section(entry, section_limit(entry.kind, self.limits))
 
     # ------------------------------------------------------------ finding
 
     def _next_marker(self, at: int) -> tuple[int, bytes] | None:
+        """Offset of the first marker at or after ``at``, and the marker."""
         overlap = len(CHUNK_MARKER) - 1
-        while at < self.nbytes - overlap:
+        while at < self._bytes.nbytes - overlap:
             start = at - self._block_at
             if not 0 <= start < len(self._block) - overlap:
-                self.file.seek(at)
-                self._block, self._block_at, start = self.file.read(_BLOCK_NBYTES), at, 0
+                self._bytes.file.seek(at)
+                self._block = self._bytes.file.read(_BLOCK_NBYTES)
+                self._block_at, start = at, 0
                 if len(self._block) <= overlap:
                     return None
             markers = ((self._block.find(m, start), m) for m in (CHUNK_MARKER, SECTION_MARKER))
@@ -181,7 +150,7 @@ class Scan:
         return None
 
     def _take(self, at: int, marker: bytes) -> int:
-        """Note what begins at ``at`` if it is whole and known; where to look on."""
+        """Keep the record at ``at`` if it is whole and known; return where the search goes on."""
         try:
             return self._take_chunk(at) if marker == CHUNK_MARKER else self._take_section(at)
         except (AezCorruptError, AezUnsupportedError):
@@ -189,25 +158,26 @@ class Scan:
 
     def _take_chunk(self, at: int) -> int:
         where = f"{self.name}: chunk at byte {at}"
-        head = unpack_chunk_head(self._at(at, CHUNK_HEAD_NBYTES), self.header, where)
+        data = self._bytes.read(at, CHUNK_HEAD_NBYTES, "chunk head")
+        head = unpack_chunk_head(data, self.header, where)
         last = self.chunks[-1].head if self.chunks else None
         if last and (head.ordinal <= last.ordinal or last.image_count < self.header.chunk_images):
             return at + 1  # a file inside a damaged payload, perhaps
-        table = self._at(at + CHUNK_HEAD_NBYTES, head.table_nbytes)
+        table = self._bytes.read(at + CHUNK_HEAD_NBYTES, head.table_nbytes, "chunk table")
         found = FoundChunk(at, unpack_chunk_table(head, table, self.header, where))
         self.read_chunk(found)
         self.chunks.append(found)
-        return at + found.nbytes
+        return at + found.head.nbytes
 
     def _take_section(self, at: int) -> int:
-        entry = unpack_section_frame(self._at(at, SECTION_FRAME_NBYTES), at, self.name)
+        entry = self._bytes.read_section_frame(at)
         try:
             self.section_payload(entry)
         except AezCorruptError:
-            if entry.end_offset <= self.nbytes:
+            if entry.end_offset <= self._bytes.nbytes:
                 self.damaged.append(entry)
             raise
-        if len(self.sections) >= MAX_SECTIONS - len(_COPIES):  # which may have to be made anew
+        if len(self.sections) >= MAX_SECTIONS - len(_COPIES):  # the copies may have to be added
             raise AezLimitError(f"{self.name}: too many sections for a file, {MAX_SECTIONS}")
         self.sections.append((entry, bool(self.chunks)))
         return entry.end_offset
@@ -216,13 +186,14 @@ class Scan:
         """The header, or its copy in HEAD."""
         fault: AezError
         try:
-            return Header.unpack(self._at(0, min(HEADER_NBYTES, self.nbytes)), self.name)
+            nbytes = min(HEADER_NBYTES, self._bytes.nbytes)
+            return Header.unpack(self._bytes.read(0, nbytes, "header"), self.name)
         except (AezCorruptError, AezUnsupportedError) as error:
             fault = error
         for at in self._section_markers():
             try:
-                entry = unpack_section_frame(self._at(at, SECTION_FRAME_NBYTES), at, self.name)
-                if entry.kind == container.HEAD and entry.payload_nbytes == HEADER_NBYTES:
+                entry = self._bytes.read_section_frame(at)
+                if entry.kind == HEAD and entry.payload_nbytes == HEADER_NBYTES:
                     return Header.unpack(self.section_payload(entry), self.name)
             except (AezCorruptError, AezUnsupportedError):  # noqa: PERF203
                 continue
@@ -237,7 +208,7 @@ class Scan:
 
 
 def ranges(spans: list[tuple[int, int]], total: int) -> tuple[list[list[int]], list[list[int]]]:
-    """Kept ranges [first, last + 1], neighbours joined, and the gaps between them up to ``total``."""
+    """Kept ranges [first, last + 1], neighbours joined, and the gaps between them in 0..total."""
     kept: list[list[int]] = []
     for begin, end in spans:
         if kept and begin == kept[-1][1]:

@@ -1,4 +1,4 @@
-"""Sections: typed, checksummed blocks around the chunks, and the PART payload (aez.md 4)."""
+"""Sections: typed, checksummed blocks before and after the chunks (aez.md 4)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final
 
 from aecodec.container.checks import seal, unseal
 from aecodec.errors import AezCorruptError, AezUnsupportedError
+from aecodec.limits import Limits
 
 PART: Final = "PART"
 HEAD: Final = "HEAD"
@@ -26,6 +27,11 @@ SECTION_MARKER: Final = b"\x89SEC"
 _FRAME = struct.Struct("<4s4sIQI")
 _REQUIRED_FLAG: Final = 1
 _REQUIRED_BY_KIND: Final = {PART: True, HEAD: False, INDX: True}  # aez.md 4.3
+_LIMITS: Final = {
+    MODL: "max_model_nbytes",
+    NAME: "max_column_nbytes",
+    COLM: "max_column_nbytes",
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class Section:
     payload: bytes
 
     def pack_frame(self) -> bytes:
-        """The 28 bytes that go before the payload; ValueError for a kind that cannot be."""
+        """The 28 bytes before the payload; ValueError for an invalid ``kind`` or ``required``."""
         if fault := _kind_fault(self.kind) or _required_fault(self.kind, self.required):
             raise ValueError(f"section: {fault}")
         kind, flags = self.kind.encode("ascii"), _REQUIRED_FLAG if self.required else 0
@@ -57,10 +63,12 @@ class SectionEntry:
 
     @property
     def payload_offset(self) -> int:
+        """Where the payload begins, from the file start."""
         return self.offset + SECTION_FRAME_NBYTES
 
     @property
     def end_offset(self) -> int:
+        """Where the section ends, from the file start."""
         return self.payload_offset + self.payload_nbytes
 
 
@@ -84,6 +92,12 @@ def unpack_section_frame(
     if fault := _required_fault(kind, required):
         raise AezCorruptError(f"{where}: {fault}")
     return SectionEntry(kind, required, offset, payload_nbytes, payload_crc32)
+
+
+def section_limit(kind: str, limits: Limits) -> tuple[str, int]:
+    """Name and bytes of the limit that applies to the payload of a section of this kind."""
+    name = _LIMITS.get(kind, "max_memory_nbytes")
+    return name, getattr(limits, name)
 
 
 def _kind_fault(kind: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The one-pass writer: needs only ``write``, so pipes will do (aez.md 2)."""
+"""The one-pass writer: it never seeks, so it can write to a pipe (aez.md 2)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from aecodec.errors import AezCorruptError
 
 
 class Writer:
-    """Writes header and ``sections`` at once, then what it is given, in that order.
+    """Writes the header and ``sections`` at once, then chunks and sections as they are given.
 
-    Misuse is ValueError, found before a byte of the offending call is written. A file
-    whose writer was not closed has no index and no footer.
+    A call that breaks a rule of the format raises ValueError and writes nothing. A file whose
+    writer was not closed has no index and no footer.
     """
 
     def __init__(self, file: BinaryIO, header: Header, sections: Iterable[Section] = ()) -> None:
@@ -45,7 +45,7 @@ class Writer:
             self._write_section(section)
 
     def write_chunk(self, chunk: Chunk) -> None:
-        """Every chunk but the last must hold exactly ``chunk_images`` images."""
+        """Append a chunk; every chunk but the last must hold exactly ``chunk_images`` images."""
         self._check_open()
         if self._chunks_over:
             raise ValueError(f"chunk {self._chunk_count}: no chunk may follow {self._chunks_over}")
@@ -65,7 +65,7 @@ class Writer:
             )
 
     def write_section(self, section: Section) -> None:
-        """A section after the chunks; no chunk may follow it."""
+        """Append a section after the chunks; no chunk may follow it."""
         self._check_open()
         if section.kind in (PART, HEAD, INDX):
             raise ValueError(f"section {section.kind} cannot be given after the chunks")
@@ -76,7 +76,7 @@ class Writer:
         self._chunks_over = f"section {section.kind}"
 
     def close(self) -> int:
-        """Writes the copies, the index and the footer; the file's bytes, all told."""
+        """Write the copies, the index and the footer; return the size of the file in bytes."""
         self._check_open()
         self._closed = True
         self._write_section(Section(HEAD, required=False, payload=self._header_bytes))
@@ -112,7 +112,7 @@ class Writer:
 
 
 def _check_start(header: Header, sections: tuple[Section, ...]) -> Section | None:
-    """The PART section among ``sections``, once header and sections are found to agree."""
+    """The PART section, if there is one; ValueError if header and sections do not agree."""
     if unknown := header.required_flags & ~SUPPORTED_FLAGS:
         raise ValueError(f"header: required_flags has bits {unknown:#x} that no reader here knows")
     if (count := _section_count(sections)) > MAX_SECTIONS:
@@ -134,7 +134,7 @@ def _check_start(header: Header, sections: tuple[Section, ...]) -> Section | Non
 
 
 def _section_count(sections: tuple[Section, ...]) -> int:
-    """How many these are with the copies that close makes of HEAD and PART (aez.md 4.6)."""
+    """The number of sections with the copies that ``close`` adds (aez.md 4.6)."""
     return len(sections) + 1 + sum(section.kind == PART for section in sections)
 
 

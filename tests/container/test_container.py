@@ -467,7 +467,7 @@ FINGERPRINT = bytes(32)
         (b"\1\1a" + FINGERPRINT[1:], "fingerprint needs 32 bytes, 31 are left"),
         (b"\1\1a" + FINGERPRINT, "model name length needs 1 bytes"),
         (b"\1\1a" + FINGERPRINT + b"\2m", "model name needs 2 bytes, 1 are left"),
-        (b"\1\1a" + FINGERPRINT + b"\1m?", "1 bytes after the model name"),
+        (b"\1\1a" + FINGERPRINT + b"\1m?", "PART: 1 bytes left over"),
         (b"\1\0" + FINGERPRINT + b"\0", "part name is '', expected"),
         (b"\1\1\xe9" + FINGERPRINT + b"\0", "part name is 'é', expected 1..255 printable ASCII"),
         (b"\1\1 " + FINGERPRINT + b"\0", "part name is ' '"),
@@ -546,10 +546,14 @@ ZSTD_7 = bytes.fromhex("01 0000 07000000")
         (b"\1" + ZSTD_7, 2, "sub-payloads have 7 bytes, payload_nbytes is 13"),
         (b"\2" + LATENTS_6 + ZSTD_7, 2, "runs cover 0 images, image_count is 2"),
         (b"\2" + LATENTS_6 + ZSTD_7 + b"\0\1\1\2", 2, "runs cover 3 images"),
-        (b"\2" + LATENTS_6 + ZSTD_7 + b"\0\2\1\0", 2, "run length 0 is 0 or not in shortest"),
-        (b"\2" + LATENTS_6 + ZSTD_7 + b"\0\x81\0\1\1", 2, "run length 1 is 0 or not in shortest"),
+        (b"\2" + LATENTS_6 + ZSTD_7 + b"\0\2\1\0", 2, "run length is 0, expected 1 or more"),
+        (b"\2" + LATENTS_6 + ZSTD_7 + b"\0\x81\0\1\1", 2, "run length 1 is not in its shortest"),
         (b"\2" + LATENTS_6 + ZSTD_7 + b"\0\1\1", 2, "run length is cut"),
-        (b"\2" + LATENTS_6 + ZSTD_7 + b"\0\1\1" + b"\x80" * 6, 2, "longer than 5 bytes"),
+        (
+            b"\2" + LATENTS_6 + ZSTD_7 + b"\0\1\1" + b"\x80" * 6,
+            2,
+            "run length is longer than 5 bytes",
+        ),
         (b"\2" + LATENTS_6 + ZSTD_7 + b"\0\1\0\1\1\1", 3, "neighbouring runs"),
         (b"\2" + LATENTS_6 + ZSTD_7 + b"\1\1\0\1", 2, r"order \[1, 0\], expected 0\.\.1"),
         (b"\2" + LATENTS_6 + ZSTD_7 + b"\0\2", 2, r"order \[0\], expected 0\.\.1"),
@@ -720,7 +724,7 @@ def test_sparse_declarations_allocate_nothing():
 
 def test_file_that_shrinks_while_it_is_open():
     reader = open_bytes(write())
-    reader._file.truncate(300)
+    reader._bytes.file.truncate(300)
     with pytest.raises(AezCorruptError, match="chunk head at byte 303 needs 80 bytes, found 0"):
         reader.read_chunk(1)
 

@@ -1,0 +1,87 @@
+"""Bytes of an open file, by offset: bounded, and checked before they are allocated."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from typing import BinaryIO
+
+from aecodec.container.checks import check_crc32, check_limit
+from aecodec.container.chunks import CHUNK_HEAD_NBYTES, Chunk, ChunkHead, read_payload
+from aecodec.container.records import Header
+from aecodec.container.sections import (
+    KNOWN_SECTIONS,
+    SECTION_FRAME_NBYTES,
+    SectionEntry,
+    unpack_section_frame,
+)
+from aecodec.errors import AezCorruptError
+from aecodec.limits import chunk_memory_nbytes
+
+Limit = tuple[str, int]  # name and bytes
+
+
+class FileBytes:
+    """The bytes of an open, seekable file; ``name`` is what errors call it.
+
+    Not for two threads at once: reading moves the file.
+    """
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self.file, self.name = file, name
+        self.nbytes = file.seek(0, os.SEEK_END)
+
+    def require(self, offset: int, nbytes: int, what: str) -> None:
+        """AezCorruptError unless the file holds ``nbytes`` bytes from ``offset`` on."""
+        self._check_count(offset, nbytes, max(0, self.nbytes - offset), what)
+
+    def read(self, offset: int, nbytes: int, what: str) -> bytes:
+        """Exactly ``nbytes`` bytes; AezCorruptError if the file holds fewer."""
+        self.require(offset, nbytes, what)
+        self.file.seek(offset)
+        data = self.file.read(nbytes)
+        self._check_count(offset, nbytes, len(data), what)  # the file may have shrunk
+        return data
+
+    def _check_count(self, offset: int, nbytes: int, found: int, what: str) -> None:
+        if nbytes > found:
+            raise AezCorruptError(
+                f"{self.name}: {what} at byte {offset} needs {nbytes} bytes, found {found}"
+            )
+
+    def read_section_frame(
+        self, offset: int, known_kinds: frozenset[str] = KNOWN_SECTIONS
+    ) -> SectionEntry:
+        """The section whose frame lies at ``offset``."""
+        data = self.read(offset, SECTION_FRAME_NBYTES, "section frame")
+        return unpack_section_frame(data, offset, self.name, known_kinds)
+
+    def read_section(self, entry: SectionEntry, limit: Limit) -> bytes:
+        """The payload of a section, its checksum checked.
+
+        AezLimitError if it has more bytes than the limit.
+        """
+        where = f"{self.name}: section {entry.kind} at byte {entry.offset}"
+        what = f"section {entry.kind}"
+        self.require(entry.payload_offset, entry.payload_nbytes, what)
+        check_limit("payload_nbytes", entry.payload_nbytes, limit, where)
+        payload = self.read(entry.payload_offset, entry.payload_nbytes, what)
+        check_crc32("payload_crc32", entry.payload_crc32, zlib.crc32(payload), where)
+        return payload
+
+    def read_chunk(self, offset: int, head: ChunkHead, header: Header, limit: Limit) -> Chunk:
+        """The chunk at ``offset`` whose ``head``, with its table, has been read.
+
+        AezLimitError if reading and decoding it takes more memory than the limit.
+        """
+        where = f"{self.name}: chunk {head.ordinal} at byte {offset}"
+        payload_offset = offset + CHUNK_HEAD_NBYTES + head.table_nbytes
+        self.require(payload_offset, head.payload_nbytes, "chunk payload")
+        needed = chunk_memory_nbytes(head.payload_nbytes, head.image_count, header.image_nbytes)
+        what = f"memory to decode {head.image_count} images of {header.image_nbytes} bytes"
+        check_limit(what, needed, limit, where)
+
+        def read(at: int, nbytes: int) -> bytes:
+            return self.read(payload_offset + at, nbytes, "chunk payload")
+
+        return read_payload(head, read, where)
