@@ -44,10 +44,63 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "aecodec", *arguments]
 
 
-def run(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), capture_output=True, text=True, check=False, **options
-    )
+# In one process, which forks for each command: a new interpreter would import torch every time.
+# From there on a child is as a new process: it has files of its own and ends as Python ends.
+FORKING = """
+import gc, json, os, runpy, sys, time
+import aecodec, aecodec.cli
+
+_ = [getattr(aecodec, name) for name in aecodec.__all__]  # all is imported, once
+gc.freeze()  # else a child copies it all as it ends, only to free it
+for line in sys.stdin:
+    order = json.loads(line)
+    child = os.fork()
+    if child:
+        if order["kill_after_s"] is not None:
+            time.sleep(order["kill_after_s"])
+            os.kill(child, 9)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        continue
+    os.chdir(order["cwd"])
+    for number, path in enumerate(order["files"]):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT if number else os.O_RDONLY), number)
+    sys.stdin = open(0)
+    sys.argv = ["aecodec", *order["arguments"]]
+    runpy.run_module("aecodec", run_name="__main__")
+"""
+forking: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def end_forking() -> Iterator[None]:
+    yield
+    for process in forking:
+        process.communicate()
+    forking.clear()
+
+
+def run(
+    *arguments: str, stdin: str = os.devnull, stdout: str = "", kill_after_s: float | None = None
+) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own; ``stdin`` and ``stdout`` are paths."""
+    if not forking:
+        starting = [sys.executable, "-c", FORKING]
+        forking.append(subprocess.Popen(starting, stdin=-1, stdout=-1, text=True))
+    (process,) = forking
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with tempfile.TemporaryDirectory() as name:
+        out, err = Path(name, "out"), Path(name, "err")
+        err.touch()  # a command may be killed before it opens it
+        order = {"arguments": arguments, "cwd": os.getcwd(), "kill_after_s": kill_after_s}
+        print(
+            json.dumps({**order, "files": [stdin, stdout or str(out), str(err)]}),
+            file=process.stdin,
+            flush=True,
+        )
+        status = int(process.stdout.readline())
+        told = out.read_text() if out.exists() else ""
+        return subprocess.CompletedProcess(arguments, status, told, err.read_text())
 
 
 def leftovers(folder: Path, *known: str) -> list[str]:
@@ -119,14 +172,12 @@ def test_killed_at_any_moment(folder, existing):
     whole_s = time.monotonic() - start
     new = Path("out.aez").read_bytes()
     killed = 0
-    for i in range(12):
+    for i in range(16):
         Path("out.aez").unlink()
         if existing:
             Path("out.aez").write_bytes(old)
-        process = subprocess.Popen(command(*COMPRESS, "-f"), stderr=subprocess.DEVNULL)
-        time.sleep(whole_s * (0.4 + 0.06 * i))
-        process.kill()
-        killed += process.wait() == -signal.SIGKILL
+        status = run(*COMPRESS, "-f", kill_after_s=whole_s * 0.05 * i).returncode
+        killed += status == -signal.SIGKILL
         found = Path("out.aez").read_bytes() if Path("out.aez").exists() else None
         assert found in ((old, new) if existing else (None, new))
         if found is None:
@@ -209,10 +260,7 @@ def test_full_standard_output(folder, packed):
         ["decompress", "x.aez", "-o", "-"],
         ["info", "x.aez"],
     ):
-        with open("/dev/full", "w") as full:
-            done = subprocess.run(
-                command(*arguments), stdout=full, stderr=subprocess.PIPE, text=True, check=False
-            )
+        done = run(*arguments, stdout="/dev/full")
         assert done.returncode == 1, arguments
         assert "No space left on device" in done.stderr
         assert "Traceback" not in done.stderr
@@ -370,15 +418,11 @@ def test_writer_that_goes_away(folder):
     """A pipe that ends before its images do: nothing is written."""
     data = Path("in.npy").read_bytes()
     for nbytes in (0, 50, 1000, len(data) - 1):
-        done = subprocess.run(
-            command("compress", "-", "-o", "out.aez", "--model", "none"),
-            input=data[:nbytes],
-            capture_output=True,
-            check=False,
-        )
+        Path("start.npy").write_bytes(data[:nbytes])
+        done = run("compress", "-", "-o", "out.aez", "--model", "none", stdin="start.npy")
         assert done.returncode == 2, done.stderr
-        assert b"Traceback" not in done.stderr
-        assert leftovers(folder) == []
+        assert "Traceback" not in done.stderr
+        assert leftovers(folder, "start.npy") == []
 
 
 @pytest.mark.parametrize("force", [False, True])
