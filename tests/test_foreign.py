@@ -77,12 +77,24 @@ def codec(model: str, variant: str) -> Codec:
     return Codec(aecodec.load_model(model), pixel_part=VARIANTS[variant])
 
 
+def images_of(name: str, *, every: bool) -> np.ndarray:
+    """All of a set, or some hundred images from all over it: the shapes, which are few, all."""
+    images = SETS[name]()
+    return images if every else images[:: len(images) // 100]
+
+
+of_some_and_of_all = pytest.mark.parametrize(
+    "every", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["quick", "deep"]
+)
+
+
+@of_some_and_of_all
 @pytest.mark.parametrize("bound", [0, 8, 32])
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("model", ["mnist", "fashion"])
 @pytest.mark.parametrize("name", SETS)
-def test_bound_holds(name, model, variant, bound):
-    images = SETS[name]()
+def test_bound_holds(name, model, variant, bound, every):
+    images = images_of(name, every=every)
     own = codec(model, variant)
     blob = aecodec.encode(images, codec=own, max_error=bound)
     decoded = aecodec.decode(blob, codec=own)
@@ -90,11 +102,12 @@ def test_bound_holds(name, model, variant, bound):
     assert len(blob) <= images.nbytes * 1.01 + 1024
 
 
+@of_some_and_of_all
 @pytest.mark.parametrize("quality", [1, 5, 9])
 @pytest.mark.parametrize("model", ["mnist", "fashion"])
 @pytest.mark.parametrize("name", SETS)
-def test_nothing_comes_back_as_garbage(name, model, quality):
-    images = SETS[name]()
+def test_nothing_comes_back_as_garbage(name, model, quality, every):
+    images = images_of(name, every=every)
     own = codec(model, "fast")
     blob = aecodec.encode(images, codec=own, quality=quality)
     decoded = aecodec.decode(blob, codec=own)
