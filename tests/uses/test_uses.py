@@ -61,10 +61,15 @@ def bent_plane():
 
 
 @pytest.mark.parametrize(
+    "steps",
+    [1000, pytest.param(maps.MapConfig().steps, marks=pytest.mark.slow)],
+    ids=["quick", "deep"],
+)
+@pytest.mark.parametrize(
     "rows", [bent_plane(), load_digits().data.astype(np.float32)], ids=["3-D", "digits"]
 )
-def test_linear_map_is_pca(rows):
-    made, plane = maps.fit_linear(rows, 2, maps.MapConfig())
+def test_linear_map_is_pca(rows, steps):
+    made, plane = maps.fit_linear(rows, 2, replace(maps.MapConfig(), steps=steps))
     # the truth from elsewhere: singular vectors, not our own PCA
     centred = rows.astype(np.float64) - rows.mean(axis=0, dtype=np.float64)
     _, values, axes = np.linalg.svd(centred, full_matrices=False)
