@@ -47,6 +47,20 @@ settings.register_profile(
 )
 settings.load_profile("quick")
 
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """A process for each core, up to eight; none where single files are named, as it starts slowly.
+
+    Each process trains the models below again, and takes most of a gigabyte of memory.
+    """
+    if any(Path(named.split("::")[0]).is_file() for named in config.args):
+        return 0
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux: the cores that this process may use
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(cores, 8) if cores > 1 else 0
+
+
 GRAY = AutoencoderConfig(8, 8, 1, latents=12, hidden=16, coarse=8, fine=8, encoder=8)
 COLOUR = AutoencoderConfig(13, 10, 3, latents=20, hidden=16, coarse=8, fine=8, encoder=8)
 

@@ -405,8 +405,8 @@ def test_batches_of_nothing(batch_images):
         (idx_bytes((5, 4, 4), bytes(160), 0x0B), "found dtype int16, expected uint8"),
         (idx_bytes((5, 4, 4), bytes(320), 0x0D), "found dtype float32, expected uint8"),
         (idx_bytes((5, 4, 4), b"")[:14], "the IDX header is cut after 14 bytes"),
-        (gzip.compress(b"hello"), "holds no IDX file, it starts with b'hell'"),
-        (gzip.compress(b""), "holds no IDX file, it starts with b''"),
+        (gzip.compress(b"hello", mtime=0), "holds no IDX file, it starts with b'hell'"),
+        (gzip.compress(b"", mtime=0), "holds no IDX file, it starts with b''"),
     ],
 )
 def test_wrong_idx(data, message):
