@@ -189,7 +189,7 @@ def test_states_fit_the_promise():
 
 @pytest.fixture
 def stream():
-    raws, symbols = random_stream(7, (60, 60), 1)
+    raws, symbols = random_stream(7, (30, 30), 1)
     return raws, encode_stream(ans, raws, symbols, 1)
 
 
@@ -235,6 +235,6 @@ def test_low_states_are_refused(coder):
 @pytest.mark.parametrize("coder", CODERS)
 @given(st.binary(min_size=0, max_size=400))
 def test_any_bytes_end_in_an_error(coder, payload):
-    raws, _ = random_stream(7, (60, 60), 1)
+    raws, _ = random_stream(7, (30, 30), 1)
     with pytest.raises(AezCorruptError, match="it: ANS "):
         decode_stream(coder, payload, raws, 1)

@@ -118,7 +118,7 @@ def test_unprovable_part_is_refused(tensor, value, match):
 
 @pytest.mark.usefixtures("by_pixels")
 def test_fewer_bytes_for_the_same_psnr(refined, moving):
-    images = smooth_images(GRAY, 1000)
+    images = smooth_images(GRAY, 500)
     for psnr in (26, 32):
         blobs = [
             aecodec.encode(images, psnr=psnr, codec=Codec(model)) for model in (refined, moving)
