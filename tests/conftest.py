@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+# The tests of two threads share the cores with other tests: who waits must not keep a core busy.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch reads it once, as it is imported
+
 import numpy as np
 import pytest
 import torch
