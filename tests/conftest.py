@@ -99,12 +99,13 @@ def smooth_images(c: AutoencoderConfig, count: int, seed: int = 0) -> np.ndarray
 
 
 def noise_images(c: AutoencoderConfig, count: int, seed: int = 0) -> np.ndarray:
+    """uint8 (count, H, W, C): noise."""
     shape = (count, c.height, c.width, c.channels)
     return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
 
 def build_model(c: AutoencoderConfig, name: str, seed: int = 0) -> Model:
-    """An untrained but working model, by the road that training takes."""
+    """An untrained but working model, exported as training exports one."""
     torch.manual_seed(seed)
     network = Autoencoder(c)
     basis = torch.from_numpy(_smooth_basis(c)).float()
@@ -143,6 +144,7 @@ def random_layers(c: AutoencoderConfig, seed: int) -> dict[str, LayerArrays]:
 
 
 def layer_tensors(layers: dict[str, LayerArrays]) -> dict[str, np.ndarray]:
+    """The layers as the tensors of a part."""
     kinds = ("weight", "bias", "shift")
     return {f"{name}.{k}": getattr(layer, k) for name, layer in layers.items() for k in kinds}
 
@@ -204,11 +206,13 @@ def random_gains(latents: int, seed: int) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def tiny() -> Model:
+    """A model of layer L for 8x8 gray images."""
     return build_model(GRAY, "tiny")
 
 
 @pytest.fixture(scope="session")
 def tiny_colour() -> Model:
+    """A model of layer L for 13x10 colour images."""
     return build_model(COLOUR, "tiny-colour", seed=1)
 
 
@@ -235,7 +239,7 @@ def known(refined: Model) -> Model:
 
 @pytest.fixture(scope="session")
 def standing(known: Model) -> Model:
-    """The known model, whose pixel model now stands on latents of quality 3."""
+    """The known model, whose pixel model has an underlay of quality 3."""
     config = PixelTrainConfig(steps=100, batch_images=48, warmup=10, average=0.9)
     with torch.random.fork_rng(), pytest.MonkeyPatch.context() as patch:
         patch.setitem(FEATURES, PIXEL_FAST, 8)
@@ -248,22 +252,26 @@ def standing(known: Model) -> Model:
 
 @pytest.fixture(scope="session")
 def refined_colour(tiny_colour: Model) -> Model:
+    """The tiny colour model with a pixel model of random weights."""
     part = pixel_part(PlaneGrid(13, 10, 3), PixelConfig(3, 4, 2), seed=1)
     return replace(tiny_colour, name="refined-colour", parts={**tiny_colour.parts, part.name: part})
 
 
 @pytest.fixture(scope="session")
 def codec(tiny: Model) -> Codec:
+    """A codec with the tiny model."""
     return Codec(tiny)
 
 
 @pytest.fixture(scope="session")
 def colour_codec(tiny_colour: Model) -> Codec:
+    """A codec with the tiny colour model."""
     return Codec(tiny_colour)
 
 
 @pytest.fixture(scope="session")
 def tiny_path(tiny: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model as a file."""
     path = tmp_path_factory.mktemp("models") / "tiny.safetensors"
     path.write_bytes(pack_model(tiny))
     return path
@@ -285,6 +293,7 @@ def no_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
+    """Torch computes with one thread."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -293,6 +302,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def two_threads() -> Iterator[None]:
+    """Torch computes with two threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     yield

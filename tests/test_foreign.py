@@ -74,6 +74,7 @@ SETS = {
 
 @cache
 def codec(model: str, variant: str) -> Codec:
+    """A codec with a bundled model and one of its pixel models."""
     return Codec(aecodec.load_model(model), pixel_part=VARIANTS[variant])
 
 

@@ -70,6 +70,7 @@ def there_and_back(images: np.ndarray, codec: Codec, **options: Any) -> np.ndarr
 
 
 def worst(images: np.ndarray, decoded: np.ndarray) -> int:
+    """The largest error of any pixel."""
     return int(np.abs(images.astype(int) - decoded).max(initial=0))
 
 

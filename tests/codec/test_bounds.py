@@ -36,7 +36,7 @@ def test_hull_of_one_bound_and_of_equal_ones():
 
 
 def lumped_images(n: int) -> np.ndarray:
-    """Gray levels 0, 35, 70 ...: exact under E = 17, which has cells of 35, and under few others."""
+    """Gray levels 0, 35, 70 ...: exact under E = 17, with cells of 35, and under few others."""
     return (smooth_images(GRAY, n).astype(int) // 35 * 35).astype(np.uint8)
 
 
@@ -84,7 +84,7 @@ def test_finest_bound_with_as_many_levels(bound):
 
 
 def test_a_bound_gives_way_to_a_finer_one_that_is_cheaper(refined):
-    """Under E = 50, 253 to 255 have a level of their own; under 36 the brightest have 73 together."""
+    """Under E = 50, 253 to 255 have a level of their own; under 36, the last 73 share one."""
     white = 250 + np.arange(300)[:, None, None, None] % 6
     images = np.minimum(smooth_images(GRAY, 300).astype(int) * 2, white).astype(np.uint8)
     refiner = Codec(refined).networks.refiner()
@@ -114,7 +114,7 @@ def test_a_bound_stays_where_the_finer_one_costs_more(refined):
     bits = {e: PixelPlan(refiner, images, e).bits.sum() for e in (36, 48)}
     for bound, expected in ((48, min(bits, key=lambda e: bits[e])), (5, 5)):
         _, assignment = cheapest_within(images, bound, refiner)
-        assert {assignment.bounds[way] for way in assignment.choice} == {expected}
+        assert {assignment.bounds[i] for i in assignment.choice} == {expected}
 
 
 def images_of_two_kinds() -> np.ndarray:
@@ -136,7 +136,7 @@ def test_every_image_has_the_bound_that_suits_it():
     assert np.abs(decoded - images).max() <= 32
 
 
-def test_a_mixture_reaches_a_target_and_pays(refined):
+def test_an_assignment_reaches_a_target_and_pays(refined):
     images = images_of_two_kinds()
     refiner = Codec(refined).networks.refiner()
     search = BoundSearch(images, refiner)

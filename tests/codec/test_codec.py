@@ -22,6 +22,7 @@ SHAPE = (8, 8, 1)
 
 
 def payload_nbytes(chunk: Chunk) -> int:
+    """Bytes of all payloads of a chunk."""
     return sum(len(sub.data) for sub in chunk.sub_payloads)
 
 

@@ -30,11 +30,13 @@ KINDS = {
 
 
 def models_of(name: str):
+    """The models of a vector."""
     paths = [VECTORS / path for path in MANIFEST[name]["models"]]
     return [tiny_reader.read_model(path.read_bytes(), path.name) for path in paths]
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The command, in a process of its own."""
     command = [sys.executable, str(PATH), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 

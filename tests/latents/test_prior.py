@@ -31,10 +31,12 @@ QUALITIES = (256, 1000, 2303, 2304)
 
 
 def layer_of(part: Part, gains: np.ndarray) -> PriorNetwork:
+    """The prior of a part at work."""
     return PriorNetwork(Model("it", (8, 8, 1), {part.name: part}), gains)
 
 
 def symbols_of(count: int, latents: int) -> np.ndarray:
+    """Symbols (count, latents), with the extremes in the first row and the last."""
     rng = np.random.default_rng(5)
     symbols = (rng.normal(0, 9, (count, latents))).round().astype(np.int16)
     symbols[0], symbols[-1] = -128, 127

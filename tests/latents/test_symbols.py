@@ -36,6 +36,7 @@ def known(tiny: Model) -> Model:
 
 
 def cost(model: Model, blob: bytes, quality: float) -> float:
+    """Rate plus lmbda times distortion of a file."""
     codec = Codec(model)
     error = metrics.squared_error(IMAGES[..., None], aecodec.decode(blob, codec=codec)[..., None])
     bpp = 8 * len(blob) / (len(IMAGES) * math.prod(IMAGES.shape[1:]))

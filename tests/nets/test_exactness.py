@@ -49,12 +49,14 @@ NOT_TRUNK = ("gain", "linear.", "dense1.", "dense2.")  # how names of other tens
 
 
 def shape_id(c: AutoencoderConfig) -> str:
+    """The shape of images, as the name of a case."""
     return f"{c.height}x{c.width}x{c.channels}"
 
 
 def decode(
     decoder: ExactDecoder, symbols: np.ndarray, gains: np.ndarray, *, low: bool = False
 ) -> np.ndarray:
+    """Images of symbols (N, D) and gains (D,) or (N, D)."""
     gain = torch.from_numpy(gains.astype(np.int32))
     return decoder(torch.from_numpy(symbols), gain, low=low).numpy()
 
@@ -71,6 +73,7 @@ def pixels_sha256(decoder: ExactDecoder, batch: int = COUNT) -> str:
 
 @pytest.fixture(scope="module")
 def decoder() -> ExactDecoder:
+    """The decoder whose images COLOUR_SHA256 pins."""
     return ExactDecoder(COLOUR, random_layers(COLOUR, seed=7))
 
 
@@ -253,6 +256,7 @@ def test_padding_repeats_the_edges():
 
 
 def layer_of(weights: list[list[int]], bias: list[int], shift: list[int]) -> LayerArrays:
+    """A dense layer."""
     arrays = np.array(weights, np.int8), np.array(bias, np.int32), np.array(shift, np.uint8)
     return LayerArrays(*arrays)
 
@@ -288,6 +292,7 @@ def poisoned(model: Model, name: str, change) -> Model:
 
 
 def huge_bias(bias: np.ndarray) -> np.ndarray:
+    """A bias with which sums may leave the exact range."""
     bias[-1] = (1 << 24) - 5
     return bias
 

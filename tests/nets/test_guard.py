@@ -23,16 +23,19 @@ GAINS = random_gains(COLOUR.latents, seed=7)[4]
 
 @pytest.fixture(scope="module")
 def decoder() -> ExactDecoder:
+    """A decoder of random weights."""
     return ExactDecoder(COLOUR, random_layers(COLOUR, seed=7))
 
 
 @pytest.fixture(scope="module")
 def expected() -> np.ndarray:
+    """What the second decoder makes of SYMBOLS and GAINS."""
     tensors = layer_tensors(random_layers(COLOUR, seed=7))
     return decode_latents(COLOUR.decoding(), tensors, SYMBOLS, GAINS)
 
 
 def decode(decoder: ExactDecoder) -> np.ndarray:
+    """What ours makes of them."""
     gains = torch.from_numpy(GAINS.astype(np.int32))
     return decoder(torch.from_numpy(SYMBOLS), gains).numpy()
 
@@ -76,6 +79,7 @@ def test_probe_finds_an_inexact_convolution():
 
 
 def in_threads(count: int, work) -> None:
+    """Run the same work in several threads."""
     threads = [threading.Thread(target=work) for _ in range(count)]
     for thread in threads:
         thread.start()
@@ -116,6 +120,7 @@ def settings() -> dict[str, object]:
 
 
 def set_as_at_start() -> None:
+    """Set what torch starts with."""
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = True
     if HAS_PER_OPERATOR:
@@ -140,16 +145,19 @@ def exact_inside() -> None:
 
 
 def set_old(matmul: str, *, cudnn: bool) -> None:
+    """Set the switches of all versions of torch."""
     torch.set_float32_matmul_precision(matmul)
     torch.backends.cudnn.allow_tf32 = cudnn
 
 
 def set_new(**values: str) -> None:
+    """Set switches of single operators."""
     for name, value in values.items():
         PER_OPERATOR[name.replace("_", ".")].fp32_precision = value
 
 
 def set_all(value: str) -> None:
+    """Set the widest switch."""
     torch.backends.fp32_precision = value
 
 

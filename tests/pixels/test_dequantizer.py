@@ -28,7 +28,7 @@ SHAPES = [(8, 8, 1), (9, 10, 3), (1, 13, 1)]
 
 
 def random_part(shape: tuple[int, int, int], seed: int = 0, features: int = 5) -> Part:
-    """A dequantizer from a bit generator alone: moves of all sizes, both ways."""
+    """A dequantizer from a bit generator alone: moves of all sizes, up and down."""
     rng = np.random.default_rng(seed)
     grid, c = PlaneGrid(*shape), DequantizerConfig(shape[2], features)
     tensors = {}
@@ -43,11 +43,13 @@ def random_part(shape: tuple[int, int, int], seed: int = 0, features: int = 5) -
 
 
 def model_of(part: Part) -> Model:
+    """A model of this part alone."""
     c = part.config
     return Model("moving", (c["height"], c["width"], c["channels"]), {part.name: part})
 
 
 def planes_of(shape: tuple[int, int, int], count: int) -> np.ndarray:
+    """The planes of ``count`` images of noise."""
     rng = np.random.default_rng(7)
     images = torch.from_numpy(rng.integers(0, 256, (count, *shape)).astype(np.uint8))
     return split_planes(images, PlaneGrid(*shape)).numpy()

@@ -1,4 +1,4 @@
-"""A pixel model that stands on latents: coded together, decoded together, and told in the file."""
+"""A pixel model with an underlay: latents and pixels are coded together; the file names both."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from aecodec.training.pixels import FEATURES, PixelTrainConfig, train_pixel_mode
 
 @pytest.fixture(params=["as installed", "numpy"])
 def coder(request, monkeypatch):
+    """The entropy coder as installed, or the one in NumPy."""
     if request.param == "numpy":
         monkeypatch.setattr(entropy, "coder", lambda: ans)
 
