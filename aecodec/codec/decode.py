@@ -19,8 +19,9 @@ from aecodec.container import Chunk
 from aecodec.container.modes import MODES, PIXELS_DEQUANTIZED, ZSTD
 from aecodec.entropy import zstd
 from aecodec.errors import AezCorruptError
-from aecodec.latents.coders import CODERS_BY_MODE, LatentSource, SymbolRows
+from aecodec.latents.coders import CODERS_BY_MODE, LatentSource
 from aecodec.latents.quantizer import gains_at
+from aecodec.latents.rows import SymbolRows
 from aecodec.pixels.layer import Dequantizer
 from aecodec.pixels.payloads import Refiner, decode_payloads
 

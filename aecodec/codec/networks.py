@@ -199,7 +199,7 @@ class Networks:
     # ------------------------------------------------------------ numbers of its training
 
     def lmbda(self, stored_quality: int) -> float:
-        """The weight that training gave to mean squared error, in gray levels, against bpp."""
+        """The weight that training gave to mean squared error, gray levels squared, against bpp."""
         recipe = self.model.training.get("recipe", {}) if self.model else {}
         low = float(recipe.get("lmbda_min", LMBDAS[0]))
         high = float(recipe.get("lmbda_max", LMBDAS[1]))
@@ -207,7 +207,7 @@ class Networks:
         return float(low * (high / low) ** share)
 
     def mse_limit(self, stored_quality: int) -> float:
-        """The guard's limit at a stored quality: mean squared error of an image, in gray levels."""
+        """The guard's limit of an image's mean squared error, gray levels squared, at a quality."""
         limits = np.log(np.maximum(self.latents().mse_p999, 1e-3))[:, None]
         return GUARD_FACTOR * float(np.exp(interpolate(limits, stored_quality)[0]))
 

@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec import entropy
-from aecodec.arrays import Indices, Symbols
+from aecodec.arrays import Symbols
 from aecodec.container.modes import LATENTS_ANS, LATENTS_ZSTD, Mode
 from aecodec.entropy import ans
 from aecodec.entropy.packed_symbols import PackedSymbols, pack_symbols
 from aecodec.errors import AezLimitError
 from aecodec.latents.quantizer import gains_at
+from aecodec.latents.rows import PackedRows, SymbolRows, UnpackedRows
 from aecodec.nets.latent_prior import SYMBOL_OFFSET
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from aecodec.latents.search import Rate
 
 MAX_SYMBOLS_NBYTES = 64 << 20  # of the payloads under ANS that are decoded together, and whole
-OFTEN = 8  # a payload whose rows are taken this often is unpacked whole
-UNPACKED_NBYTES = 16 << 20  # ... if its symbols take no more than this
 
 
 class LatentSource(Protocol):
@@ -46,17 +45,6 @@ class LatentSource(Protocol):
 
     def prior(self) -> PriorNetwork:
         """The prior of layer L's latents."""
-
-
-class SymbolRows(Protocol):
-    """The symbols (N, D) of the images of one payload; any rows of them can be taken."""
-
-    @property
-    def nbytes(self) -> int:
-        """The memory that it takes."""
-
-    def take(self, rows: Indices) -> Symbols:
-        """Symbols (len(rows), D) of the images at these positions."""
 
 
 class LatentCoder(ABC):
@@ -146,7 +134,7 @@ class ZstdCoder(LatentCoder):
         """Each payload is checked as a whole; its symbols are unpacked when they are taken."""
         del stored_quality
         return [
-            _PackedRows(PackedSymbols(payload, count, self._latents, name))
+            PackedRows(PackedSymbols(payload, count, self._latents, name))
             for payload, count, name in zip(payloads, counts, where, strict=True)
         ]
 
@@ -245,43 +233,3 @@ class AnsCoder(LatentCoder):
 _CLASSES: tuple[type[LatentCoder], ...] = (ZstdCoder, AnsCoder)
 CODERS = {coder.mode.coder: coder for coder in _CLASSES}  # by name
 CODERS_BY_MODE = {coder.mode.number: coder for coder in _CLASSES}
-
-
-class UnpackedRows:
-    """Symbols (N, D) that are all unpacked."""
-
-    def __init__(self, symbols: Symbols) -> None:
-        self._symbols = symbols
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes of the symbols."""
-        return self._symbols.nbytes
-
-    def take(self, rows: Indices) -> Symbols:
-        """Symbols (len(rows), D)."""
-        taken: Symbols = self._symbols[rows]
-        return taken
-
-
-class _PackedRows:
-    """Symbols (N, D) that stay packed until rows of them are taken often."""
-
-    def __init__(self, packed: PackedSymbols) -> None:
-        self._packed, self._asked = packed, 0
-        self._unpacked: Symbols | None = None
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes of what it holds now, packed or unpacked."""
-        return self._packed.nbytes if self._unpacked is None else self._unpacked.nbytes
-
-    def take(self, rows: Indices) -> Symbols:
-        """Symbols (len(rows), D)."""
-        if self._unpacked is None:
-            self._asked += 1
-            if self._asked < OFTEN or self._packed.symbols_nbytes > UNPACKED_NBYTES:
-                return self._packed.take(rows)
-            self._unpacked = self._packed.take(np.arange(self._packed.image_count))
-        taken: Symbols = self._unpacked[rows]
-        return taken

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +25,31 @@ from aecodec.pixels.levels import to_levels, to_symbols
 from aecodec.pixels.planes import join, split
 
 if TYPE_CHECKING:
-    from aecodec.pixels.layer import Dequantizer, PixelNetworks
+    from aecodec.pixels.layer import Dequantizer
     from aecodec.pixels.underlay import CodedUnderlay, Underlay
 
 
 STATES_NBYTES = ans.STATES_NBYTES
+
+
+class PixelModel(Protocol):
+    """All that layer R and the codec need of a pixel model, such as ``PixelNetworks``."""
+
+    @property
+    def underlay(self) -> int | None:
+        """The stored quality of the latents of its underlay; None without an underlay."""
+
+    @property
+    def threads(self) -> int:
+        """How many threads may decode at once."""
+
+    def predict(
+        self, k: int, planes: Planes, bound: int, grid: PlaneGrid, underlay: Planes | None = None
+    ) -> npt.NDArray[np.int32]:
+        """Raw parameters (N, rows, columns, 3K) of plane k, from planes (N, P, R, S) before it.
+
+        ``grid`` is the shape of the images; ``underlay`` (N, P, R, S) is for a model that has one.
+        """
 
 
 @dataclass(frozen=True)
@@ -39,7 +59,7 @@ class Refiner:
     The container names layer R "refinement", hence the name.
     """
 
-    pixels: PixelNetworks
+    pixels: PixelModel
     underlay: Underlay | None = None
 
     def code_underlay(self, images: Images) -> CodedUnderlay | None:

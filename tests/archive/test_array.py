@@ -20,7 +20,7 @@ from aecodec.codec.codec import Codec
 from aecodec.container import ChunkHead, Header, Section, Writer
 from aecodec.container.parts import LATENT_DECODER, PIXEL_FAST
 from aecodec.errors import AezCorruptError, AezLimitError, ModelMismatchError, ModelMissingError
-from aecodec.latents.coders import OFTEN
+from aecodec.latents.rows import OFTEN
 from aecodec.limits import Limits
 from aecodec.models.file import pack_model
 

@@ -15,7 +15,8 @@ from aecodec.arrays import Symbols
 from aecodec.codec.codec import Codec
 from aecodec.container import modes
 from aecodec.latents import coders
-from aecodec.latents.coders import SymbolRows, UnpackedRows, ZstdCoder
+from aecodec.latents.coders import ZstdCoder
+from aecodec.latents.rows import SymbolRows, UnpackedRows
 
 LATENTS_XZ = replace(modes.LATENTS_ZSTD, number=6, name="latents xz", coder="xz")
 

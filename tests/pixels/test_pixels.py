@@ -111,6 +111,29 @@ def test_planes_without_a_pixel(shape, compiled, monkeypatch):
         np.testing.assert_array_equal(each, plan.x_hat)
 
 
+class AnySize:
+    """A pixel model for images of any size, which predicts the same of every pixel."""
+
+    underlay, threads = None, 1
+
+    def predict(self, k, planes, bound, grid, underlay=None):
+        """Raw parameters int32 (N, rows, columns, 3): a wide spread around the middle."""
+        rows, columns = grid.plane_shape(k)
+        raw = np.empty((len(planes), rows, columns, 3), np.int32)
+        raw[...] = 1024, 600, 0
+        return raw
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (13, 10, 3), (1, 9, 1)])
+def test_coding_needs_no_more_of_a_pixel_model(shape):
+    refiner, images = Refiner(AnySize()), images_of(shape, 6)
+    plan = PixelPlan(refiner, images, 2)
+    payload = plan.encode(np.arange(6))
+    (decoded,) = decode_payloads(refiner, [payload], [6], 2, shape, ["it"])
+    np.testing.assert_array_equal(decoded, plan.x_hat)
+    assert np.abs(decoded.astype(int) - images).max() <= 2
+
+
 def test_lossless_is_a_bound_of_nothing(refined):
     images = smooth_images(GRAY, 30)
     codec = Codec(refined)
