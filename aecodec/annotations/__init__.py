@@ -1,1 +1,1 @@
-"""What a file says of its images: labels, columns, title, and their bytes."""
+"""What a file says about its images: labels, columns, title and the like, and their bytes."""

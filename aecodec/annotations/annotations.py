@@ -1,4 +1,4 @@
-"""What a set says besides its pixels: columns, labels, classes, title, origin, licence.
+"""What a set has besides its pixels: columns, labels, classes, title, origin, licence.
 
 Needs the standard library alone.
 """
@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from aecodec.annotations.column import NAME_MAX_NBYTES, Column, Value, text_fault
+from aecodec.annotations.column import Column
+from aecodec.annotations.values import NAME_MAX_NBYTES, Value, text_fault
 from aecodec.errors import AezCorruptError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     Values = Sequence[Value] | Column | npt.NDArray[np.generic]
 
 LABEL: Final = "label"
-LABEL_NAMES: Final = (LABEL, "labels", "y", "target", "targets")  # columns taken for labels
+LABEL_NAMES: Final = (LABEL, "labels", "y", "target", "targets")  # names of columns of labels
 ABOUT: Final = ("title", "origin", "licence")
 ABOUT_MAX_NBYTES: Final = 65535
 CLASSES_MAX: Final = 65536
@@ -27,7 +28,11 @@ CLASSES_MAX: Final = 65536
 
 @dataclass(frozen=True)
 class Annotations:
-    """``label`` names the column of labels; where ``classes`` are given, labels number them."""
+    """Columns and facts of an image set.
+
+    ``label`` is the name of the column of labels. If there are ``classes``, the labels are their
+    positions, from 0.
+    """
 
     columns: tuple[Column, ...] = ()
     label: str | None = None
@@ -44,7 +49,7 @@ class Annotations:
             raise ValueError(fault)
 
     def column(self, name: str) -> Column:
-        """The column called so; KeyError if there is none."""
+        """The column of this name; KeyError if there is none."""
         for column in self.columns:
             if column.name == name:
                 return column
@@ -52,11 +57,11 @@ class Annotations:
 
     @property
     def labels(self) -> Column | None:
-        """The column of labels."""
+        """The column of labels, or None."""
         return None if self.label is None else self.column(self.label)
 
     def over(self, others: Annotations) -> Annotations:
-        """These, and of the ``others`` what these leave open; classes go with their labels."""
+        """These, and what the ``others`` have and these lack; labels keep their own classes."""
         columns = {column.name: column for column in (*others.columns, *self.columns)}
         merged = {
             name: getattr(self, name) if getattr(self, name) is not None else getattr(others, name)
@@ -72,11 +77,11 @@ class Annotations:
         )
 
     def take(self, indices: Sequence[int]) -> Annotations:
-        """The same of some of the images."""
+        """The annotations of the images at these indices."""
         return replace(self, columns=tuple(column.take(indices) for column in self.columns))
 
     def require_count(self, image_count: int) -> None:
-        """ValueError unless every column has a value for each image, and labels are classes."""
+        """ValueError unless columns have a value for each image and labels number the classes."""
         for column in self.columns:
             if len(column) != image_count:
                 raise ValueError(
@@ -87,10 +92,10 @@ class Annotations:
             raise ValueError(fault)
 
     def metadata(self) -> dict[str, Any]:
-        """What META holds of these (aez.md 16.1)."""
-        found: dict[str, Any] = {name: getattr(self, name) for name in ABOUT}
-        found |= {"label": self.label, "classes": list(self.classes) or None}
-        return {name: value for name, value in found.items() if value is not None}
+        """The entries of META for these annotations (aez.md 16.1)."""
+        entries: dict[str, Any] = {name: getattr(self, name) for name in ABOUT}
+        entries |= {"label": self.label, "classes": list(self.classes) or None}
+        return {name: value for name, value in entries.items() if value is not None}
 
 
 def annotate(
@@ -98,22 +103,23 @@ def annotate(
     columns: Mapping[str, Values] | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> Annotations:
-    """Annotations from what a caller has: arrays, lists or columns of one value for each image.
+    """Annotations from a caller's arrays, lists or columns of one value for each image.
 
-    ``labels`` become the column "label"; without them, a column whose name is one of LABEL_NAMES is
-    taken. ``about`` may have title, origin, licence, and classes, a list of texts.
+    ``labels`` become the column "label". Without them, the column whose name comes first in
+    LABEL_NAMES is the one of labels. ``about`` may have title, origin and licence, and classes, a
+    list of texts.
     """
     made = {name: _column(name, values) for name, values in (columns or {}).items()}
     if labels is not None:
         made[LABEL] = _column(LABEL, labels)
     known = {field.name for field in fields(Annotations)} - {"columns", "label"}
-    told = dict(about or {})
-    if unknown := set(told) - known:
+    given = dict(about or {})
+    if unknown := set(given) - known:
         raise ValueError(
             f"about: {', '.join(sorted(unknown))}, expected {', '.join(sorted(known))}"
         )
-    told["classes"] = tuple(told.get("classes", ()))
-    return Annotations(tuple(made.values()), label_name(made), **told)
+    given["classes"] = tuple(given.get("classes", ()))
+    return Annotations(tuple(made.values()), label_name(made), **given)
 
 
 def _column(name: str, values: Values) -> Column:
@@ -121,12 +127,12 @@ def _column(name: str, values: Values) -> Column:
 
 
 def label_name(names: Mapping[str, Any]) -> str | None:
-    """Which of these columns is the one of labels, by its name."""
+    """The name of the column of labels among these, by LABEL_NAMES; None if there is none."""
     return next((name for name in LABEL_NAMES if name in names), None)
 
 
 def read_metadata(metadata: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """``label``, ``classes`` and ABOUT of a META section, checked."""
+    """``label``, ``classes`` and ABOUT of a META section; AezCorruptError for a bad one."""
     label, classes = metadata.get("label"), metadata.get("classes", [])
     about = {name: metadata.get(name) for name in ABOUT}
     if label is not None and not isinstance(label, str):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from aecodec import container
 from aecodec.annotations.annotations import Annotations
-from aecodec.annotations.column import pack_column
+from aecodec.annotations.payload import pack_column
 from aecodec.archive.options import Options
 from aecodec.codec.choosing import SetEncoder
 from aecodec.container.records import KIND_OF_TARGET

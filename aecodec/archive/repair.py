@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from aecodec import container
-from aecodec.annotations.column import column_length, pack_column, unpack_column
+from aecodec.annotations.payload import column_length, pack_column, unpack_column
 from aecodec.container.scan import Scan, ranges
 from aecodec.errors import AezCorruptError, AezUnsupportedError
 from aecodec.io.atomic import atomic_path

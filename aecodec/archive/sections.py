@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from aecodec.annotations.annotations import Annotations, class_fault, read_metadata
-from aecodec.annotations.column import unpack_column
+from aecodec.annotations.payload import unpack_column
 from aecodec.container import COLM, META, NAME, Reader, SectionEntry, section_limit
 from aecodec.errors import AezCorruptError
 from aecodec.io.untrusted import inflate, parse_json

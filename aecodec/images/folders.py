@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from aecodec.annotations.annotations import CLASSES_MAX, LABEL, Annotations
-from aecodec.annotations.column import NAME_MAX_NBYTES, Column, text_fault
+from aecodec.annotations.column import Column
+from aecodec.annotations.values import NAME_MAX_NBYTES, text_fault
 from aecodec.arrays import Images
 from aecodec.errors import ImageSetError
 from aecodec.images.base import ImageSink, ImageSource, Layout, Shape, Skipped

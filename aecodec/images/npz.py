@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec.annotations.annotations import ABOUT, Annotations, annotate, label_name
-from aecodec.annotations.column import TEXT, Column
+from aecodec.annotations.column import Column
+from aecodec.annotations.values import TEXT
 from aecodec.errors import ImageSetError
 from aecodec.images.base import READ_NBYTES, ImageSource, Skipped, damage_named
 from aecodec.images.streams import open_npy, read_npy_header, start_npy

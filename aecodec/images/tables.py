@@ -20,7 +20,8 @@ from typing import IO, Any, BinaryIO, cast
 import numpy as np
 
 from aecodec.annotations.annotations import Annotations, annotate, label_name
-from aecodec.annotations.column import DTYPES, TEXT, Column
+from aecodec.annotations.column import Column
+from aecodec.annotations.values import DTYPES, TEXT
 from aecodec.errors import ImageSetError
 from aecodec.images.base import Skipped, damage_named, read_up_to
 from aecodec.images.streams import IDX_DTYPES, read_idx_dims, read_npy_header

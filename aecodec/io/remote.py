@@ -1,6 +1,6 @@
-"""Files that are named by a URL, opened by fsspec: http, s3, memory, zip and others.
+"""Files named by a URL, opened by fsspec: http, s3, memory, zip and others.
 
-Only what is asked for is read. Nothing is imported for a path on this machine.
+Only the bytes that are asked for are fetched. A path on this machine imports nothing.
 """
 
 from __future__ import annotations
@@ -8,33 +8,33 @@ from __future__ import annotations
 import errno
 import io
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 BUFFER_NBYTES = 4096
 HTTP = ("http://", "https://")
-BLOCK_NBYTES = 64 << 10  # read at once, where the far side is asked for ranges
+BLOCK_NBYTES = 64 << 10  # fetched at once
 
 
 def is_url(name: str) -> bool:
-    """Whether fsspec is meant: ``memory://x.aez``, ``zip://x.aez::sets.zip``."""
+    """Whether a name is a URL for fsspec: ``memory://x.aez``, ``zip://x.aez::sets.zip``."""
     protocol, separator, _ = name.partition("://")
     return bool(separator) and protocol.replace("+", "").replace("-", "").isalnum()
 
 
 def local_name(url: str) -> str:
-    """What a copy of the file would be called: the last piece of its path."""
+    """The name for a local copy of the file: the last piece of its path."""
     path = url.split("::")[0].partition("://")[2].split("?")[0].split("#")[0]
     return PurePosixPath(path).name or "remote"
 
 
 def open_url(url: str) -> BinaryIO:
-    """The file for reading; the caller closes it.
+    """The file, open for reading; the caller closes it.
 
-    OSError when it cannot be had, ValueError for an unknown protocol, ImportError names what to
-    install.
+    OSError if it cannot be read, ValueError for an unknown protocol, ImportError for a missing
+    package, which it names.
     """
     try:
         import fsspec
@@ -45,39 +45,39 @@ def open_url(url: str) -> BinaryIO:
         remote = _Remote(opened.open(), url, opened)
         if not remote.seekable() or (url.startswith(HTTP) and not _answers_ranges(remote)):
             with remote, fsspec.open(url, "rb", block_size=0) as stream:
-                return io.BytesIO(stream.read())  # the index is at its end
+                return io.BytesIO(stream.read())  # whole: the index is at its end
         return cast("BinaryIO", io.BufferedReader(remote, BUFFER_NBYTES))
     except ImportError as error:
         raise ImportError(f"{url}: {error}; http needs pip install aecodec[remote]") from error
     except FileNotFoundError as error:
-        cause = error.__cause__ or error.__context__  # what the far side, or the network, said
-        said = f": {cause}" if cause is not None and str(cause) != url else ""
-        raise FileNotFoundError(errno.ENOENT, f"cannot be read{said}", url) from error
+        cause = error.__cause__ or error.__context__  # what the server or the network reported
+        reason = f": {cause}" if cause is not None and str(cause) != url else ""
+        raise FileNotFoundError(errno.ENOENT, f"cannot be read{reason}", url) from error
     except (OSError, ValueError):
         raise
-    except Exception as error:  # each protocol has its own
+    except Exception as error:  # each protocol has its own classes
         raise OSError(f"{url}: {error}") from error
 
 
 def _answers_ranges(remote: _Remote) -> bool:
-    """Whether the server gives a file's end without the rest; that block is kept for the reader."""
+    """Whether the server sends a file's end without the rest; fsspec keeps that block."""
     try:
         remote.seek(-1, io.SEEK_END)
         remote.read(1)
         remote.seek(0)
     except OSError as error:
-        if isinstance(error.__cause__, ValueError):  # fsspec's answer where ranges are not
+        if isinstance(error.__cause__, ValueError):  # fsspec's error if ranges are not served
             return False
         raise
     return True
 
 
 class _Remote(io.RawIOBase):
-    """fsspec's file as any other: whatever goes wrong in it is an OSError."""
+    """A file of fsspec's whose every fault is an OSError."""
 
-    def __init__(self, file: Any, url: str, owner: Any = None) -> None:  # noqa: ANN401
+    def __init__(self, file: IO[bytes], url: str, owner: object = None) -> None:
         self._file, self.name = file, url
-        self._owner = owner  # fsspec closes an outer file, a zip's, when nobody holds it
+        self._owner = owner  # kept: fsspec closes an outer file, as of a zip, with it
 
     def readable(self) -> bool:
         return True

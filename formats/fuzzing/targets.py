@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import aecodec
-from aecodec.annotations.column import column_length, unpack_column
+from aecodec.annotations.payload import column_length, unpack_column
 from aecodec.archive.array import Archive
 from aecodec.archive.repair import rewrite
 from aecodec.codec.codec import Codec
@@ -159,7 +159,8 @@ def seeds(target: str) -> list[bytes]:
 
 
 def _columns() -> list[tuple[list[object], bytes]]:
-    from aecodec.annotations.column import Column, pack_column
+    from aecodec.annotations.column import Column
+    from aecodec.annotations.payload import pack_column
 
     texts: list[object] = ["a", "b", "a", "c" * 30]
     made: list[list[object]] = [[1, 2, 300], [0.5, 1e300], [True, False], texts, [], [-5] * 200]

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aecodec.annotations.column import DTYPES, Column, pack_column, unpack_column
+from aecodec.annotations.column import Column
+from aecodec.annotations.payload import pack_column, unpack_column
+from aecodec.annotations.values import DTYPES
 from aecodec.errors import AezCorruptError, AezLimitError, AezUnsupportedError
 
 NUMBERS = [name for name in DTYPES if name != "text"]
@@ -153,7 +155,7 @@ CAT = b"\x03\0cat\x03\0dog"
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "0 bytes, expected at least 10"),
+        (b"", "section COLM: start needs 10 bytes, 0 are left"),
         (struct.pack("<BIIB", 2, 0, 0, 5) + b"ab", "name needs 5 bytes, 2 are left"),
         (payload(2, 0, b"", b"", b"123"), "name '' is empty"),
         (payload(2, 0, b"", b"\xff", b"123"), "name is not UTF-8"),

@@ -19,7 +19,8 @@ from PIL import Image
 
 import aecodec
 from aecodec.annotations.annotations import Annotations, annotate
-from aecodec.annotations.column import Column, pack_column
+from aecodec.annotations.column import Column
+from aecodec.annotations.payload import pack_column
 from aecodec.archive.array import Archive
 from aecodec.cli import main
 from aecodec.container import Header, Section, Writer
@@ -175,7 +176,7 @@ def file_with(meta, *columns) -> bytes:
         ({"title": ""}, [], "title '' is empty"),
         ({"licence": "\x9b"}, [], "has control characters"),
         ({}, [NOTHING, NOTHING], "section COLM: a name occurs twice"),
-        ({}, [b"junk"], "section COLM: 4 bytes, expected at least 10"),
+        ({}, [b"junk"], "section COLM: start needs 10 bytes, 4 are left"),
     ],
 )
 def test_hostile_sections(meta, columns, message):
