@@ -20,7 +20,7 @@ from aecodec.arrays import Symbols
 from aecodec.container.modes import LATENTS_ANS, LATENTS_ZSTD, Mode
 from aecodec.entropy import ans
 from aecodec.entropy.packed_symbols import PackedSymbols, pack_symbols
-from aecodec.errors import AezLimitError
+from aecodec.errors import AezLimitError, QuantizerRangeError
 from aecodec.latents.quantizer import gains_at
 from aecodec.latents.rows import PackedRows, SymbolRows, UnpackedRows
 from aecodec.nets.latent_prior import SYMBOL_OFFSET
@@ -174,6 +174,7 @@ class AnsCoder(LatentCoder):
     def intervals(self, symbols: Symbols, stored_quality: int) -> list[ans.Intervals]:
         """The intervals, int32 (2, N, n), of each group's symbols."""
         prior, c = self._prior, self._prior.config
+        _require_range(symbols)
         ordered = symbols[:, prior.order]
         gains = self._ordered_gains(stored_quality)
         planes = []
@@ -228,6 +229,15 @@ class AnsCoder(LatentCoder):
     def _ordered_gains(self, stored_quality: int) -> npt.NDArray[np.int64]:
         """Gains (D,) at a stored quality, in the order of coding."""
         return gains_at(self._prior.gains, stored_quality)[self._prior.order].astype(np.int64)
+
+
+def _require_range(symbols: Symbols) -> None:
+    """QuantizerRangeError unless ANS can code all symbols: a byte would wrap the others."""
+    low, high = int(symbols.min(initial=0)), int(symbols.max(initial=0))
+    if not -SYMBOL_OFFSET <= low <= high < SYMBOL_OFFSET:
+        raise QuantizerRangeError(
+            f"symbols span {low}..{high}, expected {-SYMBOL_OFFSET}..{SYMBOL_OFFSET - 1} under ANS"
+        )
 
 
 _CLASSES: tuple[type[LatentCoder], ...] = (ZstdCoder, AnsCoder)

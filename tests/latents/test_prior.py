@@ -17,7 +17,12 @@ from aecodec.codec.codec import Codec
 from aecodec.container import MODE_LATENTS_ANS, MODE_LATENTS_ZSTD
 from aecodec.container.parts import LATENT_DECODER, LATENT_PRIOR
 from aecodec.entropy import ans
-from aecodec.errors import AezCorruptError, ModelCorruptError, ModelMissingError
+from aecodec.errors import (
+    AezCorruptError,
+    ModelCorruptError,
+    ModelMissingError,
+    QuantizerRangeError,
+)
 from aecodec.latents.coders import AnsCoder
 from aecodec.latents.prior import PriorNetwork
 from aecodec.latents.quantizer import gains_at
@@ -149,6 +154,8 @@ def test_symbols_beyond_a_byte_do_not_fit():
     symbols = np.zeros((4, 12), np.int16)
     symbols[:, 3] = -129, -128, 127, 128
     assert coder.fits(symbols).tolist() == [False, True, True, False]
+    with pytest.raises(QuantizerRangeError, match=r"span -129\.\.128, expected -128\.\.127 under"):
+        coder.pack(symbols, 1000)
 
 
 @pytest.mark.usefixtures("two_threads")
