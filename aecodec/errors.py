@@ -1,24 +1,24 @@
-"""The exception tree: everything a file, a model or a set of symbols can raise."""
+"""The exceptions that a file, a model or an image set can raise."""
 
 
 class AezError(Exception):
-    """Base of every error that reading or writing an ``.aez`` file or a model can raise."""
+    """Base of all errors of ``.aez`` files and models."""
 
 
 class AezCorruptError(AezError):
-    """Not an ``.aez`` file, or a damaged one: cut, a checksum off, entries that overlap."""
+    """Not an ``.aez`` file, or a damaged one: cut, a wrong checksum, overlapping entries."""
 
 
 class AezUnsupportedError(AezError):
-    """A sound file that needs a version, flag, section, mode or coder this reader lacks."""
+    """An intact file that needs a version, flag, section or mode unknown to this reader."""
 
 
 class AezLimitError(AezError):
-    """The file declares more than the caller allows (see the ``max_*_nbytes`` arguments)."""
+    """The file needs more than the caller allows (see :class:`aecodec.limits.Limits`)."""
 
 
 class ModelMismatchError(AezError):
-    """A model was given, but not the one the file or the images need."""
+    """The model that was given is not the one that the file or the images need."""
 
 
 class ModelMissingError(AezError):
@@ -26,12 +26,12 @@ class ModelMissingError(AezError):
 
 
 class ModelCorruptError(AezError):
-    """A model file is damaged, is not a model, or cannot be proven to decode exactly."""
+    """A model file that is damaged, is not a model, or cannot be proven to decode exactly."""
 
 
 class QuantizerRangeError(AezError):
-    """Latents quantize to symbols outside the range that the format can store."""
+    """Symbols of latents outside the range that their coder can code."""
 
 
 class ImageSetError(ValueError):
-    """The content of an image set is not what this package takes; the message says why."""
+    """The content of an image set that cannot be read or written; the message says why."""

@@ -10,11 +10,11 @@ NBYTES = "target_bytes_per_image"
 QUALITY_UNIT: Final = 256  # a stored quality is a u16 in 1/256 steps, and so is a stored PSNR
 QUALITY_MIN: Final = 1
 QUALITY_MAX: Final = 9
-QUALITIES: Final = QUALITY_MAX - QUALITY_MIN + 1  # whole ones, each with a row in tables
-STORED_MIN: Final = QUALITY_UNIT * QUALITY_MIN  # of stored qualities
+QUALITIES: Final = QUALITY_MAX - QUALITY_MIN + 1  # whole qualities: each is a row of tables
+STORED_MIN: Final = QUALITY_UNIT * QUALITY_MIN  # the range of a stored quality
 STORED_MAX: Final = QUALITY_UNIT * QUALITY_MAX
 BOUND_MAX: Final = 127
-PEAK_SQUARED: Final = 255**2  # of PSNR: squared gray levels
+PEAK_SQUARED: Final = 255**2  # the peak of PSNR, in squared gray levels
 PSNR_MIN, PSNR_MAX = 1.0, 100.0
 NBYTES_MIN, NBYTES_MAX = 1 / 256, float(1 << 20)
 DEFAULT_QUALITY: Final = 5.0
@@ -22,9 +22,10 @@ DEFAULT_QUALITY: Final = 5.0
 
 @dataclass(frozen=True)
 class Target:
-    """One of ``quality`` (1 to 9), ``max_error`` (gray levels, 0 to 127), ``psnr`` (dB) and a size.
+    """A value of one kind; ValueError if it is out of the kind's range.
 
-    The size is bytes an image, of the whole file.
+    The kinds are ``quality`` (1 to 9), ``max_error`` (gray levels, 0 to 127), ``psnr`` (dB, 1 to
+    100) and ``target_bytes_per_image`` (bytes of the whole file for each image, 1/256 to 2**20).
     """
 
     kind: str
@@ -44,7 +45,7 @@ class Target:
 
     @property
     def stored(self) -> int:
-        """As the file's header holds it: the bound itself, the others in 1/256."""
+        """The value in the file's header: the bound itself, the others in steps of 1/256."""
         return int(self.value) if self.kind == MAX_ERROR else round(self.value * QUALITY_UNIT)
 
 
@@ -56,7 +57,7 @@ def one_target(
     *,
     lossless: bool = False,
 ) -> Target:
-    """The one target that is given, quality 5 when there is none; ValueError when there are two."""
+    """The target that is given, or quality 5; ValueError if more than one is given."""
     given = {
         QUALITY: quality,
         MAX_ERROR: max_error,
@@ -68,6 +69,7 @@ def one_target(
         named.append(Target(MAX_ERROR, 0))
     if len(named) > 1:
         raise ValueError(
-            "expected one of quality, max_error, lossless, psnr and target_bytes_per_image, got several"
+            "expected one of quality, max_error, lossless, psnr and target_bytes_per_image, "
+            "got several"
         )
     return named[0] if named else Target(QUALITY, DEFAULT_QUALITY)

@@ -1,1 +1,1 @@
-"""Model files: parts, fingerprints, and where they are found."""
+"""Model files: their parts and fingerprints, and where models are found."""

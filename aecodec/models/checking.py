@@ -1,4 +1,4 @@
-"""Parts of a loaded model, checked against what their network expects before it is built."""
+"""Checks of a loaded model's parts, before networks are built from them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from aecodec.errors import ModelCorruptError
 from aecodec.models.model import Model, Part
 
-MAX_WIDTH = 4096  # of any layer: what a config may ask for before weights are looked at
+MAX_WIDTH = 4096  # of any neural layer; a config is checked before any tensor
 
 Config = TypeVar("Config")
 
@@ -25,13 +25,13 @@ def read_part(model: Model, name: str) -> Part:
 
 
 def read_config(part: Part, cls: type[Config], **own: int) -> Config:
-    """The part's config as the dataclass ``cls``; ``own`` are fields that it does not hold."""
+    """The part's config as the dataclass ``cls``; ``own`` are the fields that no config holds."""
     names = {f.name for f in fields(cls)} - set(own)  # type: ignore[arg-type]
     return cls(**read_numbers(part, names), **own)
 
 
 def read_numbers(part: Part, names: Collection[str]) -> dict[str, int]:
-    """The part's config, which must hold exactly these names; ModelCorruptError names a fault."""
+    """The part's config; ModelCorruptError unless it has exactly these names, each in its range."""
     values: dict[str, Any] = {**part.config}
     if set(values) != set(names):
         raise ModelCorruptError(f"{part.name}: config has {sorted(values)}, not {sorted(names)}")
@@ -51,7 +51,10 @@ def check_shape(part: Part, model: Model) -> None:
 def take_tensors(
     part: Part, wanted: Mapping[str, tuple[tuple[int, ...], type]]
 ) -> dict[str, np.ndarray]:
-    """The part's tensors, which must be exactly those wanted: name to (shape, dtype)."""
+    """The part's tensors; ModelCorruptError unless they are exactly ``wanted``.
+
+    ``wanted`` maps names to shape and dtype.
+    """
     if unknown := sorted(set(part.tensors) - set(wanted)):
         raise ModelCorruptError(f"{part.name}: unknown tensors {unknown}")
     for name, (shape, kind) in wanted.items():

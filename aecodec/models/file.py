@@ -1,4 +1,4 @@
-"""Models to and from the bytes of a safetensors file."""
+"""Models <-> the bytes of a safetensors file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aecodec.limits import DEFAULT_LIMITS
 from aecodec.models.model import Model, Part, canonical_json
 
 FORMAT = "aecodec-model-1"
-ENCODER = "encoder"  # what the names of the encoder's tensors begin with
+ENCODER = "encoder"  # the prefix of the names of the encoder's tensors
 
 Tensors = dict[str, np.ndarray]
 
@@ -42,10 +42,10 @@ def pack_model(model: Model) -> bytes:
 
 
 def _with_sorted_header(data: bytes) -> bytes:
-    """The same file with its header's keys in order.
+    """The same file, the keys of its header sorted.
 
-    safetensors writes the metadata's keys in any order. A file that embeds a model must not
-    depend on that.
+    safetensors writes the metadata's keys in any order. The bytes of a model, and of a file that
+    embeds it, must not depend on that.
     """
     (header_nbytes,) = struct.unpack_from("<Q", data)
     header = canonical_json(json.loads(data[8 : 8 + header_nbytes]))
@@ -56,10 +56,11 @@ def _with_sorted_header(data: bytes) -> bytes:
 def unpack_model(
     data: bytes, where: str = "model", *, max_model_nbytes: int = DEFAULT_LIMITS.max_model_nbytes
 ) -> Model:
-    """Read a model from safetensors bytes.
+    """The model in safetensors bytes; ``where`` names them in errors.
 
-    Raises ModelCorruptError when it is no model or its checksum is off, AezLimitError when it is
-    larger than ``max_model_nbytes``. Whether it decodes exactly is proven where it is put to work.
+    ModelCorruptError if they are no model or their checksum is wrong, AezLimitError if they are
+    more than ``max_model_nbytes``. Whether the model decodes exactly is not checked here but where
+    its networks are built.
     """
     if len(data) > max_model_nbytes:
         raise AezLimitError(
@@ -77,23 +78,24 @@ def unpack_model(
             f"{where}: model checksum is {metadata.get('sha256')}, got {computed}"
         )
     config = _parse_config(text, where)
-    parts = {}
-    for name, part_config in config["parts"].items():
-        prefix = name + "."
-        own = {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
-        parts[name] = Part(name, part_config, own)
-    encoder = {
-        k.removeprefix(ENCODER + "."): t for k, t in tensors.items() if k.startswith(ENCODER + ".")
-    }
     height, width, channels = config["shape"]
     return Model(
         config["name"],
         (height, width, channels),
-        parts,
-        encoder,
+        {
+            name: Part(name, part_config, _tensors_of(name, tensors))
+            for name, part_config in config["parts"].items()
+        },
+        _tensors_of(ENCODER, tensors),
         config["encoder"],
         config["training"],
     )
+
+
+def _tensors_of(owner: str, tensors: Mapping[str, np.ndarray]) -> Tensors:
+    """The tensors called ``OWNER.NAME``, by NAME."""
+    prefix = owner + "."
+    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
 
 
 def _checksum(config: bytes, tensors: Mapping[str, np.ndarray]) -> str:
@@ -122,7 +124,7 @@ def _read_metadata(data: bytes, where: str) -> dict[str, str]:
 def _parse_config(text: bytes, where: str) -> dict[str, Any]:
     try:
         config = json.loads(text)
-        json.dumps(config, ensure_ascii=False).encode()  # which a lone surrogate has no form for
+        json.dumps(config, ensure_ascii=False).encode()  # fails for a lone surrogate
     except (ValueError, RecursionError) as error:
         raise ModelCorruptError(f"{where}: config is not JSON in UTF-8: {error}") from error
     if not isinstance(config, dict):

@@ -1,4 +1,4 @@
-"""Where models lie on this machine, and which of them a file needs."""
+"""Finding models on this machine, and the parts that a file needs among them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from aecodec.arrays import Shape
 from aecodec.errors import AezLimitError, ModelCorruptError, ModelMissingError
 from aecodec.limits import DEFAULT_LIMITS
 from aecodec.models.file import unpack_model
-from aecodec.models.model import Model, Part, Shape
+from aecodec.models.model import Model, Part
 
 PATH_VARIABLE = "AECODEC_MODEL_PATH"
 BUNDLED = Path(__file__).parent.parent / "weights"
@@ -19,9 +20,10 @@ BUNDLED = Path(__file__).parent.parent / "weights"
 def load_model(
     name_or_path: str | os.PathLike[str], *, max_model_nbytes: int = DEFAULT_LIMITS.max_model_nbytes
 ) -> Model:
-    """A model by its file, or by the name of a bundled or installed one.
+    """The model in a file, or the bundled or installed model of a name.
 
-    Raises ModelMissingError when there is none, ModelCorruptError when the file is damaged.
+    Raises ModelMissingError if there is none, ModelCorruptError if its file is damaged,
+    AezLimitError if its file is larger than ``max_model_nbytes``.
     """
     path = Path(name_or_path)
     if not path.is_file():
@@ -51,10 +53,9 @@ def model_paths() -> Iterator[Path]:
 
 
 def installed_models() -> Iterator[Model]:
-    """Every readable model on this machine; a damaged one is passed over.
+    """Every model on this machine that has parts and can be read; others are passed over.
 
-    Models for other uses (``aecodec.uses``) have no parts. No file needs them, so they are passed
-    over, too.
+    Models for other uses (``aecodec.uses``) have no parts, and no file needs them.
     """
     for path in model_paths():
         with contextlib.suppress(ModelCorruptError, AezLimitError, OSError):
@@ -64,9 +65,9 @@ def installed_models() -> Iterator[Model]:
 
 
 def find_parts(wanted: Mapping[str, bytes], models: Iterable[Model], model_name: str) -> Model:
-    """The model, or a composite of several, that holds exactly the parts a file names.
+    """A model of exactly the parts that a file names, taken from one or several models.
 
-    ``wanted`` maps part names to fingerprints. Raises ModelMissingError with what to do.
+    ``wanted`` maps part names to fingerprints. ModelMissingError says how to supply a missing part.
     """
     found: dict[str, Part] = {}
     shape: Shape | None = None

@@ -1,9 +1,9 @@
 """Models and their parts, and the fingerprints that identify them (aez.md 10).
 
 A model is one safetensors file. Tensors named ``PART.NAME`` belong to a decoding part and are
-integers; ``encoder.NAME`` are float32 and never affect what a file means. Everything else (shapes,
-provenance, the guard's floors) is JSON in the file's metadata. A model for other uses (aecodec/uses)
-has no part: its tensors are floats called ``encoder.NAME``, and its settings' ``use`` says for what.
+integers. Tensors named ``encoder.NAME`` are float32 and never affect what a file means. Everything
+else (shapes, provenance, the guard's floors) is JSON in the file's metadata. A model for other
+uses (aecodec/uses) has no part: its tensors are the encoder's, and its settings name the ``use``.
 """
 
 from __future__ import annotations
@@ -13,26 +13,25 @@ import json
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
+from aecodec.arrays import Shape
 from aecodec.container.parts import ANNOUNCED
 from aecodec.errors import ModelMismatchError
-
-Shape: TypeAlias = tuple[int, int, int]  # (H, W, C)
 
 
 @dataclass(frozen=True)
 class Part:
-    """One decoding part: what the config says of it, and its integer tensors."""
+    """One decoding part: its config, and its integer tensors by name."""
 
     name: str
     config: Mapping[str, Any]
     tensors: Mapping[str, np.ndarray]
 
     def fingerprint(self) -> bytes:
-        """SHA-256 over all that decoding reads (clause 10.2)."""
+        """SHA-256 of all that decoding uses: name, config and tensors (aez.md 10.2)."""
         digest = hashlib.sha256(b"aez-part-1\0")
 
         def feed(data: bytes) -> None:
@@ -55,7 +54,7 @@ class Part:
 
     @property
     def shape(self) -> Shape | None:
-        """(H, W, C) of the images that this part is for; None where it takes any size.
+        """(H, W, C) of the images that this part is for; None if it takes any size.
 
         The config of an embedded model is untrusted: compare the shape before using it.
         """
@@ -65,20 +64,21 @@ class Part:
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model: decoding parts, and the encoder's tensors and settings when they are there.
+    """A loaded model: its decoding parts, and the tensors and settings of its encoder.
 
     ``encoder`` is empty in a model that was embedded in a file: it decodes but cannot encode.
+    ``training`` is the provenance.
     """
 
     name: str
-    shape: Shape | None  # (H, W, C); None where its parts take images of any size
+    shape: Shape | None  # (H, W, C); None if its parts take images of any size
     parts: Mapping[str, Part]
     encoder: Mapping[str, np.ndarray] = field(default_factory=dict)
     encoder_config: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
 
     def required_flags(self, parts: Iterable[str]) -> int:
-        """The flags with which a file announces what version 1.1 does not know of these parts."""
+        """The flags that announce those tensors of these parts that version 1.1 does not know."""
         flags = 0
         for name in parts:
             for tensor, flag in ANNOUNCED.get(name, {}).items():
@@ -112,13 +112,13 @@ class Model:
             )
 
     def the_shape(self) -> Shape:
-        """The one shape (H, W, C) that the model is for; ModelMismatchError if it takes any size."""
+        """The shape (H, W, C) that the model is for; ModelMismatchError if it takes any size."""
         if self.shape is None:
             raise ModelMismatchError(f"model {self.name!r} is for images of any size")
         return self.shape
 
     def decoding(self, parts: Iterable[str]) -> Model:
-        """A model of the named parts alone: it decodes, and does not encode with layer L."""
+        """A model of the named parts alone: it decodes, and cannot encode with layer L."""
         return Model(self.name, self.shape, {name: self.parts[name] for name in parts})
 
 
@@ -128,5 +128,5 @@ def shape_text(shape: Shape | None) -> str:
 
 
 def canonical_json(value: Mapping[str, Any]) -> bytes:
-    """Sorted keys, no spaces, UTF-8."""
+    """JSON in UTF-8 with sorted keys and without spaces: equal values give equal bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
