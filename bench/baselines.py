@@ -32,13 +32,13 @@ from PIL import Image
 
 import aecodec
 from aecodec.arrays import Images
-from aecodec.benchmark.peers.pca_codec import PcaCodec, oriented
+from aecodec.benchmark.peers.pca_codec import PcaCodec
 from aecodec.codec.codec import Codec
 from aecodec.container.parts import LATENT_DECODER
 from aecodec.entropy.packed_symbols import pack_symbols
 from aecodec.latents.quantizer import quantize
 from aecodec.measures import metrics
-from aecodec.measures.pca import PcaBasis, fit_pca
+from aecodec.measures.pca import PcaBasis, fit_pca, oriented
 from aecodec.models.model import shape_text
 from aecodec.targets import QUALITY, Target
 

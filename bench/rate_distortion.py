@@ -31,15 +31,16 @@ from common import (
 import aecodec
 from aecodec.arrays import Images
 from aecodec.benchmark import ours
-from aecodec.benchmark.classifier import read_labels, train_reader
+from aecodec.benchmark.classifier import read_labels, train_classifier
 from aecodec.benchmark.measuring import Judge
 from aecodec.benchmark.ours import Setup, our_row
 from aecodec.benchmark.peers import principal
-from aecodec.benchmark.peers.coders import SET
+from aecodec.benchmark.peers.peer import SET
 from aecodec.benchmark.running import run_bench
 from aecodec.benchmark.tables import tables
 from aecodec.codec.codec import Codec
 from aecodec.measures.pca import PcaBasis, fit_pca
+from aecodec.targets import PSNR
 
 TUTORIAL_COMPONENTS = 32
 TUTORIAL_STEP = 128.0
@@ -66,18 +67,18 @@ def tutorial_rows(images: Images, basis: PcaBasis, codec: Codec) -> list[dict[st
         for name, nbytes in sizes.items()
     ]
     wanted = f"PCA {TUTORIAL_COMPONENTS}, zstd -19"
-    peer = next(coder for coder in principal.pca_coders(basis) if coder.name == wanted)
+    peer = next(each for each in principal.pca_peers(basis) if each.name == wanted)
     same = rows[0]["psnr_db"]
     rows.append(judge.measured(peer, TUTORIAL_STEP))
     for coder in TUTORIAL_CODERS:
-        setup = Setup(f"aecodec {coder}, --psnr {same:.2f}", ours.PSNR, (), coder=coder)
+        setup = Setup(f"aecodec {coder}, --psnr {same:.2f}", PSNR, (), coder=coder)
         rows.append(our_row(judge, codec.with_options(coder=coder), setup, same))
     return rows
 
 
 def setups(targets: Sequence[float]) -> list[Setup]:
     """aecodec's, with the PSNRs that were asked for."""
-    return [replace(s, values=tuple(targets)) if s.target == ours.PSNR else s for s in ours.FULL]
+    return [replace(s, values=tuple(targets)) if s.target == PSNR else s for s in ours.FULL]
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -101,10 +102,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     a = parse_arguments(argv)
     images = load_images(a.input, a.limit)
     training = load_images(a.train)
-    reader = None
+    classifier = None
     if a.labels:
         pair = (training, read_labels(a.train_labels)) if a.train_labels else None
-        reader = train_reader(images, read_labels(a.labels)[: len(images)], pair)
+        classifier = train_classifier(images, read_labels(a.labels)[: len(images)], pair)
     codec = Codec(aecodec.load_model(a.model))
     basis = fit_pca(training, math.prod(images.shape[1:]))
     result = run_bench(
@@ -114,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         setups(a.targets),
         quick=a.quick,
         basis=basis,
-        reader=reader,
+        classifier=classifier,
         progress=lambda what: print(what, file=sys.stderr),
     )
     result["commit"] = commit()

@@ -1,1 +1,1 @@
-"""What ``aecodec bench`` and the scripts in ``bench/`` share: coders, measures, tables."""
+"""What ``aecodec bench`` and the scripts in ``bench/`` share: peers, measures, tables."""

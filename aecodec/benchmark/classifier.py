@@ -1,4 +1,4 @@
-"""A small classifier trained on originals: how well does it still read what was decoded?"""
+"""A small classifier, trained on originals, that shows how well decoded images still classify."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 Labels = npt.NDArray[np.int64]
 
 STEPS, BATCH, SEED, LR = 1200, 128, 0, 2e-3
-READ_IMAGES = 2048  # at once
+BATCH_IMAGES = 2048  # classified at once
 
 
 def read_labels(path: str | os.PathLike[str]) -> Labels:
-    """One whole number an image: an IDX file of bytes (gzipped or not), .npy, or a line each."""
+    """A whole number for each image: IDX of bytes (gzipped or not), .npy, or text, one a line."""
     data = Path(path).read_bytes()
     if data[:2] == b"\x1f\x8b":
         data = gzip.decompress(data)
@@ -44,8 +44,11 @@ def read_labels(path: str | os.PathLike[str]) -> Labels:
 
 
 @dataclass(frozen=True)
-class Reader:
-    """A trained network and the images it is asked about: ``rows`` of the set, never trained on."""
+class Classifier:
+    """A trained network, and the images that it classifies: ``rows`` of the set.
+
+    It was not trained on these.
+    """
 
     net: torch.nn.Module
     rows: npt.NDArray[np.intp]
@@ -53,25 +56,28 @@ class Reader:
     facts: dict[str, Any]
 
     def accuracy(self, images: Images) -> float:
-        """The share of ``rows`` of the decoded set (N, H, W, C) that are read right."""
+        """The share of ``rows`` of the decoded set (N, H, W, C) that are classified right."""
         import torch
 
         right = 0
         with torch.no_grad():
-            for start in range(0, len(self.rows), READ_IMAGES):
-                part = slice(start, start + READ_IMAGES)
+            for start in range(0, len(self.rows), BATCH_IMAGES):
+                part = slice(start, start + BATCH_IMAGES)
                 found = self.net(_tensor(images[self.rows[part]])).argmax(1).numpy()
                 right += int((found == self.labels[part]).sum())
         return right / len(self.rows)
 
 
-def train_reader(
+def train_classifier(
     images: Images,
     labels: Labels,
     train: tuple[Images, Labels] | None = None,
     steps: int | None = None,
-) -> Reader:
-    """Train on ``train``; without it on every other image, and ask about the others."""
+) -> Classifier:
+    """A network trained on ``train``, to classify all images.
+
+    Without ``train`` it is trained on every other image, to classify the others.
+    """
     _check("labels", images, labels)
     steps = steps or STEPS
     if train is not None:
@@ -85,7 +91,7 @@ def train_reader(
         seen, seen_labels = images[::2], labels[::2]
     net = _train(seen, seen_labels, int(max(labels.max(), seen_labels.max())) + 1, steps)
     facts = {"trained_on": len(seen), "asked_about": len(rows), "steps": steps, "seed": SEED}
-    return Reader(net, rows, labels[rows], facts)
+    return Classifier(net, rows, labels[rows], facts)
 
 
 def _check(name: str, images: Images, labels: Labels) -> None:
@@ -96,7 +102,10 @@ def _check(name: str, images: Images, labels: Labels) -> None:
 
 
 def _train(images: Images, labels: Labels, classes: int, steps: int) -> torch.nn.Module:
-    """Two convolutions and a linear layer, Adam with a one-cycle rate; torch's seed is put back."""
+    """Two convolutions and a linear layer, Adam with a one-cycle rate.
+
+    The caller's torch generator is left as it was.
+    """
     import torch
     from torch import nn
 

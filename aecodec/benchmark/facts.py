@@ -44,7 +44,7 @@ def run_facts(name: str, images: Images, packages: Sequence[str]) -> dict[str, A
 
 
 def versions(packages: Sequence[str]) -> dict[str, str]:
-    """Those of Python, of this package, and of the packages that are installed."""
+    """Versions of Python, of this package, and of those packages that are installed."""
     found = {"python": platform.python_version(), "aecodec": __version__}
     for package in packages:
         with suppress(PackageNotFoundError):
@@ -53,7 +53,7 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
 
 
 def library_versions() -> dict[str, str]:
-    """Of the codecs inside Pillow and imagecodecs: what sizes depend on."""
+    """Versions of the codecs inside Pillow and imagecodecs: sizes depend on them."""
     found: dict[str, str] = {}
     try:
         from PIL import features
@@ -76,6 +76,7 @@ def library_versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
+    """The processor's model, the number of its cores, and the operating system."""
     return {"cpu": _cpu_model(), "cores": os.cpu_count(), "system": platform.system()}
 
 

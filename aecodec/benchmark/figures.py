@@ -7,13 +7,24 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aecodec.benchmark.tables import bpp_at, curves, families, lossless_rows, lower_hull, rounded
+from aecodec.benchmark.tables import (
+    best_settings,
+    bpp_at,
+    curves,
+    families,
+    lossless_rows,
+    rounded,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Result = dict[str, Any]
 
-INK = "#1b2733"  # text and axes; the page puts the reader's colour in its place
+INK = "#1b2733"  # text and axes; a page uses its own text colour instead
 OURS = ("#d6336c", "#e8710a", "#b8860b", "#9c36b5", "#c92a2a", "#f06595", "#7a5af5")
 PEERS = ("#1c7ed6", "#0f9d8f", "#5c7cfa", "#74a12e", "#868e96", "#3bc9db", "#a17f5d", "#4a6f9c")
 ALONE, TOGETHER = "#4a7fb5", "#a3b5c9"  # bars: any image can be read alone, or only all
@@ -24,7 +35,7 @@ WIDE = (9.6, 5.2)
 
 
 def figure_names(result: Result) -> dict[str, str]:
-    """The figures that a result has rows for, and what each shows."""
+    """The figures for which a result has rows, and the title of each."""
     rows = result["rows"]
     shown = {
         "psnr": ("Size against PSNR", bool(curves(rows))),
@@ -35,8 +46,8 @@ def figure_names(result: Result) -> dict[str, str]:
     return {name: title for name, (title, there) in shown.items() if there}
 
 
-def draw(result: Result, name: str, *, narrow: bool = False) -> Any:  # noqa: ANN401
-    """One matplotlib figure; no window is opened, and no global setting changed."""
+def draw(result: Result, name: str, *, narrow: bool = False) -> Figure:
+    """One matplotlib figure. No window is opened, and no global setting is changed."""
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -53,7 +64,7 @@ def draw(result: Result, name: str, *, narrow: bool = False) -> Any:  # noqa: AN
         "axes.spines.top": False,
         "axes.spines.right": False,
     }
-    drawers: dict[str, Callable[[Result, Any, bool], None]] = {
+    drawers: dict[str, Callable[[Result, Figure, bool], None]] = {
         "psnr": _draw_psnr,
         "bounds": _draw_bounds,
         "lossless": _draw_lossless,
@@ -79,7 +90,7 @@ def write_figures(result: Result, folder: Path, stem: str) -> list[Path]:
 
 
 def inline_svg(result: Result, name: str) -> str:
-    """A figure for a page: no size of its own, clear, its ink the text's colour."""
+    """A figure for a page: without a size, transparent, its ink in the colour of the text."""
     svg = _render(draw(result, name, narrow=True), "svg", name, transparent=True).decode()
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
     head, rest = svg.split(">", 1)
@@ -87,7 +98,7 @@ def inline_svg(result: Result, name: str) -> str:
     return f'{" ".join(kept)} role="img">{rest}'
 
 
-def _render(figure: Any, kind: str, salt: str, *, transparent: bool = False) -> bytes:  # noqa: ANN401
+def _render(figure: Figure, kind: str, salt: str, *, transparent: bool = False) -> bytes:
     import matplotlib as mpl
 
     file = io.BytesIO()
@@ -100,7 +111,7 @@ def _render(figure: Any, kind: str, salt: str, *, transparent: bool = False) -> 
 # ---------------------------------------------------------------- curves
 
 
-def _draw_psnr(result: Result, figure: Any, narrow: bool) -> None:  # noqa: ANN401
+def _draw_psnr(result: Result, figure: Figure, narrow: bool) -> None:
     axes = figure.add_subplot()
     rows = result["rows"]
     asked = any(r.get("target") == "psnr" for r in rows)
@@ -115,7 +126,7 @@ def _draw_psnr(result: Result, figure: Any, narrow: bool) -> None:  # noqa: ANN4
         else:
             first = min(r["psnr_db"] for r in group)
             steps = [low + i / 4 for i in range(int(4 * (high - low)) + 1)]
-            steps = sorted({p for p in steps if p >= first} | {p for p, _ in lower_hull(group)})
+            steps = sorted({p for p in steps if p >= first} | {p for p, _ in best_settings(group)})
             points = [(p, bpp) for p in steps if (bpp := bpp_at(group, p)) is not None]
         points = [point for point in points if low <= point[0] <= high]
         if points:
@@ -124,7 +135,7 @@ def _draw_psnr(result: Result, figure: Any, narrow: bool) -> None:  # noqa: ANN4
     _finish(figure, axes, narrow)
 
 
-def _draw_bounds(result: Result, figure: Any, narrow: bool) -> None:  # noqa: ANN401
+def _draw_bounds(result: Result, figure: Figure, narrow: bool) -> None:
     axes = figure.add_subplot()
     rows = [r for r in result["rows"] if r["kind"] == "bounded"]
     bounds = sorted({r["setting"] for r in rows})
@@ -139,7 +150,10 @@ def _draw_bounds(result: Result, figure: Any, narrow: bool) -> None:  # noqa: AN
 
 
 def _styles() -> dict[bool, Iterator[dict[str, Any]]]:
-    """Ours thick with dots, in warm colours; peers thin, in cool ones, dashed from the ninth on."""
+    """Line styles: ours are thick, with dots, in warm colours; peers are thin, in cool colours.
+
+    Peers are dashed from the ninth on.
+    """
 
     def ours() -> Iterator[dict[str, Any]]:
         for i in count():
@@ -155,7 +169,7 @@ def _styles() -> dict[bool, Iterator[dict[str, Any]]]:
     return {True: ours(), False: peers()}
 
 
-def _finish(figure: Any, axes: Any, narrow: bool) -> None:  # noqa: ANN401
+def _finish(figure: Figure, axes: Axes, narrow: bool) -> None:
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     ticks = [tick for tick in BPP_TICKS if low <= tick <= high]
@@ -178,7 +192,7 @@ def _finish(figure: Any, axes: Any, narrow: bool) -> None:  # noqa: ANN401
 # ---------------------------------------------------------------- bars
 
 
-def _draw_lossless(result: Result, figure: Any, narrow: bool) -> None:  # noqa: ANN401
+def _draw_lossless(result: Result, figure: Figure, narrow: bool) -> None:
     from matplotlib.patches import Patch
 
     rows = lossless_rows(result["rows"])[::-1]
@@ -197,7 +211,7 @@ def _draw_lossless(result: Result, figure: Any, narrow: bool) -> None:  # noqa: 
     )
 
 
-def _draw_speed(result: Result, figure: Any, narrow: bool) -> None:  # noqa: ANN401
+def _draw_speed(result: Result, figure: Figure, narrow: bool) -> None:
     groups = families([r for r in result["rows"] if r["coder"] != "raw"])
     speeds = {
         name: [
@@ -223,8 +237,8 @@ def _draw_speed(result: Result, figure: Any, narrow: bool) -> None:  # noqa: ANN
     )
 
 
-def _lines_of_text(figure: Any, names: Sequence[str], narrow: bool) -> Any:  # noqa: ANN401
-    """Axes with a line for each name; the figure as high as that takes."""
+def _lines_of_text(figure: Figure, names: Sequence[str], narrow: bool) -> Axes:
+    """Axes with a line for each name; the height of the figure is set to fit them."""
     figure.set_size_inches(NARROW[0] if narrow else WIDE[0], 1.5 + 0.21 * len(names))
     axes = figure.add_subplot()
     axes.set_yticks(range(len(names)), names, fontsize="small")

@@ -1,4 +1,4 @@
-"""One row of a bench: a coder at a setting, its whole files, their error, one timing each way."""
+"""One row of a bench: a codec at a setting, its whole files, their error, one timing each way."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from aecodec.arrays import Images
-from aecodec.benchmark.classifier import Reader
-from aecodec.benchmark.peers.coders import BOUNDED, LOSSLESS, Coder
+from aecodec.benchmark.classifier import Classifier
+from aecodec.benchmark.peers.peer import BOUNDED, LOSSLESS, Peer
 from aecodec.measures import metrics
 from aecodec.measures.ssim import ssim
 
@@ -21,19 +21,23 @@ Progress = Callable[[str], None]
 
 
 class VerificationError(Exception):
-    """A coder did not give back what it must; nothing of it counts."""
+    """A codec did not give back what it must: none of its rows count."""
 
 
 @dataclass
 class Judge:
-    """The originals, and what decoded images are held against."""
+    """The originals, with which decoded images are compared, and a classifier, if there is one."""
 
     images: Images
-    reader: Reader | None = None
+    classifier: Classifier | None = None
     left_out: list[dict[str, str]] = field(default_factory=list)
 
     def row(self, coder: str, scope: str, setting: float, nbytes: int, x_hat: Images) -> Row:
-        """``nbytes`` is of whole files; errors are of all samples of the set, p99 of images."""
+        """The row of decoded images (N, H, W, C).
+
+        ``nbytes`` are those of whole files. Errors are over all samples of the set, but for p99,
+        which is over the largest errors of images.
+        """
         worst = metrics.max_error(self.images, x_hat)
         error = int(metrics.squared_error(self.images, x_hat).sum())
         return {
@@ -48,7 +52,7 @@ class Judge:
             "max_error": int(worst.max()),
             "max_error_p99": float(np.quantile(worst, 0.99)),
             "ssim": ssim(self.images, x_hat),
-            "accuracy": self.reader.accuracy(x_hat) if self.reader else None,
+            "accuracy": self.classifier.accuracy(x_hat) if self.classifier else None,
         }
 
     def timed(
@@ -59,7 +63,7 @@ class Judge:
         encode: Callable[[], list[bytes]],
         decode: Callable[[list[bytes]], Images],
     ) -> tuple[Row, list[bytes]]:
-        """The row with images a second both ways, of one run each, and the files."""
+        """The row, with images a second of one run each way, and the files."""
         start = time.perf_counter()
         files = encode()
         between = time.perf_counter()
@@ -70,36 +74,34 @@ class Judge:
         found["decode_images_per_s"] = len(self.images) / (end - between)
         return found, files
 
-    def measured(self, coder: Coder, setting: float) -> Row:
-        """A peer's row; VerificationError where it does not keep what its kind promises."""
-        name = f"{coder.name} e{setting:g}" if coder.name.startswith("JPEG XL los") else coder.name
+    def measured(self, peer: Peer, setting: float) -> Row:
+        """A peer's row; VerificationError if it does not keep what its kind promises."""
+        name = f"{peer.name} e{setting:g}" if peer.name.startswith("JPEG XL los") else peer.name
         found, _ = self.timed(
             name,
-            coder.scope,
+            peer.scope,
             setting,
-            lambda: coder.encode(self.images, setting),
-            lambda files: coder.decode(files, self.images.shape, setting),
+            lambda: peer.encode(self.images, setting),
+            lambda files: peer.decode(files, self.images.shape, setting),
         )
-        found["kind"] = coder.kind
-        if coder.family:
-            found["family"] = f"{coder.family}, {coder.scope}"
-        bound = {LOSSLESS: 0.0, BOUNDED: setting}.get(coder.kind, math.inf)
+        found["kind"] = peer.kind
+        if peer.family:
+            found["family"] = f"{peer.family}, {peer.scope}"
+        bound = {LOSSLESS: 0.0, BOUNDED: setting}.get(peer.kind, math.inf)
         if found["max_error"] > bound:
             raise VerificationError(
                 f"{name}: a sample is off by {found['max_error']}, the bound is {bound:g}"
             )
         return found
 
-    def peer_rows(
-        self, coders: Iterable[Coder], *, quick: bool, progress: Progress
-    ) -> Iterator[Row]:
+    def peer_rows(self, peers: Iterable[Peer], *, quick: bool, progress: Progress) -> Iterator[Row]:
         """Every setting of every peer; one that fails on these images is noted in ``left_out``."""
-        for coder in coders:
-            for setting in coder.chosen(quick=quick):
-                progress(f"{coder.name}, {coder.scope}")
+        for peer in peers:
+            for setting in peer.chosen(quick=quick):
+                progress(f"{peer.name}, {peer.scope}")
                 try:
-                    yield self.measured(coder, setting)
+                    yield self.measured(peer, setting)
                 except (VerificationError, ValueError, OSError, RuntimeError) as error:
-                    name = f"{coder.name}, {coder.scope}"
+                    name = f"{peer.name}, {peer.scope}"
                     self.left_out.append({"coder": name, "why": f"{error}"[:200]})
                     break

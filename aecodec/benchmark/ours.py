@@ -1,4 +1,4 @@
-"""aecodec's own rows: which targets are asked for, with which coder, variant and options."""
+"""aecodec's own rows: its targets, with which coder of latents, variant and options."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from aecodec.archive.compress import encode
 from aecodec.archive.decompress import decode
 from aecodec.benchmark.measuring import Judge, Progress, Row, VerificationError
-from aecodec.benchmark.peers.coders import BOUNDED, LOSSY
+from aecodec.benchmark.peers.peer import BOUNDED, LOSSY
 from aecodec.codec.codec import DEFAULT_EFFORT, Codec
 from aecodec.container.parts import VARIANTS
 from aecodec.errors import ModelMissingError
+from aecodec.targets import MAX_ERROR, PSNR, QUALITY, QUALITY_MAX, QUALITY_MIN
 
-PSNR, QUALITY, MAX_ERROR = "psnr", "quality", "max_error"
 PSNR_TARGETS = (20, 22, 25, 28, 30, 33, 36, 40, 45)
-QUALITIES = tuple(range(1, 10))
+QUALITIES = tuple(range(QUALITY_MIN, QUALITY_MAX + 1))
 SEARCHED_QUALITIES = (1, 2, 2.9, 3, 4, 4.4, 5, 7, 9)
 BOUNDS = (0, 1, 2, 4, 8, 16)
 WARM_UP_IMAGES = 16
@@ -24,7 +24,7 @@ WARM_UP_IMAGES = 16
 
 @dataclass(frozen=True)
 class Setup:
-    """A way to ask: ``target`` is a keyword of ``encode``, ``options`` are further ones."""
+    """How ``encode`` is called: ``target`` is one of its keywords, ``options`` are further ones."""
 
     name: str
     target: str
@@ -62,7 +62,10 @@ QUICK = (
 def our_rows(
     judge: Judge, codec: Codec, setups: Iterable[Setup], progress: Progress
 ) -> Iterator[Row]:
-    """A row for each value of each setup; what the model has no part for is left out, and noted."""
+    """A row for each value of each setup.
+
+    Setups for which the model has no part are noted in ``judge.left_out``.
+    """
     for setup in setups:
         mine = codec.with_options(
             pixel_part=VARIANTS[setup.variant], coder=setup.coder, effort=setup.effort
@@ -76,7 +79,7 @@ def our_rows(
 
 
 def our_row(judge: Judge, codec: Codec, setup: Setup, value: float) -> Row:
-    """One file with one target; any image of it can be read alone."""
+    """The row of one file with one target."""
     from aecodec.archive.array import Archive
 
     asked: dict[str, Any] = {

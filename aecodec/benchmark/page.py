@@ -64,7 +64,10 @@ COUNTED = "Bits per pixel (bpp) are 8 &times; the bytes of whole files over N·H
 
 
 def report_page(results: Sequence[Result]) -> str:
-    """The page of one bench run or several, a section each. Figures need matplotlib."""
+    """The page of one bench run or several, with a section each; ValueError if there is none.
+
+    Figures need matplotlib: without it the page says so.
+    """
     if not results:
         raise ValueError("no results, expected at least one")
     title = "aecodec beside other codecs"
@@ -76,10 +79,11 @@ def _section(result: Result, ordinal: int) -> str:
     count, height, width, channels = result["data"]["shape"]
     name = escape(result["data"]["name"])
     kind = {1: "gray", 3: "RGB"}.get(channels, f"{channels} channels")
+    counted = f"{count:,} images of {height}&times;{width}, {kind}."
     parts = [
         f'<section id="set{ordinal}"><h2>{name}</h2>',
-        f"<p>{count:,} images of {height}&times;{width}, {kind}. {COUNTED} {_not_counted(result)}</p>",
-        _reading(result),
+        f"<p>{counted} {COUNTED} {_not_counted(result)}</p>",
+        _classification(result),
         _figures(result),
         *(_table(table) for table in tables(result)),
         _absent(result),
@@ -95,18 +99,20 @@ def _not_counted(result: Result) -> str:
         return "There is no model of aecodec for these images."
     each = ", ".join(f"{escape(name)} {nbytes:,}" for name, nbytes in sizes.items())
     return (
-        f"Not counted are aecodec&rsquo;s decoders, which come with model {escape(result['model'])} "
-        f"(bytes: {each}), and PCA&rsquo;s basis, fitted on {escape(result['pca_fitted_on'])}."
+        f"Not counted are aecodec&rsquo;s decoders, which come with model "
+        f"{escape(result['model'])} (bytes: {each}), and PCA&rsquo;s basis, fitted on "
+        f"{escape(result['pca_fitted_on'])}."
     )
 
 
-def _reading(result: Result) -> str:
+def _classification(result: Result) -> str:
     facts = result["classifier"]
     if not facts:
         return ""
+    asked, trained = f"{facts['asked_about']:,}", f"{facts['trained_on']:,}"
     return (
-        f"<p>&ldquo;read right&rdquo; is the share of {facts['asked_about']:,} decoded images that a small "
-        f"convolutional network, trained on {facts['trained_on']:,} originals, still classifies "
+        f"<p>&ldquo;read right&rdquo; is the share of {asked} decoded images that a small "
+        f"convolutional network, trained on {trained} originals, still classifies "
         f"rightly; of the originals it is {facts['originals']:.2%}.</p>"
     )
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from aecodec.measures.hull import lower_hull
+
 Rows = Sequence[dict[str, Any]]
 PSNRS = (20, 22, 25, 28, 30, 33, 36, 40, 45)
 
 
 @dataclass(frozen=True)
 class Table:
-    """Text cells; ``ours`` are the lines that are aecodec's."""
+    """A table of texts; ``ours`` are the numbers of aecodec's lines."""
 
     title: str
     note: str
@@ -23,7 +25,7 @@ class Table:
 
 
 def tables(result: dict[str, Any]) -> list[Table]:
-    """Every table that a result has rows for, the summaries first."""
+    """Every table for which a result has rows, the summaries first."""
     rows = result["rows"]
     asked = sorted({r["setting"] for r in rows if r.get("target") == "psnr"}) or list(PSNRS)
     built = [
@@ -37,7 +39,7 @@ def tables(result: dict[str, Any]) -> list[Table]:
 
 
 def families(rows: Rows) -> dict[str, list[dict[str, Any]]]:
-    """Rows by what they are one curve of, ours last, so that they are drawn on top."""
+    """Rows by family, ours last, so that they are drawn on top."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in sorted(rows, key=lambda r: bool(r["ours"])):
         groups.setdefault(row["family"], []).append(row)
@@ -51,8 +53,11 @@ def curves(rows: Rows) -> dict[str, list[dict[str, Any]]]:
 
 
 def bpp_at(rows: Rows, psnr: float) -> float | None:
-    """Bits a pixel for a PSNR, between the two nearest points of the lower hull; None beyond it."""
-    hull = lower_hull(rows)
+    """Bits a pixel for a PSNR in dB, interpolated between the two nearest best settings.
+
+    That of the first one for a lower PSNR; None beyond the last one.
+    """
+    hull = best_settings(rows)
     if hull and psnr <= hull[0][0]:
         return hull[0][1]
     for (low, cheap), (high, dear) in pairwise(hull):
@@ -61,26 +66,16 @@ def bpp_at(rows: Rows, psnr: float) -> float | None:
     return None
 
 
-def lower_hull(rows: Rows) -> list[tuple[float, float]]:
-    """(PSNR, bpp) of the settings that no mixture of others beats, by PSNR."""
-    points = sorted((r["psnr_db"], r["bpp"]) for r in rows if r["psnr_db"] is not None)
-    hull: list[tuple[float, float]] = []
-    for point in points:
-        while hull and (
-            hull[-1][1] >= point[1] or (len(hull) > 1 and _above(hull[-2], hull[-1], point))
-        ):
-            hull.pop()
-        hull.append(point)
-    return hull
-
-
-def _above(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> bool:
-    """Whether b lies on or above the line from a to c."""
-    return (b[1] - a[1]) * (c[0] - a[0]) >= (c[1] - a[1]) * (b[0] - a[0])
+def best_settings(rows: Rows) -> list[tuple[float, float]]:
+    """(PSNR, bpp) of the settings that no mixture of others beats, by rising PSNR."""
+    points = [(r["psnr_db"], r["bpp"]) for r in rows if r["psnr_db"] is not None]
+    hull = [points[i] for i in lower_hull(points)]
+    cheapest_last = min(range(len(hull)), key=lambda i: (hull[i][1], -i), default=0)
+    return hull[cheapest_last:]
 
 
 def lossless_rows(rows: Rows) -> list[dict[str, Any]]:
-    """The smallest exact row of each family, smallest first; raw is left out."""
+    """The smallest lossless row of each family, the smallest of all first; raw is left out."""
     best: dict[str, dict[str, Any]] = {}
     for row in rows:
         exact = row["max_error"] == 0 and row.get("target") in (None, "max_error")
@@ -159,15 +154,15 @@ def _psnrs(rows: Rows, targets: Sequence[float]) -> Table:
 
 
 def _everything(rows: Rows) -> Table:
-    read = any(r.get("accuracy") is not None for r in rows)
+    classified = any(r.get("accuracy") is not None for r in rows)
     head = ["coder", "a file holds", "setting", "bytes", "bpp", "PSNR dB", "p99 err", "SSIM"]
-    head += ["read right"] if read else []
+    head += ["read right"] if classified else []
     head += ["enc img/s", "dec img/s"]
     lines = []
     for r in sorted(rows, key=lambda r: not r["ours"]):
         cells = [r["coder"], r["scope"], f"{r['setting']:g}", f"{r['nbytes']:,}"]
         cells += [f"{r['bpp']:.4f}", _db(r), f"{r['max_error_p99']:.0f}", f"{r['ssim']:.4f}"]
-        cells += [f"{r['accuracy']:.2%}"] if read else []
+        cells += [f"{r['accuracy']:.2%}"] if classified else []
         cells += [_speed(r, "encode"), _speed(r, "decode")]
         lines.append((bool(r["ours"]), cells))
     note = (

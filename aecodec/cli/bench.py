@@ -13,7 +13,7 @@ import numpy as np
 
 from aecodec.archive.options import Options
 from aecodec.arrays import Images
-from aecodec.benchmark.classifier import read_labels, train_reader
+from aecodec.benchmark.classifier import read_labels, train_classifier
 from aecodec.benchmark.ours import QUICK
 from aecodec.benchmark.page import report_page
 from aecodec.benchmark.running import run_bench
@@ -37,19 +37,19 @@ def bench(a: argparse.Namespace) -> int:
     source = sys.stdin.buffer if a.input == "-" else a.input
     name = "standard input" if a.input == "-" else Path(a.input).name
     images, rows = read_sample(source, a.limit)
-    reader = None
+    classifier = None
     if a.labels:
         labels = read_labels(a.labels)
         if len(labels) <= rows[-1]:
             raise ValueError(f"--labels: {len(labels)} labels, expected one for every image")
-        reader = train_reader(images, labels[rows])
+        classifier = train_classifier(images, labels[rows])
     result = run_bench(
         name,
         images,
         _codec(a.model, images),
         QUICK,
         quick=True,
-        reader=reader,
+        classifier=classifier,
         progress=_progress(a),
     )
     if a.output:

@@ -14,13 +14,14 @@ import numpy as np
 from aecodec.archive.compress import encode
 from aecodec.archive.decompress import decode
 from aecodec.arrays import Images
+from aecodec.benchmark.peers.pca_codec import code_pca
 from aecodec.codec.codec import Codec
 from aecodec.container.modes import LATENTS_ANS
 from aecodec.container.parts import LATENT_DECODER, LATENT_PRIOR, PIXEL_FAST
 from aecodec.demo import MODEL, load_sample
 from aecodec.entropy.zstd import compress_bytes
 from aecodec.measures import metrics
-from aecodec.measures.pca import code_pca, fit_pca
+from aecodec.measures.pca import fit_pca
 from aecodec.models.finding import load_model
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from aecodec.arrays import Bits, Images, Indices, evenly
 from aecodec.codec.assignment import cheapest_assignment, options_worth_having, table_bits
 from aecodec.container import TABLE_ENTRY_NBYTES
 from aecodec.measures import metrics
+from aecodec.measures.hull import lower_hull
 from aecodec.pixels.levels import finest_alike
 from aecodec.pixels.payloads import STATES_NBYTES, PixelPlan, Refiner
 from aecodec.targets import BOUND_MAX
@@ -185,7 +186,7 @@ class BoundSearch:
         """Bounds by rising error: those finer than a window, the hull in it, and coarser ones."""
         first, last = int(WINDOW[0] * near), min(round(WINDOW[1] * near) + 1, BOUND_MAX)
         window = range(first, last + 1, max(1, -(-(last - first) // WINDOW_BOUNDS)))
-        hull = lower_hull({bound: self._sample.totals(bound) for bound in window})
+        hull = bounds_on_hull({bound: self._sample.totals(bound) for bound in window})
         return range(first), hull, range(window[-1] + 1, BOUND_MAX + 1)
 
 
@@ -238,18 +239,12 @@ def _worth_trying(bounds: list[int], bits: Bits, share: float) -> list[int]:
     return bounds if mixed < (1 - WORTHWHILE) * alone_bits else [bounds[best]]
 
 
-def lower_hull(totals: dict[int, tuple[float, float]]) -> list[int]:
-    """The bounds whose (error, bits) are on the lower convex hull, by rising error."""
-    least_bits = min(bits for _, bits in totals.values())
-    hull: list[int] = []
-    for bound in sorted(totals, key=lambda b: totals[b]):
-        error, bits = totals[bound]
-        while len(hull) > 1:
-            (x0, y0), (x1, y1) = totals[hull[-2]], totals[hull[-1]]
-            if (y1 - y0) * (error - x0) < (bits - y0) * (x1 - x0):
-                break
-            hull.pop()
-        hull.append(bound)
-        if bits == least_bits:
-            return hull
-    return hull
+def bounds_on_hull(totals: dict[int, tuple[float, float]]) -> list[int]:
+    """The bounds whose (error, bits) are on the lower convex hull, by rising error.
+
+    They end where bits are least.
+    """
+    bounds = sorted(totals, key=lambda bound: totals[bound])
+    bits = [totals[bound][1] for bound in bounds]
+    points = [totals[bound] for bound in bounds[: bits.index(min(bits)) + 1]]
+    return [bounds[i] for i in lower_hull(points)]

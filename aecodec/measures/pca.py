@@ -1,4 +1,4 @@
-"""Quantized principal components under zstd: the classical codec that aecodec is measured by."""
+"""Principal components: fitting them to images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from aecodec.arrays import Floats, Images
-from aecodec.entropy.zstd import compress_bytes
 
 
 @dataclass(frozen=True)
@@ -19,11 +18,12 @@ class PcaBasis:
 
     @property
     def nbytes(self) -> int:
+        """The size of mean and axes, which a decoder needs."""
         return self.mean.nbytes + self.axes.nbytes
 
 
 def fit_pca(images: Images, components: int) -> PcaBasis:
-    """Fit on uint8 (N, ...); at most min(N, P) axes."""
+    """The basis of uint8 images (N, ...), with at most min(N, P) axes."""
     x = images.reshape(len(images), -1).astype(np.float64)
     mean = x.mean(axis=0)
     x -= mean
@@ -32,16 +32,10 @@ def fit_pca(images: Images, components: int) -> PcaBasis:
     return PcaBasis(mean.astype(np.float32), np.ascontiguousarray(axes, np.float32))
 
 
-def code_pca(images: Images, basis: PcaBasis, components: int, step: float) -> tuple[int, Images]:
-    """(bytes, decoded images) with the first ``components`` coefficients in steps of ``step``.
+def oriented(basis: PcaBasis) -> PcaBasis:
+    """The basis with each axis's largest entry positive.
 
-    Coefficients are stored component by component, int8 where they fit, else int16, zstd -19.
+    The sign of an axis is arbitrary and differs between machines, and the size under zstd with it.
     """
-    x = images.reshape(len(images), -1).astype(np.float32) - basis.mean
-    axes = basis.axes[:components]
-    symbols = np.rint(x @ axes.T / step)
-    kind = np.int8 if np.abs(symbols).max(initial=0) <= 127 else np.int16
-    payload = compress_bytes(np.ascontiguousarray(symbols.astype(kind).T).tobytes())
-    decoded = (symbols * np.float32(step)) @ axes + basis.mean
-    pixels = np.clip(np.rint(decoded), 0, 255).astype(np.uint8)
-    return len(payload), pixels.reshape(images.shape)
+    peaks = np.take_along_axis(basis.axes, np.abs(basis.axes).argmax(axis=1)[:, None], axis=1)
+    return PcaBasis(basis.mean, basis.axes * np.where(peaks < 0, np.float32(-1), np.float32(1)))

@@ -14,7 +14,7 @@ from conftest import GRAY, smooth_images
 from aecodec.container.parts import LATENT_DECODER, PIXEL_FAST
 from aecodec.images import open_images
 from aecodec.measures.metrics import bits_per_pixel
-from aecodec.measures.pca import PcaBasis, fit_pca
+from aecodec.measures.pca import PcaBasis, fit_pca, oriented
 from aecodec.models.file import pack_model
 from aecodec.training.latents import LatentConfig, train_autoencoder
 from aecodec.training.pixels import FEATURES
@@ -395,7 +395,7 @@ def test_orientation_does_not_depend_on_the_signs_given():
     for signs in (1, -1), (-1, 1):
         given = PcaBasis(mean, axes * np.array(signs, np.float32)[:, None])
         expected = np.array([[-0.6, 0.8], [0.8, 0.6]], np.float32)
-        np.testing.assert_array_equal(pca_codec.oriented(given).axes, expected)
+        np.testing.assert_array_equal(oriented(given).axes, expected)
 
 
 # ---------------------------------------------------------------- common

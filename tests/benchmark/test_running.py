@@ -10,16 +10,16 @@ import pytest
 
 from aecodec import cli
 from aecodec.benchmark import ours, tables
-from aecodec.benchmark.classifier import read_labels, train_reader
+from aecodec.benchmark.classifier import read_labels, train_classifier
 from aecodec.benchmark.facts import versions
 from aecodec.benchmark.measuring import Judge, VerificationError
 from aecodec.benchmark.peers import bounded, principal, streams
-from aecodec.benchmark.peers.coders import (
+from aecodec.benchmark.peers.peer import (
     BOUNDED,
     LOSSLESS,
     LOSSY,
     SET,
-    Coder,
+    Peer,
     Picture,
     apart,
     each,
@@ -27,10 +27,11 @@ from aecodec.benchmark.peers.coders import (
     mosaic,
     tiled,
 )
-from aecodec.benchmark.peers.pictures import picture_coders
+from aecodec.benchmark.peers.pictures import picture_peers
 from aecodec.cli import bench, exits
 from aecodec.measures.ssim import ssim
 from aecodec.models.file import pack_model
+from aecodec.targets import MAX_ERROR, QUALITY
 
 SIDE = 8
 
@@ -48,10 +49,10 @@ def ramps(count, channels=1, side=16):
     return images.astype(np.uint8)
 
 
-def all_coders(channels):
-    yield from streams.stream_coders()
-    yield from picture_coders(channels)
-    yield from bounded.bounded_coders(channels)
+def all_peers(channels):
+    yield from streams.stream_peers()
+    yield from picture_peers(channels)
+    yield from bounded.bounded_peers(channels)
 
 
 @pytest.fixture(autouse=True)
@@ -60,25 +61,25 @@ def light_xz(monkeypatch):
     monkeypatch.setattr(streams, "XZ_PRESET", 0)
 
 
-# ---------------------------------------------------------------- coders
+# ---------------------------------------------------------------- peers
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_every_coder_installed_keeps_what_its_kind_promises(channels):
+def test_every_peer_installed_keeps_what_its_kind_promises(channels):
     images = ramps(6, channels)
     judge = Judge(images)
-    coders = list(all_coders(channels))
-    names = {f"{c.name}, {c.scope}" for c in coders}
+    peers = list(all_peers(channels))
+    names = {f"{c.name}, {c.scope}" for c in peers}
     assert {"raw, set", "gzip -9, set", "xz -9e, set", "rounded, xz -9e, set"} <= names
     if installed("PIL"):
         assert {"PNG, image", "PNG, mosaic"} <= names
-    for coder in coders:
-        for setting in (coder.settings[0], coder.settings[-1]):
-            row = judge.measured(coder, setting)
+    for peer in peers:
+        for setting in (peer.settings[0], peer.settings[-1]):
+            row = judge.measured(peer, setting)
             assert row["nbytes"] > 0
             assert row["bpp"] == 8 * row["nbytes"] / (6 * 16 * 16)
-            assert {LOSSLESS: 0, BOUNDED: setting, LOSSY: 255}[coder.kind] >= row["max_error"]
-            assert set(coder.quick) <= {*coder.settings, *range(100), 1.5, 4.5, 12}
+            assert {LOSSLESS: 0, BOUNDED: setting, LOSSY: 255}[peer.kind] >= row["max_error"]
+            assert set(peer.quick) <= {*peer.settings, *range(100), 1.5, 4.5, 12}
 
 
 def test_one_file_for_each_image_or_one_for_all():
@@ -119,7 +120,7 @@ def test_a_peer_that_breaks_its_promise_is_left_out_and_named():
 
     images = np.full((3, SIDE, SIDE, 1), 7, np.uint8)
     encode = lambda images, setting: [b"x"]
-    liar = Coder("liar", SET, BOUNDED, (1, 4), (1,), encode, off_by_two)
+    liar = Peer("liar", SET, BOUNDED, (1, 4), (1,), encode, off_by_two)
     judge = Judge(images)
     with pytest.raises(VerificationError, match="liar: a sample is off by 2, the bound is 1"):
         judge.measured(liar, 1)
@@ -168,16 +169,16 @@ def test_a_classifier_reads_what_is_plain_and_guesses_at_noise():
     images = np.zeros((240, SIDE, SIDE, 1), np.uint8)
     for i, label in enumerate(labels):
         images[i, 2 * label : 2 * label + 2] = 200
-    reader = train_reader(images, labels, steps=60)
-    assert reader.facts == {"trained_on": 120, "asked_about": 120, "steps": 60, "seed": 0}
-    assert reader.accuracy(images) == 1
-    assert reader.accuracy(np.zeros_like(images)) == pytest.approx(1 / 3)
-    again = train_reader(images, labels, (images, labels), steps=60)
+    classifier = train_classifier(images, labels, steps=60)
+    assert classifier.facts == {"trained_on": 120, "asked_about": 120, "steps": 60, "seed": 0}
+    assert classifier.accuracy(images) == 1
+    assert classifier.accuracy(np.zeros_like(images)) == pytest.approx(1 / 3)
+    again = train_classifier(images, labels, (images, labels), steps=60)
     assert again.facts["asked_about"] == 240
     with pytest.raises(ValueError, match="239 labels, expected 240, one an image"):
-        train_reader(images, labels[1:])
+        train_classifier(images, labels[1:])
     with pytest.raises(ValueError, match="labels: found -1, expected 0 or more"):
-        train_reader(images, labels - 1)
+        train_classifier(images, labels - 1)
 
 
 def test_labels_as_idx_npy_and_text(tmp_path):
@@ -224,13 +225,13 @@ def test_lower_hull():
 
 @pytest.fixture
 def short(monkeypatch):
-    """Fewer rows: the coders themselves are tested above."""
-    for coders in ("picture_coders", "bounded_coders"):
-        monkeypatch.setattr(f"aecodec.benchmark.running.{coders}", lambda channels: iter(()))
+    """Fewer rows: the peers themselves are tested above."""
+    for peers in ("picture_peers", "bounded_peers"):
+        monkeypatch.setattr(f"aecodec.benchmark.running.{peers}", lambda channels: iter(()))
     monkeypatch.setattr(principal, "COMPONENTS", (4,))
     setups = (
-        ours.Setup("aecodec zstd", ours.QUALITY, (5,)),
-        ours.Setup("aecodec fast", ours.MAX_ERROR, (0, 8)),
+        ours.Setup("aecodec zstd", QUALITY, (5,)),
+        ours.Setup("aecodec fast", MAX_ERROR, (0, 8)),
     )
     monkeypatch.setattr(bench, "QUICK", setups)
 

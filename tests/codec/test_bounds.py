@@ -7,7 +7,7 @@ import pytest
 from conftest import GRAY, noise_images, smooth_images
 
 import aecodec
-from aecodec.codec.bounds import OPTION_BITS, BoundSearch, cheapest_within, lower_hull
+from aecodec.codec.bounds import OPTION_BITS, BoundSearch, bounds_on_hull, cheapest_within
 from aecodec.codec.codec import Codec
 from aecodec.container import MODE_PIXELS_ANS, chunk_nbytes
 from aecodec.demo import load_sample
@@ -18,21 +18,21 @@ from aecodec.targets import BOUND_MAX, MAX_ERROR, PSNR, Target
 
 def test_hull_of_a_convex_curve_is_all_of_it():
     totals = {0: (0.0, 100.0), 1: (1.0, 60.0), 2: (3.0, 30.0), 3: (9.0, 10.0)}
-    assert lower_hull(totals) == [0, 1, 2, 3]
+    assert bounds_on_hull(totals) == [0, 1, 2, 3]
 
 
 def test_hull_leaves_out_what_lies_above_it():
     totals = {4: (10.0, 50.0), 5: (12.0, 60.0), 6: (20.0, 40.0), 7: (22.0, 31.0), 8: (40.0, 10.0)}
-    assert lower_hull(totals) == [4, 7, 8]
+    assert bounds_on_hull(totals) == [4, 7, 8]
 
 
 def test_hull_ends_where_nothing_is_smaller():
-    assert lower_hull({1: (5.0, 10.0), 2: (6.0, 12.0), 3: (4.0, 15.0)}) == [3, 1]
+    assert bounds_on_hull({1: (5.0, 10.0), 2: (6.0, 12.0), 3: (4.0, 15.0)}) == [3, 1]
 
 
 def test_hull_of_one_bound_and_of_equal_ones():
-    assert lower_hull({9: (3.0, 7.0)}) == [9]
-    assert lower_hull({1: (0.0, 5.0), 2: (0.0, 5.0)}) == [1]
+    assert bounds_on_hull({9: (3.0, 7.0)}) == [9]
+    assert bounds_on_hull({1: (0.0, 5.0), 2: (0.0, 5.0)}) == [1]
 
 
 def lumped_images(n: int) -> np.ndarray:

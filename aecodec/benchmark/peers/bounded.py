@@ -1,4 +1,4 @@
-"""Coders that keep every pixel's error within a bound: JPEG-LS, SZ3, ZFP, rounding under others."""
+"""Codecs that bound every pixel's error: JPEG-LS, SZ3, ZFP, and rounding before xz or JPEG XL."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from aecodec.arrays import Floats, Images
-from aecodec.benchmark.peers.coders import (
+from aecodec.benchmark.peers.peer import (
     BOUNDED,
     MOSAIC,
     SET,
-    Coder,
+    Peer,
     Picture,
     Shape,
     apart,
@@ -29,25 +29,25 @@ from aecodec.benchmark.peers.streams import pack_xz
 BOUNDS = (0, 1, 2, 4, 8, 16)
 QUICK_BOUNDS = (0, 4, 8, 16)
 ZFP_SLACK = 16  # tolerances are tried from this many times the bound on down
-HALF = 0.49  # a bound below which an integer comes back as it was, once rounded
+HALF = 0.49  # within this bound, rounding gives back every integer exactly
 
 
-def bounded_coders(channels: int) -> Iterator[Coder]:
+def bounded_peers(channels: int) -> Iterator[Peer]:
     """A setting is the largest error in gray levels; 0 is lossless."""
-    yield _coder("rounded, xz -9e", SET, _encode_xz, _decode_xz, (8,))
+    yield _peer("rounded, xz -9e", SET, _encode_xz, _decode_xz, (8,))
     if not installed("imagecodecs"):
         return
     import imagecodecs
 
     if imagecodecs.JPEGXL.available and channels in (1, 3):
-        yield _coder("rounded, JPEG XL", MOSAIC, _encode_jxl, _decode_jxl, QUICK_BOUNDS[1:])
+        yield _peer("rounded, JPEG XL", MOSAIC, _encode_jxl, _decode_jxl, QUICK_BOUNDS[1:])
     if imagecodecs.JPEGLS.available and channels in (1, 3):
         jpegls = Picture(
             lambda x, bound: bytes(imagecodecs.jpegls_encode(x, level=int(bound))),
             imagecodecs.jpegls_decode,
         )
         for scoped in (each(jpegls), tiled(jpegls)):
-            yield Coder("JPEG-LS", kind=BOUNDED, settings=BOUNDS, quick=QUICK_BOUNDS, **scoped)
+            yield Peer("JPEG-LS", kind=BOUNDED, settings=BOUNDS, quick=QUICK_BOUNDS, **scoped)
     if imagecodecs.SZ3.available:
         yield _floats(
             "SZ3",
@@ -59,7 +59,7 @@ def bounded_coders(channels: int) -> Iterator[Coder]:
 
 
 def to_cells(images: Images, bound: int) -> Images:
-    """The number of the nearest multiple of 2 * bound + 1."""
+    """uint8 pixels -> the number of the nearest multiple of 2 * bound + 1."""
     return ((images.astype(np.uint16) + bound) // (2 * bound + 1)).astype(np.uint8)
 
 
@@ -68,14 +68,14 @@ def from_cells(cells: Images, bound: int) -> Images:
     return np.minimum(cells.astype(np.uint16) * (2 * bound + 1), 255).astype(np.uint8)
 
 
-def _coder(
+def _peer(
     name: str,
     scope: str,
     encode: Callable[[Images, float], list[bytes]],
     decode: Callable[[list[bytes], Shape, float], Images],
     quick: tuple[float, ...] = QUICK_BOUNDS,
-) -> Coder:
-    return Coder(name, scope, BOUNDED, BOUNDS, quick, encode, decode)
+) -> Peer:
+    return Peer(name, scope, BOUNDED, BOUNDS, quick, encode, decode)
 
 
 def _encode_xz(images: Images, bound: float) -> list[bytes]:
@@ -101,9 +101,10 @@ def _decode_jxl(files: list[bytes], shape: Shape, bound: float) -> Images:
 
 
 def _pack_zfp(x: Floats, bound: float) -> bytes:
-    """At the largest tolerance whose real error, once rounded, stays within the bound.
+    """A plane at the largest tolerance whose real error, once rounded, stays within the bound.
 
-    ZFP's own tolerance is several times its real error: it would look worse than it is.
+    ZFP's real error is a fraction of its tolerance: with the bound as its tolerance it would look
+    worse than it is.
     """
     import imagecodecs
 
@@ -120,8 +121,8 @@ def _floats(
     name: str,
     pack: Callable[[Floats, float], bytes],
     unpack: Callable[[bytes, Shape], Floats],
-) -> Coder:
-    """A coder of float arrays, given a mosaic of each channel; what it gives back is rounded."""
+) -> Peer:
+    """A codec of float arrays, given a mosaic of each channel; its output is rounded."""
 
     def encode(images: Images, bound: float) -> list[bytes]:
         picture = mosaic(images).transpose(2, 0, 1).astype(np.float32)  # (C, rows, columns)
@@ -132,4 +133,4 @@ def _floats(
         planes = np.stack([np.asarray(unpack(data, sides)) for data in files], axis=-1)
         return apart(np.clip(np.rint(planes), 0, 255).astype(np.uint8), shape)
 
-    return _coder(name, MOSAIC, encode, decode)
+    return _peer(name, MOSAIC, encode, decode)

@@ -1,4 +1,4 @@
-"""PCA as a whole codec, files and decoder too: what a learned latent layer has to beat."""
+"""PCA as a whole codec: the classical transform codec that layer L has to beat."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy.typing as npt
 import zstandard
 
 from aecodec.arrays import Floats, Images, Symbols
+from aecodec.entropy.zstd import compress_bytes
 from aecodec.measures.pca import PcaBasis
 
 ZSTD_LEVEL = 19
@@ -17,41 +18,50 @@ SYMBOL_MAX = 32767
 
 @dataclass(frozen=True)
 class PcaCodec:
-    """The first k axes of a basis and a step in gray levels, for images of one shape (H, W, C)."""
+    """The first k axes of a basis and a step in gray levels, for images of one shape."""
 
-    mean: Floats  # (P,), P = H * W * C
+    mean: Floats  # (P,), P samples an image
     axes: Floats  # (k, P), orthonormal
     step: float
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]  # of an image, (H, W, C) or (H, W)
 
     @property
     def basis_nbytes(self) -> int:
-        """What a decoder has to hold."""
+        """The size of the mean and the axes, which a decoder needs."""
         return self.mean.nbytes + self.axes.nbytes
 
     def encode(self, images: Images) -> bytes:
-        x = images.reshape(len(images), -1).astype(np.float32) - self.mean  # (N, P)
-        y = (x @ self.axes.T).astype(np.float32, copy=False)  # (N, k)
-        return pack_symbols(quantize(y, self.step))
+        """The file of images (N, *shape); ValueError where a symbol is out of range."""
+        return pack_symbols(self.analyse(images))
 
     def decode(self, data: bytes, image_count: int) -> Images:
-        """Images (N, H, W, C), rounded and clipped to 0..255."""
-        symbols = unpack_symbols(data, image_count, len(self.axes))
+        """Images (N, *shape) of a file."""
+        return self.synthesize(unpack_symbols(data, image_count, len(self.axes)))
+
+    def analyse(self, images: Images) -> Symbols:
+        """Images (N, *shape) -> symbols (N, k); ValueError where one is out of range."""
+        x = images.reshape(len(images), -1).astype(np.float32) - self.mean  # (N, P)
+        y = (x @ self.axes.T).astype(np.float32, copy=False)  # (N, k)
+        return quantize(y, self.step)
+
+    def synthesize(self, symbols: Symbols) -> Images:
+        """Symbols (N, k) -> images (N, *shape), rounded and clipped to 0..255."""
         x_hat = (symbols * np.float32(self.step)) @ self.axes + self.mean
-        return np.clip(np.rint(x_hat), 0, 255).astype(np.uint8).reshape(image_count, *self.shape)
+        return np.clip(np.rint(x_hat), 0, 255).astype(np.uint8).reshape(len(symbols), *self.shape)
 
 
-def oriented(basis: PcaBasis) -> PcaBasis:
-    """The basis with each axis's largest entry positive.
+def code_pca(images: Images, basis: PcaBasis, components: int, step: float) -> tuple[int, Images]:
+    """(bytes, decoded images) with the first ``components`` axes, as ``aecodec demo`` counts them.
 
-    The sign of an axis is arbitrary and differs between machines, and the size under zstd with it.
+    The payload is ``pack_bare``'s: its bytes differ from those of a file by ``PcaCodec.encode``.
     """
-    peaks = np.take_along_axis(basis.axes, np.abs(basis.axes).argmax(axis=1)[:, None], axis=1)
-    return PcaBasis(basis.mean, basis.axes * np.where(peaks < 0, np.float32(-1), np.float32(1)))
+    codec = PcaCodec(basis.mean, basis.axes[:components], step, images.shape[1:])
+    symbols = codec.analyse(images)
+    return len(pack_bare(symbols)), codec.synthesize(symbols)
 
 
 def quantize(y: Floats, step: float) -> Symbols:
-    """Coefficients to the nearest multiples of ``step``; ValueError outside the symbols' range."""
+    """Coefficients (N, k) in multiples of ``step``, rounded; ValueError for one out of range."""
     if not step > 0:  # written so that NaN fails too
         raise ValueError(f"step is {step}, expected more than 0")
     symbols: Floats = np.rint(y / np.float32(step))
@@ -64,12 +74,20 @@ def quantize(y: Floats, step: float) -> Symbols:
 
 
 def pack_symbols(symbols: Symbols) -> bytes:
-    """Symbols (N, k), component by component: k bytes with the components' widths, a zstd frame."""
+    """Symbols (N, k) as a file: k bytes, the width of each component, then a zstd frame."""
     parts = [_narrow(component) for component in symbols.T]
     widths = bytes(part.itemsize for part in parts)
     payloads = [part.tobytes() for part in parts]
-    # zstd's size of such data jumps by up to 12 %: a block for each component wins now and then
+    # zstd's size of such data jumps by up to 12 %, so a block for each component may be smaller
     return widths + min(_one_run(payloads), _block_for_each(payloads), key=len)
+
+
+def pack_bare(symbols: Symbols) -> bytes:
+    """Symbols (N, k) of one width, component by component, in one zstd frame without its header.
+
+    The width would have to be stored beside it.
+    """
+    return compress_bytes(_narrow(np.ascontiguousarray(symbols.T)).tobytes())
 
 
 def unpack_symbols(data: bytes, image_count: int, k: int) -> Symbols:
@@ -84,10 +102,10 @@ def unpack_symbols(data: bytes, image_count: int, k: int) -> Symbols:
     return symbols
 
 
-def _narrow(component: Symbols) -> npt.NDArray[np.int8] | npt.NDArray[np.int16]:
-    """The component as int8 where it fits, else as little-endian int16."""
-    fits = component.min(initial=0) >= -128 and component.max(initial=0) <= 127
-    return component.astype(np.int8) if fits else component.astype("<i2")
+def _narrow(symbols: Symbols) -> npt.NDArray[np.int8] | npt.NDArray[np.int16]:
+    """The symbols as int8 where all fit, else as little-endian int16."""
+    fits = symbols.min(initial=0) >= -128 and symbols.max(initial=0) <= 127
+    return symbols.astype(np.int8) if fits else symbols.astype("<i2")
 
 
 def _one_run(payloads: list[bytes]) -> bytes:

@@ -1,4 +1,4 @@
-"""Picture codecs on image sets: by Pillow, and by imagecodecs where that is installed."""
+"""Codecs of pictures, by Pillow and by imagecodecs, as far as these are installed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from aecodec.arrays import Images
-from aecodec.benchmark.peers.coders import LOSSLESS, LOSSY, Coder, Picture, each, installed, tiled
+from aecodec.benchmark.peers.peer import LOSSLESS, LOSSY, Peer, Picture, each, installed, tiled
 
 JPEG_QUALITIES = (1, 4, 8, 14, 20, 28, 38, 50, 62, 75, 85, 91, 95)
 WEBP_QUALITIES = (0, 2, 6, 12, 20, 30, 42, 55, 68, 80, 90)
@@ -18,40 +18,40 @@ JXL_DISTANCES = (0.3, 0.6, 1, 1.5, 2.2, 3.2, 4.5, 6.5, 9, 12, 16, 25)
 JXL_EFFORTS = (7, 9)
 
 
-def picture_coders(channels: int) -> Iterator[Coder]:
-    """Those installed that take pictures of so many channels."""
+def picture_peers(channels: int) -> Iterator[Peer]:
+    """The installed ones that take pictures of this many channels."""
     if installed("PIL"):
-        yield from _pillow_coders(channels)
+        yield from _pillow_peers(channels)
     if installed("imagecodecs") and channels in (1, 3):
-        yield from _imagecodecs_coders()
+        yield from _imagecodecs_peers()
 
 
-def _pillow_coders(channels: int) -> Iterator[Coder]:
+def _pillow_peers(channels: int) -> Iterator[Peer]:
     png = _pillow("PNG", channels, lambda _: {"optimize": True})
-    yield Coder("PNG", kind=LOSSLESS, settings=(0,), quick=(0,), **each(png))
-    yield Coder("PNG", kind=LOSSLESS, settings=(0,), quick=(0,), **tiled(png))
+    yield Peer("PNG", kind=LOSSLESS, settings=(0,), quick=(0,), **each(png))
+    yield Peer("PNG", kind=LOSSLESS, settings=(0,), quick=(0,), **tiled(png))
     if channels not in (1, 3):
         return
     exact = _pillow("WEBP", channels, lambda effort: {"lossless": True, "method": int(effort)})
-    yield Coder("WebP lossless", kind=LOSSLESS, settings=(6,), quick=(4,), **each(exact))
-    yield Coder("WebP lossless", kind=LOSSLESS, settings=(6,), quick=(), **tiled(exact))
+    yield Peer("WebP lossless", kind=LOSSLESS, settings=(6,), quick=(4,), **each(exact))
+    yield Peer("WebP lossless", kind=LOSSLESS, settings=(6,), quick=(), **tiled(exact))
     jpeg = _pillow("JPEG", channels, lambda q: {"quality": int(q), "optimize": True})
     quick: tuple[float, ...] = (4, 20, 50, 85)
-    yield Coder("JPEG", kind=LOSSY, settings=JPEG_QUALITIES, quick=quick, **each(jpeg))
-    yield Coder("JPEG", kind=LOSSY, settings=JPEG_QUALITIES, quick=quick, **tiled(jpeg))
+    yield Peer("JPEG", kind=LOSSY, settings=JPEG_QUALITIES, quick=quick, **each(jpeg))
+    yield Peer("JPEG", kind=LOSSY, settings=JPEG_QUALITIES, quick=quick, **tiled(jpeg))
     webp = _pillow("WEBP", channels, lambda q: {"quality": int(q), "method": 6})
-    yield Coder("WebP", kind=LOSSY, settings=WEBP_QUALITIES, quick=(2, 30, 80), **each(webp))
-    yield Coder("WebP", kind=LOSSY, settings=WEBP_QUALITIES, quick=(2, 12, 42, 80), **tiled(webp))
+    yield Peer("WebP", kind=LOSSY, settings=WEBP_QUALITIES, quick=(2, 30, 80), **each(webp))
+    yield Peer("WebP", kind=LOSSY, settings=WEBP_QUALITIES, quick=(2, 12, 42, 80), **tiled(webp))
     if _writes("AVIF"):
         sampling = "4:0:0" if channels == 1 else "4:4:4"
         avif = _pillow(
             "AVIF", channels, lambda q: {"quality": int(q), "subsampling": sampling, "speed": 6}
         )
         quick = (5, 30, 55, 75)
-        yield Coder("AVIF", kind=LOSSY, settings=AVIF_QUALITIES, quick=quick, **tiled(avif))
+        yield Peer("AVIF", kind=LOSSY, settings=AVIF_QUALITIES, quick=quick, **tiled(avif))
 
 
-def _imagecodecs_coders() -> Iterator[Coder]:
+def _imagecodecs_peers() -> Iterator[Peer]:
     import imagecodecs
 
     if imagecodecs.JPEGXL.available:
@@ -62,16 +62,16 @@ def _imagecodecs_coders() -> Iterator[Coder]:
             imagecodecs.jpegxl_decode,
         )
         settings, quick = JXL_EFFORTS[:1], JXL_EFFORTS[:1]
-        yield Coder("JPEG XL lossless", kind=LOSSLESS, settings=settings, quick=(), **each(exact))
-        yield Coder(
+        yield Peer("JPEG XL lossless", kind=LOSSLESS, settings=settings, quick=(), **each(exact))
+        yield Peer(
             "JPEG XL lossless", kind=LOSSLESS, settings=JXL_EFFORTS, quick=quick, **tiled(exact)
         )
         lossy = Picture(
             lambda x, distance: bytes(imagecodecs.jpegxl_encode(x, distance=distance, effort=7)),
             imagecodecs.jpegxl_decode,
         )
-        yield Coder("JPEG XL", kind=LOSSY, settings=JXL_DISTANCES, quick=(), **each(lossy))
-        yield Coder(
+        yield Peer("JPEG XL", kind=LOSSY, settings=JXL_DISTANCES, quick=(), **each(lossy))
+        yield Peer(
             "JPEG XL", kind=LOSSY, settings=JXL_DISTANCES, quick=(1.5, 4.5, 12), **tiled(lossy)
         )
 

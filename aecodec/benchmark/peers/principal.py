@@ -1,4 +1,4 @@
-"""Principal components as a peer: some of them (PCA) or all (KLT), quantized, under zstd -19."""
+"""Principal components as peers: some (PCA) or all (KLT), quantized, under zstd -19."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Iterator
 
 from aecodec.arrays import Images
-from aecodec.benchmark.peers.coders import LOSSY, SET, Coder, Shape
-from aecodec.benchmark.peers.pca_codec import PcaCodec, oriented
-from aecodec.measures.pca import PcaBasis
+from aecodec.benchmark.peers.pca_codec import PcaCodec
+from aecodec.benchmark.peers.peer import LOSSY, SET, Peer, Shape
+from aecodec.measures.pca import PcaBasis, oriented
 
 STEPS = (8, 16, 32, 64, 96, 128, 192, 256)
 QUICK_STEPS = (16, 64, 192)
@@ -20,8 +20,8 @@ Encode = Callable[[Images, float], list[bytes]]
 Decode = Callable[[list[bytes], Shape, float], Images]
 
 
-def pca_coders(basis: PcaBasis) -> Iterator[Coder]:
-    """A coder for each number of components; the basis is not counted."""
+def pca_peers(basis: PcaBasis) -> Iterator[Peer]:
+    """A peer for each number of components; the size of the basis is not counted."""
     basis = oriented(basis)
     whole = len(basis.mean)
     for k in (*COMPONENTS, whole):
@@ -31,7 +31,7 @@ def pca_coders(basis: PcaBasis) -> Iterator[Coder]:
         quick = QUICK_STEPS if k in QUICK_COMPONENTS else ()
         family = "KLT, zstd -19" if k == whole else "PCA, zstd -19"
         encode, decode = _pair(basis, k)
-        yield Coder(f"{name}, zstd -19", SET, LOSSY, STEPS, quick, encode, decode, family)
+        yield Peer(f"{name}, zstd -19", SET, LOSSY, STEPS, quick, encode, decode, family)
 
 
 def _pair(basis: PcaBasis, k: int) -> tuple[Encode, Decode]:

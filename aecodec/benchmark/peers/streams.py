@@ -11,15 +11,15 @@ import numpy as np
 import zstandard
 
 from aecodec.arrays import Images
-from aecodec.benchmark.peers.coders import LOSSLESS, SET, Coder, Shape, installed
+from aecodec.benchmark.peers.peer import LOSSLESS, SET, Peer, Shape, installed
 
 ZSTD_LEVELS = (3, 19)
 XZ_PRESET = 9 | lzma.PRESET_EXTREME
 BROTLI_QUALITY = 11
 
 
-def stream_coders() -> Iterator[Coder]:
-    """raw, gzip, zstd, xz; brotli where it is installed."""
+def stream_peers() -> Iterator[Peer]:
+    """raw, gzip, zstd, xz, and brotli if it is installed."""
     yield _stream("raw", bytes, bytes)
     yield _stream("gzip -9", lambda data: gzip.compress(data, 9, mtime=0), gzip.decompress)
     for level in ZSTD_LEVELS:
@@ -36,16 +36,17 @@ def stream_coders() -> Iterator[Coder]:
 
 
 def pack_xz(data: bytes) -> bytes:
+    """An .xz stream at the highest preset."""
     return lzma.compress(data, preset=XZ_PRESET)
 
 
 def _stream(
     name: str, pack: Callable[[bytes], bytes], unpack: Callable[[bytes], Any], *, slow: bool = False
-) -> Coder:
+) -> Peer:
     def encode(images: Images, setting: float) -> list[bytes]:
         return [pack(images.tobytes())]
 
     def decode(files: list[bytes], shape: Shape, setting: float) -> Images:
         return np.frombuffer(unpack(files[0]), np.uint8).reshape(shape)
 
-    return Coder(name, SET, LOSSLESS, (0,), () if slow else (0,), encode, decode)
+    return Peer(name, SET, LOSSLESS, (0,), () if slow else (0,), encode, decode)

@@ -1,4 +1,4 @@
-"""What a coder to be measured is; pictures coded each on its own, or tiled into a mosaic."""
+"""A codec measured beside ours, and codecs of pictures, given each image or a mosaic of all."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from aecodec.arrays import Images
 
 Shape = tuple[int, ...]  # (N, H, W, C)
 
-IMAGE, MOSAIC, SET = "image", "mosaic", "set"  # what a file holds
-LOSSLESS, BOUNDED, LOSSY = "lossless", "bounded", "lossy"  # what is promised of the error
+IMAGE, MOSAIC, SET = "image", "mosaic", "set"  # scopes: what a file holds
+LOSSLESS, BOUNDED, LOSSY = "lossless", "bounded", "lossy"  # kinds: the promise about errors
 
 
 @dataclass(frozen=True)
-class Coder:
-    """A coder with its settings: images (N, H, W, C) -> whole files -> images.
+class Peer:
+    """A codec with its settings: images (N, H, W, C) -> whole files -> images.
 
-    A setting of a BOUNDED coder is the largest error; of a LOSSLESS one, its effort. ``quick``
-    are the settings of a short run, none for a slow coder. ``family`` is what rows are grouped by.
+    A setting of a BOUNDED codec is the largest error; of a LOSSLESS one, its effort. ``quick`` are
+    the settings of a short run, none for a slow codec. Rows of one ``family`` make one curve.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Coder:
     family: str = ""
 
     def chosen(self, *, quick: bool) -> tuple[float, ...]:
+        """The settings of a short run, or all."""
         return self.quick if quick else self.settings
 
 
@@ -54,7 +55,7 @@ def installed(module: str) -> bool:
 
 
 def each(picture: Picture) -> dict[str, Any]:
-    """``encode`` and ``decode`` of a Coder that makes a file of each image."""
+    """Scope, ``encode`` and ``decode`` of a Peer that makes a file of each image."""
 
     def encode(images: Images, setting: float) -> list[bytes]:
         return [picture.write(as_picture(image), setting) for image in images]
@@ -69,7 +70,7 @@ def each(picture: Picture) -> dict[str, Any]:
 
 
 def tiled(picture: Picture) -> dict[str, Any]:
-    """``encode`` and ``decode`` of a Coder that makes one big picture of all images."""
+    """Scope, ``encode`` and ``decode`` of a Peer that makes one picture of all images."""
 
     def encode(images: Images, setting: float) -> list[bytes]:
         return [picture.write(as_picture(mosaic(images)), setting)]
@@ -81,7 +82,10 @@ def tiled(picture: Picture) -> dict[str, Any]:
 
 
 def mosaic(images: Images) -> Images:
-    """(N, H, W, C) -> one picture (rows * H, columns * W, C), about square, black where none is."""
+    """Images (N, H, W, C) -> one picture (rows * H, columns * W, C).
+
+    There are about as many rows as columns. Places without an image are black.
+    """
     n, height, width, channels = images.shape
     rows, columns = _grid(n)
     padded = np.zeros((rows * columns, height, width, channels), np.uint8)
@@ -97,7 +101,7 @@ def mosaic_shape(shape: Shape) -> tuple[int, int]:
 
 
 def apart(picture: Images, shape: Shape) -> Images:
-    """The inverse of ``mosaic``."""
+    """Images (N, H, W, C) of a mosaic: the inverse of ``mosaic``."""
     n, height, width, channels = shape
     rows, columns = _grid(n)
     grid = picture.reshape(rows, height, columns, width, channels).transpose(0, 2, 1, 3, 4)
@@ -110,5 +114,5 @@ def _grid(n: int) -> tuple[int, int]:
 
 
 def as_picture(image: Images) -> Images:
-    """(H, W, C) as pictures are taken: gray has no channel axis."""
+    """An image (H, W, C) as codecs of pictures take it: a gray one has no channel axis."""
     return np.ascontiguousarray(image[..., 0] if image.shape[-1] == 1 else image)
