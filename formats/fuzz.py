@@ -1,4 +1,4 @@
-"""Fuzz everything that reads bytes of others: coverage-guided with atheris, or at random without.
+"""Fuzz every reader of files: guided by coverage with atheris, or at random without it.
 
     python formats/fuzz.py                       # every target for a minute
     python formats/fuzz.py --inputs 2000000      # the long run, over all targets; resumes
@@ -6,9 +6,9 @@
     python formats/fuzz.py --report              # what has been tried, and reached
     python formats/fuzz.py --plain --inputs 5000 # no atheris: the same mutations, at random
 
-Needs the extra ``fuzz`` (atheris, Linux) but for --plain. Inputs that show new ways through the
-code are kept in --folder, and a later run goes on from them. Stops with a status of 1 at the first
-finding and leaves it in the folder: any exception but AezError, more than 10 s, or more than 1 GiB.
+All but --plain needs the extra ``fuzz`` (atheris, Linux). Inputs that reach new code are kept in
+--folder, and a later run goes on from them. A finding is any exception but AezError, more than
+10 s, or more than 1 GiB. At the first one the run leaves the input in the folder and exits with 1.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PACKAGE = HERE.parent / "aecodec"
-# Of the inputs, by what an input costs: networks are slow, sections are not.
+# The share of each target in all inputs. Targets that run networks are slow and get fewer.
 SHARES = {
     "info": 0.28,
     "verify": 0.2,
@@ -34,24 +34,47 @@ SHARES = {
     "decode": 0.06,
     "model": 0.04,
 }
-PARTS = {  # for the report; those that read, which write as well
+PARTS = {  # the rows of the report: modules that read, most of which write as well
     "`container`": ["container/*.py"],
-    "`scanning`, `repairing`": ["scanning.py", "repairing.py"],
-    "`archive`, `columns`, `annotations`, `unpacking`": [
-        "archive.py",
-        "columns.py",
-        "annotations.py",
-        "unpacking.py",
+    "`archive`, `annotations`, `io/untrusted`": [
+        "archive/array.py",
+        "archive/decompress.py",
+        "archive/facts.py",
+        "archive/head.py",
+        "archive/outputs.py",
+        "archive/parts.py",
+        "archive/repair.py",
+        "archive/salvage.py",
+        "archive/sections.py",
+        "archive/source.py",
+        "archive/verify.py",
+        "annotations/*.py",
+        "io/untrusted.py",
     ],
-    "`decoding`, `models`": ["decoding.py", "models.py"],
+    "`codec/decode`, `models`": ["codec/decode.py", "models/*.py"],
     "`entropy`": ["entropy/*.py"],
-    "`nets`, what decodes": ["nets/integer.py", "nets/reading.py", "nets/*_layer.py"],
+    "`nets`, what decodes": [
+        "nets/dequantizer.py",
+        "nets/exactness.py",
+        "nets/latent_decoder.py",
+        "nets/latent_prior.py",
+        "nets/layers.py",
+        "nets/pixel_model.py",
+        "nets/planes.py",
+    ],
+    "`latents`, `pixels`, what decodes": [
+        "latents/coders.py",
+        "latents/layer.py",
+        "latents/prior.py",
+        "pixels/*.py",
+    ],
 }
 INPUT_S, MEMORY_MB = 10, 1024
-RUN_INPUTS = 20_000  # in one process: its tally is written at its end
+RUN_INPUTS = 20_000  # of one process, which writes its tally when it ends
 
 
 def main() -> int:
+    """Run the command line; the exit status, 1 for a finding."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target", choices=sorted(SHARES), help="one alone")
     parser.add_argument("--inputs", type=int, help="tried in all, those of earlier runs counted")
@@ -78,13 +101,13 @@ def main() -> int:
 
 
 def tally(folder: Path) -> dict[str, dict[str, int]]:
-    """By target, what earlier runs tried."""
+    """By target, the numbers of inputs that earlier runs tried, read and refused."""
     path = folder / "tally.json"
     return json.loads(path.read_text()) if path.exists() else {}  # type: ignore[no-any-return]
 
 
 def report(folder: Path) -> str:
-    """Inputs by target, and the lines of the package that the kept ones reach (needs coverage)."""
+    """Tables of inputs by target, and of lines that the kept inputs reach; needs coverage."""
     import coverage
 
     measured = coverage.Coverage(data_file=None, include=["*/aecodec/*"])
@@ -130,7 +153,7 @@ def _run_plain(targets: list[str], inputs: int, seed: int) -> int:
 
 
 def _run_guided(target: str, a: argparse.Namespace) -> int:
-    """Processes of atheris, one after the other, until the inputs or the seconds are there."""
+    """Run processes of atheris one after the other until the inputs or the seconds are used up."""
     start = time.monotonic()
     while True:
         done = tally(a.folder).get(target, {}).get("inputs", 0)
@@ -167,7 +190,7 @@ def _run_guided(target: str, a: argparse.Namespace) -> int:
             if status != -signal.SIGALRM:
                 print(f"the process ended with {status}, and without a finding", file=sys.stderr)
                 return 1
-            # libFuzzer's own clock, on the way out: these inputs are not counted, and tried again
+            # libFuzzer's alarm ended it: its inputs are not counted, and are tried again
 
 
 if __name__ == "__main__":

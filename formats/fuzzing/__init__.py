@@ -1,1 +1,1 @@
-"""Fuzzing of everything that reads bytes of others; see fuzz.py."""
+"""Fuzzes every reader of files; formats/fuzz.py runs it."""

@@ -23,6 +23,7 @@ COUNTS = {"inputs": 0, targets.READ: 0, targets.REFUSED: 0}
 
 
 def main() -> None:
+    """Run atheris on one target, from the seeds if the corpus is empty, and add up the counts."""
     target, tally_path, *options = sys.argv[1:]
     corpus = Path(options[-1])
     seeds = targets.seeds(target)
@@ -38,7 +39,9 @@ def main() -> None:
         COUNTS[outcome] += 1
 
     def one_mutation(data: bytes, max_size: int, seed: int) -> bytes:
-        if random.Random(seed).random() < 0.1:  # libFuzzer's own, which know what is compared
+        if (
+            random.Random(seed).random() < 0.1
+        ):  # libFuzzer's own mutation, which uses the comparisons it saw
             return atheris.Mutate(data, max_size)
         return mutate(data, seed, seeds)[:max_size]
 
@@ -50,8 +53,8 @@ def main() -> None:
 
 
 def add_up(target: str, path: Path) -> None:
-    """Add this process's counts to those of all."""
-    signal.signal(signal.SIGALRM, signal.SIG_IGN)  # libFuzzer's clock ticks on, and would end us
+    """Add the counts of this process to the file that all processes share."""
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)  # libFuzzer's alarm may still end the process
     with open(path, "a+", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)

@@ -28,11 +28,11 @@ REFUSED, READ = "refused", "read"
 
 
 class Finding(AssertionError):
-    """An input with which something came out that must not."""
+    """An input was read, and what came out of it is wrong."""
 
 
 def _all_parts() -> Model:
-    """The parts of all vectors' models as one: what the files name is picked by fingerprint."""
+    """One model with the parts of all models in vectors/models."""
     models = [aecodec.load_model(path) for path in sorted((VECTORS / "models").iterdir())]
     parts = {name: part for model in models for name, part in model.parts.items()}
     return replace(models[0], parts=parts)
@@ -43,24 +43,27 @@ CODEC = Codec(MODEL)
 
 
 def opened(data: bytes, *, embedded: bool = False) -> Archive:
-    """A file with models at hand, or, if asked for, with none but its own."""
+    """A file opened with CODEC; with ``embedded``, by its own model, or by MODEL if it has none."""
     if embedded:
         return Archive(data, model=MODEL, limits=LIMITS)
     return Archive(data, codec=CODEC, limits=LIMITS)
 
 
 def info(data: bytes) -> None:
+    """Read the facts and annotations of a file, but no image."""
     with opened(data) as archive:
-        told = archive.info, archive.names, archive.columns, archive.labels, archive.classes
-        if told[0]["images"] != len(archive):
-            raise Finding("info and length tell different numbers of images")
+        found = archive.info, archive.names, archive.columns, archive.labels, archive.classes
+        if found[0]["images"] != len(archive):
+            raise Finding("info and length differ in the number of images")
 
 
 def verify(data: bytes) -> None:
+    """Check the structure and all checksums of a file, without decoding images."""
     aecodec.verify(data, limits=LIMITS)
 
 
 def decode(data: bytes) -> None:
+    """Decode all images, and some of them alone: the pixels must be the same."""
     embedded = b"MODL" in data
     with contextlib.suppress(AezError):
         out = io.BytesIO()
@@ -68,7 +71,7 @@ def decode(data: bytes) -> None:
             data, out, kind="npy", model=MODEL, skip_damaged=True, limits=LIMITS
         )
         if len(np.load(io.BytesIO(out.getvalue()))) != done.images:
-            raise Finding(f"{done.images} images were told, others were written")
+            raise Finding(f"{done.images} images reported, another number written")
     with opened(data, embedded=embedded) as archive:
         archive.check_decoded(len(archive))
         images = archive[:]
@@ -80,6 +83,7 @@ def decode(data: bytes) -> None:
 
 
 def repair(data: bytes) -> None:
+    """Repair the file: the result must open, and a sound file must keep all its images."""
     out = io.BytesIO()
     done = rewrite(Scan(io.BytesIO(data), "it", LIMITS), out)
     with opened(out.getvalue()) as archive:
@@ -99,11 +103,13 @@ def repair(data: bytes) -> None:
 
 
 def model(data: bytes) -> None:
+    """Read a model file and build its networks, which proves their sums exact."""
     found = unpack_model(data, max_model_nbytes=1 << 20)
     Codec(found).networks.prove()
 
 
 def symbols(data: bytes) -> None:
+    """Unpack symbols under zstd (8.2): packed and unpacked again, they must be the same."""
     count, latents = (data[0] % 40 + 1, data[1] % 8 + 1) if len(data) > 1 else (1, 1)
     found = packed_symbols.unpack_symbols(data[2:], count, latents, "it")
     again = packed_symbols.unpack_symbols(
@@ -114,6 +120,7 @@ def symbols(data: bytes) -> None:
 
 
 def column(data: bytes) -> None:
+    """Unpack a column of annotations: its length and its values must agree."""
     count = data[0] if data else 0
     found = unpack_column(data[1:], count, "it", 1 << 16)
     if column_length(data[1:], "it", 1 << 16) != count and count:
@@ -143,7 +150,7 @@ def run(target: str, data: bytes) -> str:
 
 
 def seeds(target: str) -> list[bytes]:
-    """Where to begin: the vectors, or what lies in them for the target."""
+    """The inputs to start from: the vectors, or payloads of the target's own kind."""
     good, others = (sorted(VECTORS.glob(f"{pattern}/*.aez")) for pattern in ("good", "[bu]*"))
     files = [path.read_bytes() for path in [*good, *others[::6]]]  # most are good: they go deepest
     if target == "model":

@@ -14,7 +14,7 @@ import pytest
 FORMATS = Path(__file__).parents[2] / "formats"
 sys.path.insert(0, str(FORMATS))
 
-from fuzz import SHARES
+from fuzz import PACKAGE, PARTS, SHARES
 from fuzzing import mutating, targets
 from making import assemble, coding
 from making.assemble import File
@@ -43,7 +43,13 @@ def test_nothing_but_an_aez_error(target):
         data = mutate(rng.choice(seeds), rng.randrange(1 << 32), seeds)
         outcomes.append(targets.run(target, data))
     read = outcomes.count(targets.READ) / len(outcomes)
-    assert 0.02 < read < 0.98  # else hardly a way is tried but the first
+    assert 0.02 < read < 0.98  # else hardly any code but the first checks is tried
+
+
+def test_every_row_of_the_report_has_modules():
+    for name, patterns in PARTS.items():
+        for pattern in patterns:
+            assert list(PACKAGE.glob(pattern)), (name, pattern)
 
 
 def test_every_target_has_a_share_of_the_long_run():
@@ -129,7 +135,7 @@ def test_the_guided_run(tmp_path):
 
 
 def test_sound_section_with_a_part_that_is_none():
-    """repair gave it to the writer, which raised a ValueError."""
+    """repair passed an invalid PART to the writer, which raised a ValueError."""
     part = bytes([1, 0]) + bytes(32) + b"\0"
     chunk = assemble.stored(bytes(6), 1)
     data = File(assemble.header(chunk_images=1), [chunk], part=part).pack()
