@@ -1,4 +1,4 @@
-"""formats/aez.md holds together: its byte tables add up, its examples are true, clauses are there."""
+"""formats/aez.md: its byte tables add up, its examples are true, and its clauses exist."""
 
 from __future__ import annotations
 
@@ -66,7 +66,8 @@ def test_worked_example_tells_sizes_and_counts_rightly():
 def test_check_values_of_mixtures():
     (clause,) = re.findall(r"^12\.6 .*?(?=\n\n)", SPEC, re.MULTILINE | re.DOTALL)
     cases = re.findall(
-        r"raw = ([-0-9, ]+?)\s+and E = (\d+),.*?first\((\d+)\) to first\((\d+)\)\s+are ([0-9, ]+)\.",
+        r"raw = ([-0-9, ]+?)\s+and E = (\d+),.*?"
+        r"first\((\d+)\) to first\((\d+)\)\s+are ([0-9, ]+)\.",
         " ".join(clause.split()),
     )
     assert len(cases) == 2

@@ -1,4 +1,4 @@
-"""The golden files: what they hold, or why they are refused, never changes; no byte of them is free."""
+"""The vectors: their bytes, what they hold, and why they are refused, never change."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_models_are_tiny(path):
 
 
 def test_frozen_files_are_listed_for_good():
-    """What version 1.1 was frozen with; later vectors are told by the manifest alone."""
+    """The vectors with which version 1.1 was frozen; later ones are in the manifest alone."""
     text = (VECTORS / "version-1.1.sha256").read_text(encoding="utf-8")
     assert hashlib.sha256(text.encode()).hexdigest() == FROZEN
     lines = [line.split("  ") for line in text.splitlines()]
@@ -104,7 +104,7 @@ CONTAINER = (
 
 
 def test_making_them_again_gives_the_same(monkeypatch):
-    """What is in the manifest; bytes too, where no library's compression is in them."""
+    """What the manifest says of them; their bytes too, unless a library compressed some."""
     monkeypatch.syspath_prepend(str(VECTORS.parent))
     good, refused = import_module("making.good"), import_module("making.refused")
     names = ("pixels-8x8", "dequantizer-8x8")
