@@ -1,4 +1,4 @@
-"""``python -m aecodec``."""
+"""The command line as ``python -m aecodec``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""``aecodec demo``: the packaged images through every codec at hand, one table, one picture."""
+"""The images that come with the package, and the name of their model."""
 
 from __future__ import annotations
 

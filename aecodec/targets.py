@@ -18,6 +18,7 @@ PEAK_SQUARED: Final = 255**2  # the peak of PSNR, in squared gray levels
 PSNR_MIN, PSNR_MAX = 1.0, 100.0
 NBYTES_MIN, NBYTES_MAX = 1 / 256, float(1 << 20)
 DEFAULT_QUALITY: Final = 5.0
+DEFAULT_EFFORT: Final = 3  # of the search for better latents, 1 to 9
 
 
 @dataclass(frozen=True)

@@ -50,16 +50,13 @@ BARE = {
     "io",
     "container",
     "annotations",
+    "cli",
     "__main__",
     "__init__",
 }
 # What starts on the standard library alone, of packages of which other modules do not.
 BARE_MODULES = {
     "archive": {"__init__", "array", "facts", "parts", "repair", "salvage", "sections", "source"},
-    "cli": {
-        "__init__", "about_options", "completion", "compress", "decompress", "exits", "info", "limits",
-        "parser", "progress", "standard", "texts", "use_options", "verify", "view",
-    },
 }  # fmt: skip
 
 

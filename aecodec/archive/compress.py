@@ -14,10 +14,11 @@ from aecodec.archive.source import keep_source
 from aecodec.archive.write import write
 from aecodec.arrays import Images
 from aecodec.codec.choosing import ModelLike
-from aecodec.codec.codec import DEFAULT_EFFORT, Codec
+from aecodec.codec.codec import Codec
 from aecodec.container.modes import DEFAULT_CODER
 from aecodec.images import open_images
 from aecodec.io.atomic import atomic_path
+from aecodec.targets import DEFAULT_EFFORT
 
 if TYPE_CHECKING:
     from aecodec.annotations.annotations import Values

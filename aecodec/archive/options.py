@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from aecodec.annotations.annotations import Annotations, annotate
 from aecodec.codec.choosing import ModelLike, choose_codec
-from aecodec.codec.codec import DEFAULT_EFFORT, Codec
+from aecodec.codec.codec import Codec
 from aecodec.container.modes import DEFAULT_CODER
 from aecodec.container.parts import part_of_variant
 from aecodec.images import Skipped
 from aecodec.models.model import Model
-from aecodec.targets import Target, one_target
+from aecodec.targets import DEFAULT_EFFORT, Target, one_target
 
 if TYPE_CHECKING:
     from aecodec.annotations.annotations import Values

@@ -10,10 +10,10 @@ from aecodec.archive.compress import encode
 from aecodec.archive.decompress import decode
 from aecodec.benchmark.measuring import Judge, Progress, Row, VerificationError
 from aecodec.benchmark.peers.peer import BOUNDED, LOSSY
-from aecodec.codec.codec import DEFAULT_EFFORT, Codec
+from aecodec.codec.codec import Codec
 from aecodec.container.parts import VARIANTS
 from aecodec.errors import ModelMissingError
-from aecodec.targets import MAX_ERROR, PSNR, QUALITY, QUALITY_MAX, QUALITY_MIN
+from aecodec.targets import DEFAULT_EFFORT, MAX_ERROR, PSNR, QUALITY, QUALITY_MAX, QUALITY_MIN
 
 PSNR_TARGETS = (20, 22, 25, 28, 30, 33, 36, 40, 45)
 QUALITIES = tuple(range(QUALITY_MIN, QUALITY_MAX + 1))

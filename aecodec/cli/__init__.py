@@ -7,23 +7,27 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from aecodec.cli.exits import EXIT_IO, EXIT_USAGE, os_error_text, status_of
+from aecodec.cli.exits import EXIT_IO, EXIT_USAGE, is_for_user, os_error_text, status_of
 from aecodec.cli.parser import build_parser
 from aecodec.errors import AezError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+    """Run the command line; returns the exit status.
+
+    An error that the user can mend is said in a line, on standard error. Any other error is a
+    fault of this package: it is raised, so that its traceback is seen.
+    """
     arguments = build_parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        status = int(arguments.run(arguments) or 0)
+        status = int(arguments.run(arguments))
         sys.stdout.flush()  # here, where a full disk still has a status and a message
         return status
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:
-        _drop_unwritten()  # nobody reads on, and nobody wants to be told
+        _drop_unwritten()  # the reader has left: there is nobody to say it to
         return EXIT_IO
     except AezError as error:
         return _fail(str(error), status_of(error))
@@ -31,11 +35,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_unwritten()
         return _fail(os_error_text(error), EXIT_IO)
     except (ValueError, ImportError) as error:
+        if not is_for_user(error):
+            raise
         return _fail(str(error), EXIT_USAGE)
 
 
 def _drop_unwritten() -> None:
-    """Send what standard output refuses to nowhere: Python would retry at exit, and complain."""
+    """Discard what standard output refuses: Python would write it again at exit, and complain."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -4,52 +4,54 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from aecodec.archive.options import Options
-from aecodec.arrays import Images
-from aecodec.benchmark.classifier import read_labels, train_classifier
-from aecodec.benchmark.ours import QUICK
-from aecodec.benchmark.page import report_page
-from aecodec.benchmark.running import run_bench
-from aecodec.benchmark.tables import format_table, tables
-from aecodec.codec.codec import Codec
+from aecodec.cli.files import STDIO, refuse_existing
+from aecodec.cli.options import IMAGE_SETS, add_force, add_talk
 from aecodec.errors import ModelMissingError
-from aecodec.images import open_images
 from aecodec.io.atomic import atomic_path
 
-MAX_IMAGES = 3000
-MAX_SAMPLES = 2_400_000  # 3,000 images of 28 x 28, which take about a minute
-READ_IMAGES = 1024
+if TYPE_CHECKING:
+    from aecodec.arrays import Images, Indices
+    from aecodec.benchmark.classifier import Labels
+    from aecodec.codec.codec import Codec
 
 
-def bench(a: argparse.Namespace) -> int:
-    """Run, print the tables (or JSON), write the report; the exit status."""
+def add_options(sub: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    sub.add_argument("input", metavar="IN", help=IMAGE_SETS)
+    sub.add_argument("-o", "--output", metavar="REPORT.html", help="write a page with figures too")
+    sub.add_argument("--model", metavar="NAME|FILE", help="default: the best installed one")
+    sub.add_argument("--labels", metavar="FILE", help="IDX, .npy or text: a classifier reads too")
+    sub.add_argument(
+        "--limit", type=int, metavar="N", help="images measured (3000, fewer if large)"
+    )
+    add_force(sub)
+    add_talk(sub)
+
+
+def run(a: argparse.Namespace) -> int:
+    """Measure, print the tables or JSON, and write the report; returns the exit status."""
+    from aecodec.benchmark import ours
+    from aecodec.benchmark.classifier import train_classifier
+    from aecodec.benchmark.page import report_page
+    from aecodec.benchmark.running import run_bench
+    from aecodec.benchmark.sample import read_sample
+
     if a.limit is not None and a.limit < 1:
         raise ValueError(f"--limit: expected 1 or more, got {a.limit}")
-    if a.output and Path(a.output).exists() and not a.force:
-        raise FileExistsError(17, "exists", a.output)
-    source = sys.stdin.buffer if a.input == "-" else a.input
-    name = "standard input" if a.input == "-" else Path(a.input).name
-    images, rows = read_sample(source, a.limit)
-    classifier = None
-    if a.labels:
-        labels = read_labels(a.labels)
-        if len(labels) <= rows[-1]:
-            raise ValueError(f"--labels: {len(labels)} labels, expected one for every image")
-        classifier = train_classifier(images, labels[rows])
+    refuse_existing(a.output, force=a.force)
+    images, indices = read_sample(sys.stdin.buffer if a.input == STDIO else a.input, a.limit)
     result = run_bench(
-        name,
+        "standard input" if a.input == STDIO else Path(a.input).name,
         images,
         _codec(a.model, images),
-        QUICK,
+        ours.QUICK,
         quick=True,
-        classifier=classifier,
+        classifier=train_classifier(images, _labels(a.labels, indices)) if a.labels else None,
         progress=_progress(a),
     )
     if a.output:
@@ -63,24 +65,20 @@ def bench(a: argparse.Namespace) -> int:
     return 0
 
 
-def read_sample(source: Any, limit: int | None) -> tuple[Images, np.ndarray]:  # noqa: ANN401
-    """(images (n, H, W, C), their places in the set): at most ``limit``, spread over the set."""
-    with open_images(source) as opened:
-        most = min(MAX_IMAGES, max(1, MAX_SAMPLES // math.prod(opened.shape)))
-        n = min(opened.image_count, most if limit is None else limit)
-        if n < 1:
-            raise ValueError("no images, expected at least 1")
-        wanted = np.arange(n) * opened.image_count // n
-        found, start = [], 0
-        for batch in opened.batches(READ_IMAGES):
-            here = wanted[(wanted >= start) & (wanted < start + len(batch))] - start
-            found.append(batch[here])
-            start += len(batch)
-    return np.concatenate(found), wanted
+def _labels(path: str, indices: Indices) -> Labels:
+    """Labels of the images measured, from a file with one for every image of the set."""
+    from aecodec.benchmark.classifier import read_labels
+
+    labels = read_labels(path)
+    if len(labels) <= indices[-1]:
+        raise ValueError(f"--labels: {len(labels)} labels, expected one for every image")
+    return labels[indices]
 
 
 def _codec(model: str | None, images: Images) -> Codec | None:
-    """The model named, or the best installed one; None, which the result tells, without any."""
+    """The model named, or the best installed one; None if no model is named and none fits."""
+    from aecodec.archive.options import Options
+
     try:
         return Options(model).choose_codec(images)
     except ModelMissingError:
@@ -89,17 +87,20 @@ def _codec(model: str | None, images: Images) -> Codec | None:
         return None
 
 
-def _progress(a: argparse.Namespace) -> Any:  # noqa: ANN401
+def _progress(a: argparse.Namespace) -> Callable[[str], None]:
+    """Shows on a terminal what is being measured."""
     shown = sys.stderr.isatty() and not a.quiet
 
-    def tell(what: str) -> None:
+    def show(what: str) -> None:
         if shown:
             print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)
 
-    return tell
+    return show
 
 
 def _text(result: dict[str, Any]) -> str:
+    from aecodec.benchmark.tables import format_table, tables
+
     count, height, width, channels = result["data"]["shape"]
     parts = [f"{result['data']['name']}: {count:,} images of {height}x{width}x{channels}"]
     parts += [

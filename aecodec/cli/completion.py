@@ -1,23 +1,28 @@
-"""``aecodec completion``: what a shell needs to complete commands, options and files."""
+"""``aecodec completion``."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 
 SHELLS = ("bash", "zsh", "tcsh")
+FILES = (
+    "input",
+    "output",
+    "against",
+    "labels",
+    "columns",
+    "model",
+    "base",
+)  # options that take one
 
 
-def add_completion_options(
-    sub: argparse.ArgumentParser, build_parser: Callable[[], argparse.ArgumentParser]
-) -> None:
-    """The options of the command; ``build_parser`` makes the whole command line's parser."""
+def add_options(sub: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
     sub.add_argument("shell", choices=SHELLS)
-    sub.set_defaults(build_parser=build_parser)
 
 
-def print_completion(a: argparse.Namespace) -> int:
-    """Print the script of a shell; returns the exit status."""
+def run(a: argparse.Namespace) -> int:
+    """Print the script by which a shell completes commands; returns the exit status."""
     try:
         import shtab
     except ImportError as error:
@@ -29,10 +34,10 @@ def print_completion(a: argparse.Namespace) -> int:
 
 
 def _complete_files(parser: argparse.ArgumentParser, files: object) -> None:
-    """Files for every option and argument that takes one."""
+    """Let every option and argument that takes a file be completed by names of files."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for sub in action.choices.values():
                 _complete_files(sub, files)
-        elif action.dest in ("input", "output", "against", "labels", "columns", "model", "base"):
+        elif action.dest in FILES:
             action.complete = files  # type: ignore[attr-defined]

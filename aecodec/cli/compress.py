@@ -6,47 +6,109 @@ import argparse
 import json
 import os
 import sys
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from aecodec.cli.about_options import set_arguments, skipped_facts, skipped_text
-from aecodec.cli.progress import images_text, progress_bar
-from aecodec.cli.standard import STDIO, _psnr_fact, _psnr_text, _standard_input, _standard_output
+from aecodec.cli.files import STDIO, standard_input, standard_output
+from aecodec.cli.options import IMAGE_SETS, add_force, add_talk
+from aecodec.cli.progress import progress_bar
+from aecodec.cli.words import images_text, psnr_fact, psnr_text
+from aecodec.container.modes import CODERS, DEFAULT_CODER
+from aecodec.container.parts import VARIANTS
+from aecodec.targets import DEFAULT_EFFORT
 
 if TYPE_CHECKING:
-    from aecodec.archive.options import Summary
+    from aecodec.archive.options import Options, Summary
+
+NAMES_SHOWN = 3  # of what was skipped for one reason
 
 
-def run_compress(a: argparse.Namespace) -> int:
-    """Pack a set; the exit status, as of every command here."""
-    from aecodec.archive.compress import compress
+def add_options(sub: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    sub.add_argument("input", metavar="IN", help=IMAGE_SETS)
+    sub.add_argument("-o", "--output", metavar="OUT.aez", help="default: IN.aez; - is stdout")
+    sub.add_argument(
+        "--model", metavar="NAME|FILE", help="default: the best installed one; none: zstd alone"
+    )
+    _add_targets(sub)
+    sub.add_argument(
+        "--variant", choices=list(VARIANTS), help="the pixel model of bounded errors (fast)"
+    )
+    sub.add_argument(
+        "--coder",
+        choices=list(CODERS),
+        default=DEFAULT_CODER,
+        help="what packs latents; ans is smaller",
+    )
+    sub.add_argument(
+        "--effort",
+        type=int,
+        default=DEFAULT_EFFORT,
+        metavar="1..9",
+        help="how long better latents are searched for: from 4 on, each level twice as long "
+        f"({DEFAULT_EFFORT})",
+    )
+    sub.add_argument(
+        "--chunk",
+        type=int,
+        metavar="N",
+        help="images per chunk (16384; 2048 with ans; 256 by pixels)",
+    )
+    sub.add_argument("--embed-model", action="store_true", help="make the file self-contained")
+    _add_annotations(sub)
+    add_force(sub)
+    add_talk(sub)
 
-    source = _standard_input() if a.input == STDIO else a.input
+
+def _add_targets(sub: argparse.ArgumentParser) -> None:
+    target = sub.add_mutually_exclusive_group()
+    target.add_argument(
+        "--quality", type=float, metavar="Q", help="1 to 9, fractions allowed (default: 5)"
+    )
+    target.add_argument(
+        "--psnr", type=float, metavar="DB", help="at least this PSNR, by whatever is smallest"
+    )
+    target.add_argument(
+        "--max-error", type=int, metavar="E", help="no pixel off by more, in gray levels 0 to 127"
+    )
+    target.add_argument(
+        "--target-bytes-per-image",
+        type=float,
+        metavar="B",
+        help="at most B bytes an image, of the whole file, and the least error for them",
+    )
+    target.add_argument("--lossless", action="store_true", help="the same as --max-error 0")
+
+
+def _add_annotations(sub: argparse.ArgumentParser) -> None:
+    about = sub.add_argument_group("about the images")
+    about.add_argument(
+        "--labels", metavar="FILE", help="an IDX file (gzipped or not), .npy, or text, one a line"
+    )
+    about.add_argument(
+        "--columns", metavar="CSV", help="a table with a row of names and one for each image"
+    )
+    about.add_argument("--title", metavar="TEXT", help="what the set is called")
+    about.add_argument("--origin", metavar="TEXT", help="where the images are from")
+    about.add_argument("--licence", metavar="TEXT", help="on what terms they may be used")
+
+
+def run(a: argparse.Namespace) -> int:
+    """Pack a set; returns the exit status."""
+    from aecodec.archive.compress import compress_with
+
+    source = standard_input() if a.input == STDIO else a.input
     output = a.output or (STDIO if a.input == STDIO else f"{a.input.rstrip(os.sep)}.aez")
     to_stdout = output == STDIO
     if a.chunk is not None and a.chunk < 1:
         raise ValueError(f"--chunk: expected 1 or more, got {a.chunk}")
-    told = set_arguments(a)
+    options = _options(a)
+    target = standard_output() if to_stdout else output
     with progress_bar(a, "compress") as progress:
-        summary = compress(
-            source,
-            _standard_output() if to_stdout else output,
-            model=a.model,
-            quality=a.quality,
-            max_error=a.max_error,
-            lossless=a.lossless,
-            psnr=a.psnr,
-            target_bytes_per_image=a.target_bytes_per_image,
-            variant=a.variant,
-            coder=a.coder,
-            effort=a.effort,
-            chunk_images=a.chunk,
-            embed_model=a.embed_model,
-            force=a.force,
-            progress=progress,
-            **told,
-        )
+        summary = compress_with(options, source, target, force=a.force, progress=progress)
     facts = {"output": None if to_stdout else output, **vars(summary)}
-    facts |= {"skipped": skipped_facts(summary.skipped), "psnr_db": _psnr_fact(summary.psnr_db)}
+    facts |= {"skipped": _skipped_facts(summary.skipped), "psnr_db": psnr_fact(summary.psnr_db)}
     if a.json and not to_stdout:
         print(json.dumps(facts))
     elif not a.quiet:
@@ -54,14 +116,57 @@ def run_compress(a: argparse.Namespace) -> int:
     return 0
 
 
+def _options(a: argparse.Namespace) -> Options:
+    """The encoding options, with labels and columns read from their files."""
+    from aecodec.archive.options import Options
+    from aecodec.images import read_labels, table_annotations
+
+    columns = table_annotations(a.columns).columns if a.columns else ()
+    about = {"title": a.title, "origin": a.origin, "licence": a.licence}
+    return Options(
+        model=a.model,
+        quality=a.quality,
+        max_error=a.max_error,
+        lossless=a.lossless,
+        psnr=a.psnr,
+        target_bytes_per_image=a.target_bytes_per_image,
+        variant=a.variant,
+        coder=a.coder,
+        effort=a.effort,
+        chunk_images=a.chunk,
+        embed_model=a.embed_model,
+        labels=read_labels(a.labels) if a.labels else None,
+        columns={column.name: column for column in columns} if a.columns else None,
+        about={name: text for name, text in about.items() if text is not None},
+    )
+
+
 def _summary_text(output: str, s: Summary, *, verbose: bool) -> str:
     if not s.images:
         return f"{output}: no images, {s.nbytes} bytes"
     text = (
         f"{output}: {images_text(s.images)}, {s.raw_nbytes:,} -> {s.nbytes:,} bytes "
-        f"({s.bpp:.4f} bpp, {_psnr_text(s.psnr_db)}), model {s.model}"
+        f"({s.bpp:.4f} bpp, {psnr_text(s.psnr_db)}), model {s.model}"
     )
     if verbose or len(s.images_by_mode) > 1:
         modes = ", ".join(f"{count:,} {mode}" for mode, count in s.images_by_mode.items())
         text += f"\n  images by mode: {modes}; max error {s.max_error}"
-    return f"{text}\n{skipped_text(s.skipped)}" if s.skipped else text
+    return f"{text}\n{_skipped_text(s.skipped)}" if s.skipped else text
+
+
+def _skipped_facts(skipped: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    """What was skipped, for JSON, in the order of the set."""
+    return [{"name": name, "reason": reason} for name, reason in skipped]
+
+
+def _skipped_text(skipped: Sequence[tuple[str, str]]) -> str:
+    """What was skipped, a line for each reason, with the number and the first names."""
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for name, reason in skipped:
+        by_reason[reason].append(name)
+    lines = [f"  skipped {len(skipped):,}:"]
+    for reason, names in sorted(by_reason.items(), key=lambda item: -len(item[1])):
+        some = ", ".join(ascii(name)[1:-1] for name in names[:NAMES_SHOWN])
+        more = ", ..." if len(names) > NAMES_SHOWN else ""
+        lines.append(f"    {len(names):,} {reason}: {some}{more}")
+    return "\n".join(lines)

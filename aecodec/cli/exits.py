@@ -1,8 +1,9 @@
-"""Exit statuses, and which of them an error is."""
+"""Exit statuses, and which error ends with which."""
 
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 from typing import Final
 
 from aecodec.errors import (
@@ -15,6 +16,7 @@ from aecodec.errors import (
     ModelMissingError,
 )
 
+PACKAGE: Final = Path(__file__).parent.parent
 EXIT_IO: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_CORRUPT: Final = 3
@@ -23,7 +25,7 @@ EXIT_MODEL: Final = 5
 
 
 def status_of(error: AezError) -> int:
-    """The exit status that an error of a file or a model ends in."""
+    """The exit status for an error of a file or a model."""
     if isinstance(error, AezCorruptError):
         return EXIT_CORRUPT
     if isinstance(error, AezUnsupportedError | AezLimitError):
@@ -33,8 +35,23 @@ def status_of(error: AezError) -> int:
     return EXIT_USAGE
 
 
+def is_for_user(error: ValueError | ImportError) -> bool:
+    """Whether an error is a mistake of the user or a package that is missing, not a fault of ours.
+
+    This package raises ValueError and ImportError by a ``raise`` statement, and only for these. A
+    ValueError of Python or of a library that nobody turned into one of ours is a fault of ours.
+    """
+    import traceback
+
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("aecodec"):
+        return True
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    ours = Path(last.filename).is_relative_to(PACKAGE)
+    return ours and (not last.line or last.line.startswith("raise"))  # no line: no source here
+
+
 def os_error_text(error: OSError) -> str:
-    """What the system says, for people."""
+    """The message of the system, with the name of the file."""
     if error.errno == errno.EEXIST and error.filename:
         return f"{error.filename} exists; -f replaces it"
     if error.errno and error.filename:

@@ -1,61 +1,66 @@
-"""``aecodec info`` and ``aecodec models``."""
+"""``aecodec info``."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
+from typing import Any
 
-from aecodec.cli.about_options import info_lines
-from aecodec.cli.limits import limits_of
-from aecodec.cli.standard import _psnr_text
+from aecodec.cli.limits import add_limit_options, limits_of
+from aecodec.cli.words import psnr_text
+
+CLASSES_SHOWN = 10
 
 
-def run_info(a: argparse.Namespace) -> int:
-    """Tell what a file holds."""
+def add_options(sub: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    sub.add_argument("input", metavar="IN.aez")
+    sub.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    add_limit_options(sub)
+
+
+def run(a: argparse.Namespace) -> int:
+    """Print what a file holds; returns the exit status."""
     from aecodec.archive.array import Archive
 
     with Archive(a.input, limits=limits_of(a)) as archive:
         info = archive.info
     if a.json:
         print(json.dumps(info))
-        return 0
+    else:
+        print("\n".join(_lines(a.input, info)))
+    return 0
+
+
+def _lines(name: str, info: Mapping[str, Any]) -> list[str]:
     modes = ", ".join(f"{count:,} {mode}" for mode, count in info["images_by_mode"].items())
     bpp = "-" if info["bpp"] is None else f"{info['bpp']:.4f}"
-    psnr = _psnr_text(info["psnr_db"])
-    print(f"{a.input}: .aez version {info['version']}")
-    print(f"images      {info['images']:,} of {info['height']}x{info['width']}x{info['channels']}")
-    print(f"size        {info['file_nbytes']:,} bytes, {bpp} bpp, raw {info['raw_nbytes']:,}")
-    print(f"error       {psnr}, max error {info['max_error']}")
-    print(f"modes       {modes or 'no images'}")
-    print(f"chunks      {info['chunks']:,} of {info['chunk_images']:,} images")
-    if info["model"]:
-        print(f"model       {info['model']}{', embedded' if info['model_embedded'] else ''}")
-    print("".join(f"{line}\n" for line in info_lines(info)), end="")
-    for name, fingerprint in info["parts"].items():
-        print(f"part        {name} {fingerprint}")
-    return 0
-
-
-def run_models(a: argparse.Namespace) -> int:
-    """List the models on this machine."""
-    from aecodec.models.finding import installed_models
-    from aecodec.models.model import shape_text
-
-    rows = [
-        {
-            "name": model.name,
-            "shape": list(model.the_shape()),
-            "parts": {name: digest.hex() for name, digest in model.fingerprints().items()},
-            "decoder_nbytes": sum(part.nbytes for part in model.parts.values()),
-            "training": dict(model.training),
-        }
-        for model in installed_models()
+    lines = [
+        f"{name}: .aez version {info['version']}",
+        f"images      {info['images']:,} of {info['height']}x{info['width']}x{info['channels']}",
+        f"size        {info['file_nbytes']:,} bytes, {bpp} bpp, raw {info['raw_nbytes']:,}",
+        f"error       {psnr_text(info['psnr_db'])}, max error {info['max_error']}",
+        f"modes       {modes or 'no images'}",
+        f"chunks      {info['chunks']:,} of {info['chunk_images']:,} images",
     ]
-    if a.json:
-        print(json.dumps(rows))
-        return 0
-    for row in rows:
-        parts = ", ".join(f"{name} {digest[:16]}" for name, digest in row["parts"].items())  # type: ignore[attr-defined]
-        shape = shape_text(tuple(row["shape"]))  # type: ignore[arg-type]
-        print(f"{row['name']:12} {shape:10} {row['decoder_nbytes']:>9,} bytes  {parts}")
-    return 0
+    if info["model"]:
+        lines.append(f"model       {info['model']}{', embedded' if info['model_embedded'] else ''}")
+    lines += _annotation_lines(info)
+    lines += [f"part        {part} {digest}" for part, digest in info["parts"].items()]
+    return lines
+
+
+def _annotation_lines(info: Mapping[str, Any]) -> list[str]:
+    """Title, origin, licence, columns and labels, those that the file has."""
+    lines = [f"{name:11} {info[name]}" for name in ("title", "origin", "licence") if info[name]]
+    columns = ", ".join(f"{name} ({dtype})" for name, dtype in info["columns"].items())
+    if columns:
+        lines.append(f"columns     {columns}")
+    if info["label"]:
+        classes = info["classes"]
+        more = ", ..." if len(classes) > CLASSES_SHOWN else ""
+        some = ", ".join(classes[:CLASSES_SHOWN]) + more
+        named = f", {len(classes)} classes: {some}" if classes else ""
+        lines.append(f"labels      {info['label']}{named}")
+    return lines

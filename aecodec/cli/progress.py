@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 
 @contextlib.contextmanager
 def progress_bar(a: argparse.Namespace, verb: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar with rate and time left, when that is a terminal and --quiet is not given.
+    """A bar with rate and time left, if standard error is a terminal and --quiet is not given.
 
-    What it yields takes the images done and those in all; the bar appears after a second.
+    It yields a function of the number of images done and their total. The bar appears after a
+    second.
     """
     from tqdm import tqdm
 
@@ -26,6 +27,32 @@ def progress_bar(a: argparse.Namespace, verb: str) -> Iterator[Callable[[int, in
         yield update
 
 
-def images_text(count: int) -> str:
-    """``1 image``, ``10,000 images``."""
-    return f"{count:,} image{'' if count == 1 else 's'}"
+@contextlib.contextmanager
+def steps_bar(
+    title: str, steps: int, *, off: bool, delay: float = 0
+) -> Iterator[Callable[[int, dict[str, float]], None]]:
+    """A bar for the steps of training; it yields the report that training calls.
+
+    The numbers shown are running means.
+    """
+    from tqdm import tqdm
+
+    with tqdm(total=steps, unit=" steps", disable=off, desc=title, delay=delay) as bar:
+        shown: dict[str, float] = {}
+
+        def report(step: int, numbers: dict[str, float]) -> None:
+            for key, value in numbers.items():
+                shown[key] = shown.get(key, value) * 0.98 + value * 0.02
+            bar.update(step - bar.n)
+            if step % 20 == 0:
+                bar.set_postfix({k: f"{v:.3f}" for k, v in shown.items()}, refresh=False)
+
+        yield report
+
+
+def say_interrupted(steps: int) -> None:
+    """Say after how many steps training was interrupted, and how to continue."""
+    print(
+        f"interrupted after {steps} steps; the model is usable, and --resume -f continues",
+        file=sys.stderr,
+    )

@@ -1,4 +1,4 @@
-"""``aecodec train --map``, ``--vae`` and ``--denoise``."""
+"""``aecodec train`` with ``--map``, ``--vae`` or ``--denoise``."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from aecodec.cli.train import configure, load_set, show_training
+from aecodec.cli.progress import say_interrupted, steps_bar
+from aecodec.cli.train_input import configure, load_set
 from aecodec.io.atomic import atomic_path
-from aecodec.models.file import pack_model
-from aecodec.uses.objectives import BERNOULLI, NOISES
-from aecodec.uses.stored import DENOISE, LATENTS_MAX, MAP, VAE
-from aecodec.uses.training import UseConfig, train_use
 
 
-def fit_use(a: argparse.Namespace) -> int:
-    """Run the command with its parsed options; returns the exit status."""
-    output = Path(a.output)
-    if output.exists() and not a.force:
-        raise FileExistsError(17, "exists", str(output))
+def train_use(a: argparse.Namespace, output: Path) -> None:
+    """Train the network, write it, and say what it reaches."""
+    from aecodec.models.file import pack_model
+    from aecodec.uses.training import UseConfig
+    from aecodec.uses.training import train_use as train
+
     settings = _settings(a)
     images, data = load_set(a.input)
     config = configure(UseConfig(), a)
-    with show_training(a, settings["use"], config.steps, ".ckpt") as (checkpoint, report):
-        model = train_use(
+    checkpoint = output.with_name(output.name + ".ckpt")
+    with steps_bar(f"train {settings['use']}", config.steps, off=a.quiet) as report:
+        model = train(
             images,
             config,
             settings,
@@ -38,9 +37,9 @@ def fit_use(a: argparse.Namespace) -> int:
         )
         with atomic_path(output, force=a.force) as temporary:
             temporary.write_bytes(pack_model(model))
-        finished = model.training["steps_done"] >= config.steps
-        if finished:
-            checkpoint.unlink(missing_ok=True)
+    finished = model.training["steps_done"] >= config.steps
+    if finished:
+        checkpoint.unlink(missing_ok=True)
     measured = {k: v for k, v in model.training.items() if k.startswith("validation_")}
     if a.json:
         facts = {"output": a.output, "name": model.name, "shape": list(model.the_shape())}
@@ -49,15 +48,14 @@ def fit_use(a: argparse.Namespace) -> int:
         text = ", ".join(f"{k.replace('_', ' ')} {v:.2f}" for k, v in measured.items())
         print(f"{output}: {text}", file=sys.stderr)
         if not finished:
-            done = model.training["steps_done"]
-            print(
-                f"interrupted after {done} steps; the model is usable, and --resume -f continues",
-                file=sys.stderr,
-            )
-    return 0
+            say_interrupted(model.training["steps_done"])
 
 
 def _settings(a: argparse.Namespace) -> dict[str, Any]:
+    """What to train, as a model file holds it; ValueError names an option that is wrong."""
+    from aecodec.uses.objectives import BERNOULLI, NOISES
+    from aecodec.uses.stored import DENOISE, LATENTS_MAX, MAP, VAE
+
     for option in ("base", "exact"):
         if getattr(a, option):
             raise ValueError(f"--{option}: has no meaning with --map, --vae or --denoise")

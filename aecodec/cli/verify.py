@@ -1,36 +1,31 @@
-"""``aecodec verify`` and ``aecodec repair``."""
+"""``aecodec verify``."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING
 
-from aecodec.cli.exits import EXIT_CORRUPT
-from aecodec.cli.limits import limits_of
-from aecodec.cli.progress import images_text, progress_bar
-from aecodec.cli.standard import STDIO
-
-if TYPE_CHECKING:
-    from aecodec.archive.repair import Repair
+from aecodec.cli.files import STDIO
+from aecodec.cli.limits import add_limit_options, limits_of
+from aecodec.cli.options import add_talk
+from aecodec.cli.progress import progress_bar
+from aecodec.cli.words import images_text
 
 
-def _losses(lost: list[list[int]], repair: Repair | None) -> str:
-    """What a damaged file lost, for people."""
-    told = [f"images lost: {', '.join(f'{at}:{end}' for at, end in lost) or 'none'}"]
-    if repair is not None:
-        if repair.images is None:
-            told.append("how many there were is unknown")
-        if repair.dropped_sections:
-            told.append(f"sections lost: {', '.join(repair.dropped_sections)}")
-        if repair.lost_nbytes:
-            told.append(f"{repair.lost_nbytes:,} bytes of unreadable sections lost")
-    return "; ".join(told)
+def add_options(sub: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    sub.add_argument("input", metavar="IN.aez")
+    how = sub.add_mutually_exclusive_group()
+    how.add_argument("--full", action="store_true", help="decode everything too, compare hashes")
+    how.add_argument("--against", metavar="IN", help="the originals: compute all errors again")
+    sub.add_argument("--model", metavar="NAME|FILE", help="where the file's model is")
+    add_limit_options(sub)
+    add_talk(sub)
 
 
-def run_verify(a: argparse.Namespace) -> int:
-    """Check a file."""
+def run(a: argparse.Namespace) -> int:
+    """Check a file; returns the exit status."""
     from aecodec.archive.verify import verify
 
     with progress_bar(a, "verify") as progress:
@@ -47,21 +42,11 @@ def run_verify(a: argparse.Namespace) -> int:
         facts = {"full": a.full or bool(a.against), "against": a.against, "ok": True}
         print(json.dumps({"input": a.input, "images": count, **facts}))
     elif not a.quiet:
-        checked = "checksums and pixel hashes" if a.full else "checksums"
-        checked = (
-            f"checksums, pixel hashes and errors against {a.against}" if a.against else checked
-        )
-        print(f"{a.input}: {images_text(count)}, {checked} right")
+        print(f"{a.input}: {images_text(count)}, {_checked(a)} right")
     return 0
 
 
-def run_repair(a: argparse.Namespace) -> int:
-    """Write what is whole of a file."""
-    from aecodec.archive.repair import repair
-
-    done = repair(a.input, a.output, force=a.force, limits=limits_of(a))
-    if a.json:
-        print(json.dumps({"input": a.input, "output": a.output, **done.facts()}))
-    elif not a.quiet:
-        print(f"{a.output}: {images_text(done.images_kept)} kept; {_losses(done.lost, done)}")
-    return 0 if done.whole else EXIT_CORRUPT
+def _checked(a: argparse.Namespace) -> str:
+    if a.against:
+        return f"checksums, pixel hashes and errors against {a.against}"
+    return "checksums and pixel hashes" if a.full else "checksums"

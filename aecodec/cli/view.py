@@ -1,21 +1,23 @@
-"""``aecodec view``: its options, and what they do."""
+"""``aecodec view``."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from aecodec.cli.options import add_force
 from aecodec.cli.progress import progress_bar
 
 COUNT = 2000
 PAGE_TYPE = "text/html; charset=utf-8"
 
 
-def add_view_options(sub: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+def add_options(sub: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
     sub.add_argument("input", metavar="IN.aez")
     sub.add_argument("-o", "--output", metavar="HTML", help="default: IN.html")
     sub.add_argument("--against", metavar="IN", help="the originals, to show errors")
@@ -29,17 +31,15 @@ def add_view_options(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument("--serve", action="store_true", help="serve it on loopback, write no file")
     sub.add_argument("--port", type=int, default=0, metavar="P", help="for --serve (any free one)")
-    sub.add_argument("-f", "--force", action="store_true", help="replace an existing output")
+    add_force(sub)
     sub.add_argument("-q", "--quiet", action="store_true", help="errors only")
     sub.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
 
-def view(a: argparse.Namespace) -> int:
-    """Run the command with its parsed options; returns the exit status."""
+def run(a: argparse.Namespace) -> int:
+    """Write the page, or serve it until interrupted; returns the exit status."""
     from aecodec.archive.array import Archive
-    from aecodec.io.atomic import atomic_path
     from aecodec.view.gathering import gather, sheets
-    from aecodec.view.page import build_page, data_url
 
     if not 0 <= a.port <= 65535:
         raise ValueError(f"--port: expected 0 to 65535, got {a.port}")
@@ -49,25 +49,13 @@ def view(a: argparse.Namespace) -> int:
     originals = None if found.originals is None else sheets(found.originals)
     count = found.data["info"]["images"]
     facts = {"input": a.input, "images": count, "shown": len(found.images)}
-    if a.serve:
-        return _serve(a, found.data, decoded, originals, facts)
-    page = build_page(
-        found.data,
-        [data_url(png) for png in decoded],
-        None if originals is None else [data_url(png) for png in originals],
-    )
-    output = Path(a.output) if a.output else Path(a.input).with_suffix(".html")
-    with atomic_path(output, force=a.force) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    if a.json:
-        print(json.dumps({"output": str(output), **facts, "nbytes": output.stat().st_size}))
-    elif not a.quiet:
-        print(f"{output}: {facts['shown']:,} of {facts['images']:,} images", file=sys.stderr)
+    act = _serve if a.serve else _write
+    act(a, found.data, decoded, originals, facts)
     return 0
 
 
 def _own_model(a: argparse.Namespace) -> str | None:
-    """The model named, for decoding, if it is one that the file needs; else it is for the map."""
+    """The model named, if the file needs it for decoding; None if it is for the map alone."""
     from aecodec.archive.array import Archive
     from aecodec.models.finding import load_model
 
@@ -80,13 +68,39 @@ def _own_model(a: argparse.Namespace) -> str | None:
     return named if wanted and all(has.get(n) == f for n, f in wanted.items()) else None
 
 
+def _write(
+    a: argparse.Namespace,
+    data: dict[str, Any],
+    decoded: list[bytes],
+    originals: list[bytes] | None,
+    facts: dict[str, Any],
+) -> None:
+    """Write a page that contains its pictures."""
+    from aecodec.io.atomic import atomic_path
+    from aecodec.view.page import build_page, data_url
+
+    page = build_page(
+        data,
+        [data_url(png) for png in decoded],
+        None if originals is None else [data_url(png) for png in originals],
+    )
+    output = Path(a.output) if a.output else Path(a.input).with_suffix(".html")
+    with atomic_path(output, force=a.force) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    if a.json:
+        print(json.dumps({"output": str(output), **facts, "nbytes": output.stat().st_size}))
+    elif not a.quiet:
+        print(f"{output}: {facts['shown']:,} of {facts['images']:,} images", file=sys.stderr)
+
+
 def _serve(
     a: argparse.Namespace,
     data: dict[str, Any],
     decoded: list[bytes],
     originals: list[bytes] | None,
     facts: dict[str, Any],
-) -> int:
+) -> None:
+    """Serve a page and its pictures on loopback, until interrupted."""
     from aecodec.view.page import build_page
     from aecodec.view.serving import make_server
 
@@ -104,8 +118,5 @@ def _serve(
             print(json.dumps({"url": url, **facts}), flush=True)
         elif not a.quiet:
             print(f"{url}  (Ctrl-C ends it)", file=sys.stderr, flush=True)
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()
-        except KeyboardInterrupt:
-            return 0
-    return 0

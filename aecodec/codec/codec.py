@@ -24,7 +24,7 @@ from aecodec.latents.coders import CODERS
 from aecodec.latents.symbols import ChunkLatents
 from aecodec.models.model import Model
 from aecodec.pixels.payloads import Refiner
-from aecodec.targets import MAX_ERROR, NBYTES, PSNR, QUALITY, Target
+from aecodec.targets import DEFAULT_EFFORT, MAX_ERROR, NBYTES, PSNR, QUALITY, Target
 
 if TYPE_CHECKING:
     from aecodec.codec.decode import OpenChunk
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 # steps of the search for better latents, by effort; up to effort 3 there is no search
 SEARCH_STEPS = {1: 0, 2: 0, 3: 0, 4: 3, 5: 6, 6: 12, 7: 24, 8: 50, 9: 120}
-DEFAULT_EFFORT = 3
 
 
 @dataclass

@@ -53,8 +53,10 @@ def open_url(url: str) -> BinaryIO:
         cause = error.__cause__ or error.__context__  # what the server or the network reported
         reason = f": {cause}" if cause is not None and str(cause) != url else ""
         raise FileNotFoundError(errno.ENOENT, f"cannot be read{reason}", url) from error
-    except (OSError, ValueError):
+    except OSError:
         raise
+    except ValueError as error:  # fsspec's for an unknown protocol
+        raise ValueError(f"{url}: {error}") from error
     except Exception as error:  # each protocol has its own classes
         raise OSError(f"{url}: {error}") from error
 

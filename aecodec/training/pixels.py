@@ -55,7 +55,7 @@ class PixelTrainConfig(TrainConfig):
 
 def train_pixel_model(
     images: Images,
-    config: PixelTrainConfig,
+    config: TrainConfig,
     part_name: str,
     *,
     provenance: Mapping[str, Any],
@@ -177,7 +177,7 @@ def _underlay(base: Model | None, stored_quality: int, device: str) -> Underlay:
 
 def train_dequantizer(
     images: Images,
-    config: PixelTrainConfig,
+    config: TrainConfig,
     *,
     provenance: Mapping[str, Any],
     exact: Indices | None = None,

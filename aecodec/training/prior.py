@@ -38,7 +38,7 @@ class PriorTrainConfig(TrainConfig):
 
 def train_prior(
     images: Images,
-    config: PriorTrainConfig,
+    config: TrainConfig,
     model: Model,
     *,
     provenance: Mapping[str, Any],

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aecodec import cli
-from aecodec.benchmark import ours, tables
+from aecodec.benchmark import ours, sample, tables
 from aecodec.benchmark.classifier import read_labels, train_classifier
 from aecodec.benchmark.facts import versions
 from aecodec.benchmark.measuring import Judge, VerificationError
@@ -233,7 +233,7 @@ def short(monkeypatch):
         ours.Setup("aecodec zstd", QUALITY, (5,)),
         ours.Setup("aecodec fast", MAX_ERROR, (0, 8)),
     )
-    monkeypatch.setattr(bench, "QUICK", setups)
+    monkeypatch.setattr(ours, "QUICK", setups)
 
 
 @pytest.mark.usefixtures("short")
@@ -286,16 +286,16 @@ def test_bench_refuses_labels_of_another_set_and_a_limit_of_none(tmp_path, capsy
 
 def test_a_sample_is_spread_over_the_set(monkeypatch):
     images = noise(10)
-    monkeypatch.setattr(bench, "READ_IMAGES", 3)
-    found, rows = bench.read_sample(images, 4)
+    monkeypatch.setattr(sample, "READ_IMAGES", 3)
+    found, rows = sample.read_sample(images, 4)
     assert rows.tolist() == [0, 2, 5, 7]
     np.testing.assert_array_equal(found, images[rows])
-    monkeypatch.setattr(bench, "MAX_SAMPLES", 3 * SIDE * SIDE)
-    assert len(bench.read_sample(images, None)[0]) == 3
+    monkeypatch.setattr(sample, "MAX_SAMPLES", 3 * SIDE * SIDE)
+    assert len(sample.read_sample(images, None)[0]) == 3
     buffer = io.BytesIO()
     np.save(buffer, images)
     buffer.seek(0)
-    assert len(bench.read_sample(buffer, 99)[0]) == 10
+    assert len(sample.read_sample(buffer, 99)[0]) == 10
 
 
 def test_progress_is_silent_without_a_terminal(capsys):

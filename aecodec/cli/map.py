@@ -1,0 +1,240 @@
+"""``aecodec map``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aecodec.cli.files import refuse_existing
+from aecodec.cli.options import SETS_OR_AEZ, add_force, add_talk
+from aecodec.cli.progress import steps_bar
+from aecodec.cli.use_outputs import require_suffix, say
+from aecodec.io.atomic import atomic_path
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from aecodec.arrays import Floats, Images
+    from aecodec.measures.pca import PcaBasis
+    from aecodec.training.loop import Report
+    from aecodec.uses.maps import Map, MapConfig
+
+SUFFIXES = (".png", ".html", ".npy")
+IMAGES_A_STEP = 96  # rows of a table are smaller, and a step takes more of them
+
+
+def add_options(sub: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    sub.add_argument("input", metavar="IN", help=f"a table (.npy, .csv), or images: {SETS_OR_AEZ}")
+    sub.add_argument(
+        "-o", "--output", metavar="MAP", required=True, help=".png, .html, or .npy of the points"
+    )
+    how = sub.add_mutually_exclusive_group()
+    how.add_argument(
+        "--linear", action="store_true", help="without activations: finds what PCA finds"
+    )
+    how.add_argument("--nonlinear", action="store_true", help="the default")
+    sub.add_argument("--dims", type=int, choices=[2, 3], default=2, help="of the map (2)")
+    sub.add_argument("--labels", metavar="FILE", help="IDX, .npy, or a text of one a line")
+    sub.add_argument(
+        "--model", metavar="NAME|FILE", help="trained for map, or a codec's; else one is trained"
+    )
+    sub.add_argument("--steps", type=int, help="optimizer steps, where one is trained (5000)")
+    sub.add_argument("--seed", type=int, default=0, help="of weights and batches (0)")
+    add_force(sub)
+    add_talk(sub)
+
+
+@dataclass(frozen=True)
+class _Input:
+    """What to map: the rows of a table, latents, or images, and what to call it.
+
+    Images that come with rows are shown on the page.
+    """
+
+    rows: Floats | None
+    images: Images | None
+    source: str
+
+    @property
+    def flat(self) -> npt.NDArray[Any]:
+        """What is mapped: rows (N, P) or images (N, H, W, C)."""
+        mapped = self.images if self.rows is None else self.rows
+        if mapped is None:
+            raise TypeError("neither rows nor images to map")
+        return mapped
+
+
+def run(a: argparse.Namespace) -> int:
+    """Draw a map; returns the exit status."""
+    from aecodec.uses import maps
+    from aecodec.uses.inputs import read_labels
+
+    refuse_existing(a.output, force=a.force)
+    require_suffix(a.output, SUFFIXES)
+    if a.steps is not None and a.steps < 1:
+        raise ValueError(f"--steps: expected 1 or more, got {a.steps}")
+    config = maps.MapConfig(seed=a.seed)
+    config = config if a.steps is None else replace(config, steps=a.steps)
+    found = _read(a)
+    flat, count = found.flat, len(found.flat)
+    labels = read_labels(a.labels, count) if a.labels else _labels_within(a.input)
+    if flat.size // count < a.dims:
+        raise ValueError(f"--dims: {a.input} has {flat.size // count} columns, fewer than {a.dims}")
+    pca, basis = maps.map_pca(flat, a.dims)
+    made, angles = _made(a, found, config, basis)
+    facts: dict[str, Any] = {"output": a.output, "input": found.source, **angles}
+    facts |= {"method": "linear" if a.linear else "nonlinear", **maps.facts_of(made, pca, labels)}
+    note = _note(facts)
+    _write(a, made.points, labels, found.images, note)
+    say(a, facts, f"{a.output}: {count:,} points of {found.source}; {note}")
+    return 0
+
+
+def _read(a: argparse.Namespace) -> _Input:
+    """Read a table, the latents of an ``.aez``, or images; a codec's model makes latents of these."""
+    from aecodec.models.finding import load_model
+    from aecodec.uses.inputs import is_aez, read_image_set, read_table
+
+    if is_aez(a.input):
+        if latents := _latents_within(a):
+            return latents
+    elif (table := read_table(a.input)) is not None:
+        if a.model:
+            raise ValueError(f"--model: {a.input} is a table, models are for images")
+        return _Input(table, None, "a table")
+    images = read_image_set(a.input)
+    if a.model and not _is_for_map(a.model):
+        from aecodec.latents.layer import LatentNetworks
+
+        model = load_model(a.model)
+        model.require_shape((images.shape[1], images.shape[2], images.shape[3]))
+        return _Input(
+            LatentNetworks(model).analyse(images), images, f"latents by model {model.name}"
+        )
+    return _Input(None, images, "images")
+
+
+def _latents_within(a: argparse.Namespace) -> _Input | None:
+    """The latents that an ``.aez`` holds; None without, or if --model maps the images."""
+    import numpy as np
+
+    from aecodec.archive.array import Archive
+    from aecodec.uses.latents import has_latents, read_latents
+
+    for_map = _is_for_map(a.model)
+    with Archive(a.input, model=None if for_map else a.model) as archive:
+        if for_map or not len(archive) or not has_latents(archive):
+            return None
+        shown = a.output.lower().endswith(".html")
+        images = np.concatenate(list(archive.batches())) if shown else None
+        return _Input(read_latents(archive), images, "latents in the file")
+
+
+def _is_for_map(name: str | None) -> bool:
+    """Whether --model names a model that was trained for maps, by its name or file."""
+    from aecodec.models.finding import load_model
+    from aecodec.uses.stored import FOLDER, MAP
+
+    if name is None:
+        return False
+    if (FOLDER / f"{name}-{MAP}.safetensors").is_file():
+        return True
+    return bool(load_model(name).encoder_config.get("use") == MAP)
+
+
+def _labels_within(path: str) -> npt.NDArray[Any] | None:
+    """The labels that an ``.aez`` holds; None without, and for other files."""
+    import numpy as np
+
+    from aecodec.archive.array import Archive
+    from aecodec.uses.inputs import is_aez
+
+    if not is_aez(path):
+        return None
+    with Archive(path) as archive:
+        labels = getattr(archive, "labels", None)
+        return None if labels is None else np.asarray(labels)
+
+
+def _made(
+    a: argparse.Namespace, found: _Input, config: MapConfig, basis: PcaBasis
+) -> tuple[Map, dict[str, list[float]]]:
+    """The map, and for a linear one its angles to PCA's plane."""
+    import numpy as np
+
+    from aecodec.uses import maps
+
+    off = a.quiet or not sys.stderr.isatty()
+    with steps_bar("train map", config.steps, off=off, delay=1) as show:
+
+        def report(step: int, numbers: dict[str, float]) -> None:
+            del numbers
+            show(step, {})
+
+        if a.linear:
+            table = found.flat.reshape(len(found.flat), -1).astype(np.float32)
+            made, plane = maps.fit_linear(table, a.dims, config, report)
+            angles = maps.principal_angles(plane, basis.axes.T)
+            return made, {"angles_degrees": [round(float(v), 4) for v in angles]}
+        if found.rows is not None:
+            return maps.fit_dense(found.rows, a.dims, config, report), {}
+        return _map_images(a, found.flat, config, report), {}
+
+
+def _map_images(a: argparse.Namespace, images: Images, config: MapConfig, report: Report) -> Map:
+    from aecodec.uses import maps
+    from aecodec.uses.stored import MAP, load_use, restore
+
+    if not a.model:
+        config = replace(config, batch_images=IMAGES_A_STEP)
+        return maps.fit_images(images, a.dims, config, report)
+    model = load_use(a.model, MAP)
+    model.require_shape((images.shape[1], images.shape[2], images.shape[3]))
+    if model.encoder_config["latents"] != a.dims:
+        latents = model.encoder_config["latents"]
+        raise ValueError(f"--dims: model {model.name!r} has {latents}, asked for {a.dims}")
+    return maps.map_images(restore(model), images)
+
+
+def _note(facts: Mapping[str, Any]) -> str:
+    note = f"mean squared error {facts['mse']:.4g}, PCA {facts['pca_mse']:.4g}"
+    if facts["accuracy"] is not None:
+        note += (
+            f"; 5 nearest neighbours {100 * facts['accuracy']:.1f} %, "
+            f"PCA {100 * facts['pca_accuracy']:.1f} %"
+        )
+    if "angles_degrees" in facts:
+        note += f"; at most {max(facts['angles_degrees']):.2f}° from PCA"
+    return note
+
+
+def _write(
+    a: argparse.Namespace,
+    points: Floats,
+    labels: npt.NDArray[Any] | None,
+    images: Images | None,
+    note: str,
+) -> None:
+    """Write the map as a picture, a page or an array of points."""
+    import numpy as np
+
+    from aecodec.uses import drawing
+    from aecodec.uses.page import map_page
+
+    title = f"{Path(a.input).name}: {'linear' if a.linear else 'nonlinear'} map"
+    output = Path(a.output)
+    if output.suffix.lower() == ".png":
+        drawing.write_figure(drawing.scatter(points, labels, title, note), output, force=a.force)
+        return
+    with atomic_path(output, force=a.force) as temporary:
+        if output.suffix.lower() == ".html":
+            page = map_page(points, labels, images, title, note)
+            temporary.write_text(page, encoding="utf-8")
+        else:
+            with open(temporary, "wb") as file:
+                np.save(file, points)
