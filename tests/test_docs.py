@@ -14,7 +14,7 @@ from aecodec import cli, container
 from aecodec.archive.array import Archive
 from aecodec.archive.compress import encode
 from aecodec.cli import exits, texts
-from aecodec.container import chunks, records, sections
+from aecodec.container import chunks, footer, header, index, sections
 from aecodec.demo import load_sample
 
 ROOT = Path(__file__).parent.parent
@@ -248,11 +248,11 @@ def test_spec_spells_out_each_magic(magic):
 @pytest.mark.parametrize(
     "title",
     [
-        f"## 3 Header, {records.HEADER_NBYTES} bytes",
+        f"## 3 Header, {header.HEADER_NBYTES} bytes",
         f"## 4 Sections, {sections.SECTION_FRAME_NBYTES} bytes",
         f"The head, {chunks.CHUNK_HEAD_NBYTES} bytes",
-        f"the last {records.FOOTER_NBYTES} bytes",
-        f"Its payload has {records.INDEX_ENTRY_NBYTES}\nbytes for each chunk",
+        f"the last {footer.FOOTER_NBYTES} bytes",
+        f"Its payload has {index.INDEX_ENTRY_NBYTES}\nbytes for each chunk",
         f"At most {sections.MAX_SECTIONS} sections",
         f"8..{chunks.MAX_TABLE_NBYTES}",
     ],

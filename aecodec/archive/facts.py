@@ -8,7 +8,7 @@ from typing import Any
 from aecodec.annotations.annotations import ABOUT
 from aecodec.archive.sections import Sections
 from aecodec.container import MODES, MODL, Header, Reader
-from aecodec.container.records import TARGETS
+from aecodec.container.header import TARGETS
 from aecodec.targets import PEAK_SQUARED
 
 

@@ -12,7 +12,7 @@ from aecodec.annotations.annotations import Annotations
 from aecodec.annotations.payload import pack_column
 from aecodec.archive.options import Options
 from aecodec.codec.choosing import SetEncoder
-from aecodec.container.records import KIND_OF_TARGET
+from aecodec.container.header import KIND_OF_TARGET
 from aecodec.images import ImageSource
 from aecodec.models.file import pack_model
 from aecodec.models.model import Model, canonical_json

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from aecodec.arrays import Bits, Images, Indices
+from aecodec.arrays import Images, Indices
 from aecodec.codec.bounds import BoundAssignment, Plans, cheapest_within
-from aecodec.codec.plan import ChunkPlan, code_pixels, rounded_plan
+from aecodec.codec.plan import ChunkPlan, rounded_plan
+from aecodec.codec.zstd_fallback import smaller_by_pixels
 from aecodec.container import Chunk, SubPayload
-from aecodec.entropy import zstd
-from aecodec.pixels.payloads import STATES_NBYTES, PixelPlan, Refiner
-
-CLEARLY_SMALLER = 0.8  # share of a fast zstd's bytes, below which a slow one is not tried
+from aecodec.pixels.payloads import PixelPlan, Refiner
 
 
 def encode_with_bound(images: Images, bound: int, refiner: Refiner) -> Chunk:
@@ -54,25 +50,3 @@ def encode_pixels(plan: ChunkPlan, priced: Sequence[Priced]) -> Chunk:
             sub = SubPayload(pixels.mode, pixels.bound, pixels.encode(chosen))
             plan.accept(chosen, pixels.x_hat[chosen], sub)
     return plan.chunk()
-
-
-def smaller_by_pixels(x_hat: Images, bits: Bits) -> npt.NDArray[np.bool_]:
-    """Which images (n,) the pixel model should code, at a cost of ``bits`` (n,).
-
-    The others of ``x_hat`` (n, H, W, C) are coded under zstd together.
-    """
-    everyone = np.ones(len(bits), bool)
-    if bits.sum() / 8 < CLEARLY_SMALLER * zstd.fast_nbytes(x_hat.tobytes()):
-        return everyone
-    by_zstd = len(code_pixels(x_hat).data)
-    options = [(pixels_nbytes(bits), everyone), (by_zstd, ~everyone)]
-    cheap = bits < 8 * by_zstd / len(bits)
-    if cheap.any() and not cheap.all():
-        apart = pixels_nbytes(bits[cheap]) + len(code_pixels(x_hat[~cheap]).data)
-        options.append((apart, cheap))
-    return min(options, key=lambda option: option[0])[1]
-
-
-def pixels_nbytes(bits: Bits) -> int:
-    """Bytes of a payload of pixels whose images cost these bits (n,)."""
-    return math.ceil(float(bits.sum()) / 8) + STATES_NBYTES

@@ -10,10 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec.arrays import Images, Indices
-from aecodec.codec.by_bound import pixels_nbytes, smaller_by_pixels
-from aecodec.codec.plan import ChunkPlan, code_pixels
+from aecodec.codec.plan import ChunkPlan
+from aecodec.codec.zstd_fallback import (
+    code_by_zstd,
+    is_smaller_by_zstd,
+    pixels_nbytes,
+    smaller_by_pixels,
+)
 from aecodec.container import Chunk, SubPayload
-from aecodec.entropy import zstd
 from aecodec.measures import metrics
 from aecodec.pixels.levels import bound_for
 from aecodec.pixels.payloads import PixelPlan, Refiner
@@ -42,8 +46,8 @@ def encode_with_quality(
     payload, good, x_hat = plan.at_quality(stored_quality)
     if len(good):
         plan.accept(good, x_hat, SubPayload(latents.coder.mode.number, stored_quality, payload))
-    if zstd.fast_nbytes(latents.images.tobytes()) <= plan.coded_nbytes():
-        return ChunkPlan(latents.images).chunk()  # blank or repeated images
+    if is_smaller_by_zstd(latents.images, plan.coded_nbytes()):
+        return ChunkPlan(latents.images).chunk()
     for finer in _finer_qualities(stored_quality):
         plan.rescue(finer, pixels)
     if pixels is not None:
@@ -88,7 +92,7 @@ class _LatentPlan(ChunkPlan):
         payload, good, x_hat = self.at_quality(stored_quality, left)
         if not len(good):
             return
-        rival = len(code_pixels(self.images[good]).data)
+        rival = len(code_by_zstd(self.images[good]).data)
         if pixels is not None:
             bound = bound_for(self._mse_limit)
             bits = PixelPlan(pixels(), self.images[good], bound).bits

@@ -7,8 +7,8 @@ import hashlib
 import numpy as np
 
 from aecodec.arrays import Images, Indices
-from aecodec.container import MODE_STORED, MODE_ZSTD, Chunk, SubPayload, is_crowded
-from aecodec.entropy import zstd
+from aecodec.codec.zstd_fallback import code_by_zstd
+from aecodec.container import Chunk, SubPayload, is_crowded
 from aecodec.measures import metrics
 from aecodec.pixels import levels
 
@@ -46,7 +46,7 @@ class ChunkPlan:
         """Store the images left over, and assemble the chunk."""
         left = self.left()
         if len(left):
-            self.accept(left, self.fallback[left], code_pixels(self.fallback[left]))
+            self.accept(left, self.fallback[left], code_by_zstd(self.fallback[left]))
         # sub-payloads in order of first use, and each image's index (aez.md 5)
         used, first = np.unique(self._choice, return_index=True)
         order = used[np.argsort(first)]
@@ -60,15 +60,6 @@ class ChunkPlan:
             int(metrics.squared_error(self.images, self.x_hat).sum()),
             hashlib.sha256(self.x_hat.data).digest(),
         )
-
-
-def code_pixels(images: Images) -> SubPayload:
-    """Images under zstd, or as they are if that is no larger."""
-    raw = images.tobytes()
-    packed = zstd.compress_bytes(raw)
-    if len(packed) < len(raw):
-        return SubPayload(MODE_ZSTD, 0, packed)
-    return SubPayload(MODE_STORED, 0, raw)
 
 
 def encode_without_model(images: Images, bound: int) -> Chunk:

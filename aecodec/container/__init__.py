@@ -6,6 +6,29 @@ before memory is allocated for it.
 """
 
 from aecodec.container.chunks import Chunk, ChunkHead, SubPayload, chunk_nbytes
+from aecodec.container.footer import FOOTER_MAGIC, Footer
+from aecodec.container.header import (
+    FLAG_ANS,
+    FLAG_LATENTS,
+    FLAG_LOW_TRUNK,
+    FLAG_REFINEMENT,
+    FLAG_TONES,
+    FLAG_UNDERLAY,
+    FLAG_ZSTD,
+    FLAGS_NEEDING_PARTS,
+    FLAGS_NEW,
+    MAGIC,
+    SUPPORTED_FLAGS,
+    TARGET_MAX_ERROR,
+    TARGET_NBYTES,
+    TARGET_NONE,
+    TARGET_PSNR,
+    TARGET_QUALITY,
+    VERSION_MINOR,
+    VERSION_MINOR_NEW,
+    Header,
+)
+from aecodec.container.index import IndexEntry
 from aecodec.container.modes import (
     MODE_LATENTS_ANS,
     MODE_LATENTS_ZSTD,
@@ -18,30 +41,6 @@ from aecodec.container.modes import (
 )
 from aecodec.container.parts import PartRef, pack_parts, unpack_parts
 from aecodec.container.reader import Reader
-from aecodec.container.records import (
-    FLAG_ANS,
-    FLAG_LATENTS,
-    FLAG_LOW_TRUNK,
-    FLAG_REFINEMENT,
-    FLAG_TONES,
-    FLAG_UNDERLAY,
-    FLAG_ZSTD,
-    FLAGS_NEEDING_PARTS,
-    FLAGS_NEW,
-    FOOTER_MAGIC,
-    MAGIC,
-    SUPPORTED_FLAGS,
-    TARGET_MAX_ERROR,
-    TARGET_NBYTES,
-    TARGET_NONE,
-    TARGET_PSNR,
-    TARGET_QUALITY,
-    VERSION_MINOR,
-    VERSION_MINOR_NEW,
-    Footer,
-    Header,
-    IndexEntry,
-)
 from aecodec.container.sections import (
     COLM,
     HEAD,

@@ -17,7 +17,8 @@ from aecodec.container.checks import (
     seal,
     unseal,
 )
-from aecodec.container.records import INDEX_ENTRY_NBYTES, Header
+from aecodec.container.header import Header
+from aecodec.container.index import INDEX_ENTRY_NBYTES
 from aecodec.container.table import (
     MAX_TABLE_NBYTES,
     MIN_TABLE_NBYTES,

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from aecodec.container.checks import check_crc32, check_limit
 from aecodec.container.chunks import CHUNK_HEAD_NBYTES, Chunk, ChunkHead, read_payload
-from aecodec.container.records import Header
+from aecodec.container.header import Header
 from aecodec.container.sections import (
     KNOWN_SECTIONS,
     SECTION_FRAME_NBYTES,

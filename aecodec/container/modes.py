@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from aecodec.container.header import FLAG_ANS, FLAG_LATENTS, FLAG_REFINEMENT, FLAG_ZSTD
 from aecodec.container.parts import DEQUANTIZER, LATENT_DECODER, LATENT_PRIOR, PIXEL_MODELS
-from aecodec.container.records import FLAG_ANS, FLAG_LATENTS, FLAG_REFINEMENT, FLAG_ZSTD
 from aecodec.targets import BOUND_MAX, QUALITY_UNIT, STORED_MAX, STORED_MIN
 
 STORED_QUALITIES: Final = (STORED_MIN, STORED_MAX)  # the range of a parameter

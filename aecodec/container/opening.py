@@ -9,16 +9,10 @@ from itertools import chain, islice
 from aecodec.container.checks import check_equal, check_limit
 from aecodec.container.chunks import CHUNK_HEAD_NBYTES
 from aecodec.container.filebytes import FileBytes, Limit
+from aecodec.container.footer import FOOTER_NBYTES, Footer
+from aecodec.container.header import FLAGS_NEEDING_PARTS, HEADER_NBYTES, Header
+from aecodec.container.index import INDEX_ENTRY_NBYTES, unpack_index
 from aecodec.container.parts import PartRef, unpack_parts
-from aecodec.container.records import (
-    FLAGS_NEEDING_PARTS,
-    FOOTER_NBYTES,
-    HEADER_NBYTES,
-    INDEX_ENTRY_NBYTES,
-    Footer,
-    Header,
-    unpack_index,
-)
 from aecodec.container.sections import (
     HEAD,
     INDX,

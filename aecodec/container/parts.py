@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aecodec.container.checks import U8_MAX
-from aecodec.container.records import FLAG_LOW_TRUNK, FLAG_TONES, FLAG_UNDERLAY
+from aecodec.container.header import FLAG_LOW_TRUNK, FLAG_TONES, FLAG_UNDERLAY
 from aecodec.errors import AezCorruptError
 from aecodec.io.cursor import Cursor
 

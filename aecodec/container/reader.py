@@ -13,8 +13,9 @@ from aecodec.container.chunks import (
     unpack_chunk_table,
 )
 from aecodec.container.filebytes import FileBytes, Limit
+from aecodec.container.header import SUPPORTED_FLAGS
+from aecodec.container.index import IndexEntry, index_entry
 from aecodec.container.opening import read_directory
-from aecodec.container.records import SUPPORTED_FLAGS, IndexEntry, index_entry
 from aecodec.container.sections import KNOWN_SECTIONS, SectionEntry
 from aecodec.limits import DEFAULT_LIMITS
 

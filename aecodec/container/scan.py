@@ -16,14 +16,9 @@ from aecodec.container.chunks import (
     unpack_chunk_table,
 )
 from aecodec.container.filebytes import FileBytes
-from aecodec.container.records import (
-    FOOTER_NBYTES,
-    HEADER_NBYTES,
-    INDEX_ENTRY_NBYTES,
-    Header,
-    IndexEntry,
-    unpack_index,
-)
+from aecodec.container.footer import FOOTER_NBYTES
+from aecodec.container.header import HEADER_NBYTES, Header
+from aecodec.container.index import INDEX_ENTRY_NBYTES, IndexEntry, unpack_index
 from aecodec.container.sections import (
     HEAD,
     INDX,

@@ -8,8 +8,8 @@ from itertools import groupby, pairwise
 from typing import Final, NamedTuple
 
 from aecodec.container.checks import U8_MAX, U32_MAX, range_fault
+from aecodec.container.header import Header
 from aecodec.container.modes import MODES
-from aecodec.container.records import Header
 from aecodec.errors import AezCorruptError, AezUnsupportedError
 from aecodec.io.cursor import Cursor, pack_leb128
 

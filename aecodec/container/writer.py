@@ -6,15 +6,10 @@ from collections.abc import Iterable
 from typing import BinaryIO
 
 from aecodec.container.chunks import Chunk, pack_chunk_start
+from aecodec.container.footer import FOOTER_NBYTES, Footer
+from aecodec.container.header import FLAGS_NEEDING_PARTS, SUPPORTED_FLAGS, Header
+from aecodec.container.index import IndexEntry
 from aecodec.container.parts import unpack_parts
-from aecodec.container.records import (
-    FLAGS_NEEDING_PARTS,
-    FOOTER_NBYTES,
-    SUPPORTED_FLAGS,
-    Footer,
-    Header,
-    IndexEntry,
-)
 from aecodec.container.sections import HEAD, INDX, MAX_SECTIONS, PART, Section
 from aecodec.errors import AezCorruptError
 

@@ -37,7 +37,8 @@ from aecodec.container import (
     unpack_parts,
 )
 from aecodec.container.chunks import pack_chunk_start, unpack_chunk_head, unpack_chunk_table
-from aecodec.container.records import Footer, IndexEntry
+from aecodec.container.footer import Footer
+from aecodec.container.index import IndexEntry
 from aecodec.container.sections import MAX_SECTIONS
 from aecodec.errors import AezCorruptError, AezError, AezLimitError, AezUnsupportedError
 from aecodec.limits import chunk_memory_nbytes

@@ -1,18 +1,16 @@
-"""Header, index entry and footer: the records of fixed size (aez.md 3 and 6)."""
+"""The header: what applies to the whole file (aez.md 3)."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
-from aecodec.container.checks import CRC_NBYTES, U8_MAX, U16_MAX, U32_MAX, range_fault, seal, unseal
+from aecodec.container.checks import U8_MAX, U16_MAX, U32_MAX, range_fault, seal, unseal
 from aecodec.errors import AezCorruptError, AezUnsupportedError
 from aecodec.targets import MAX_ERROR, NBYTES, PSNR, QUALITY, QUALITY_UNIT
 
 MAGIC: Final = b"\x89AEZ\r\n\x1a\n"
-FOOTER_MAGIC: Final = MAGIC[::-1]
 VERSION_MAJOR: Final = 1
 VERSION_MINOR: Final = 1  # of files that use nothing newer; 0 was the draft
 VERSION_MINOR_NEW: Final = 2  # of those that use something that 1.1 does not know
@@ -43,13 +41,9 @@ TARGETS: Final = {
 KIND_OF_TARGET: Final = {name: kind for kind, (name, _) in TARGETS.items()}
 
 HEADER_NBYTES: Final = 48
-INDEX_ENTRY_NBYTES: Final = 28
-FOOTER_NBYTES: Final = 48
 
 _VERSION_END: Final = 12  # magic, version_major, version_minor: here in every version
 _HEADER = struct.Struct("<8sHHIIHHBBHIIQ")
-_INDEX_ENTRY = struct.Struct("<QQIII")
-_FOOTER = struct.Struct("<QQQQI")
 
 _HEADER_RANGES: Final = {
     "version_major": (VERSION_MAJOR, VERSION_MAJOR),
@@ -177,65 +171,3 @@ def _check_identity(data: bytes, name: str) -> None:
         raise AezCorruptError(
             f"{name}: header: file is cut: {len(data)} bytes, expected {HEADER_NBYTES}"
         )
-
-
-class IndexEntry(NamedTuple):
-    """Where one chunk lies (aez.md 6.1); ``nbytes`` counts head, table and payload."""
-
-    offset: int
-    nbytes: int
-    image_count: int
-    head_crc32: int
-
-    def pack(self) -> bytes:
-        """The 28 bytes of the entry."""
-        return _INDEX_ENTRY.pack(*self, 0)
-
-
-def index_entry(index: bytes, i: int) -> IndexEntry:
-    """Entry ``i`` of an index payload that :func:`unpack_index` has checked."""
-    return IndexEntry(*_INDEX_ENTRY.unpack_from(index, i * INDEX_ENTRY_NBYTES)[:4])
-
-
-def unpack_index(index: bytes, name: str) -> Iterator[IndexEntry]:
-    """The entries of an index payload of whole entries; AezUnsupportedError for reserved bytes."""
-    for i, (*fields, reserved) in enumerate(_INDEX_ENTRY.iter_unpack(index)):
-        if reserved:
-            raise AezUnsupportedError(
-                f"{name}: index entry {i}: reserved field is {reserved:#x}, expected 0"
-            )
-        yield IndexEntry(*fields)
-
-
-@dataclass(frozen=True)
-class Footer:
-    """The file's last 48 bytes (aez.md 6.2)."""
-
-    index_offset: int
-    index_nbytes: int
-    file_nbytes: int
-    image_count: int
-    chunk_count: int
-
-    def pack(self) -> bytes:
-        """The 48 bytes of the footer."""
-        record = _FOOTER.pack(
-            self.index_offset,
-            self.index_nbytes,
-            self.file_nbytes,
-            self.image_count,
-            self.chunk_count,
-        )
-        return seal(record) + FOOTER_MAGIC
-
-    @classmethod
-    def unpack(cls, data: bytes, name: str) -> Footer:
-        """The footer in ``data``, the last 48 bytes of file ``name``."""
-        found = data[-len(FOOTER_MAGIC) :]
-        if len(data) != FOOTER_NBYTES or found != FOOTER_MAGIC:
-            raise AezCorruptError(
-                f"{name}: footer magic missing: file is cut or has data appended "
-                f"(it ends in {found!r}, expected {FOOTER_MAGIC!r})"
-            )
-        sealed = data[: _FOOTER.size + CRC_NBYTES]
-        return cls(*_FOOTER.unpack(unseal(sealed, "footer_crc32", name)))
