@@ -28,7 +28,7 @@ from aecodec.targets import BOUND_MAX
 if TYPE_CHECKING:
     from aecodec.pixels.layer import Dequantizer
 
-# of a share of the chunk's images: sum of squared errors, bits, that share -> too coarse?
+# Whether a target needs finer bounds, by squared error and bits of a share of the chunk's images.
 TooCoarse = Callable[[float, float, float], bool]
 
 RATE_WEIGHT = 0.09  # squared steps that a bit is worth; 0.115 is right for fine steps

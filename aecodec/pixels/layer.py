@@ -36,10 +36,12 @@ def read_pixel_model(
         underlaid=UNDERLAY in part.tensors,
     )
     tensors = take_tensors(part, pixel_model.tensor_shapes(c, grid))
-    if c.underlaid and not STORED_MIN <= (stored := int(tensors[UNDERLAY][0])) <= STORED_MAX:
-        raise ModelCorruptError(
-            f"{part_name}: underlay is {stored}, expected {STORED_MIN}..{STORED_MAX}"
-        )
+    if c.underlaid:
+        stored_quality = int(tensors[UNDERLAY][0])
+        if not STORED_MIN <= stored_quality <= STORED_MAX:
+            raise ModelCorruptError(
+                f"{part_name}: underlay is {stored_quality}, expected {STORED_MIN}..{STORED_MAX}"
+            )
     return grid, c, tensors
 
 

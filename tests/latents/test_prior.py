@@ -32,7 +32,7 @@ from aecodec.targets import QUALITY, Target
 from aecodec.twins.latent_prior import PriorTwin
 
 CONFIGS = [PriorConfig(12, 5, 6), PriorConfig(7, 1, 4, 2), PriorConfig(8, 8, 3, 1)]
-QUALITIES = (256, 1000, 2303, 2304)
+STORED_QUALITIES = (256, 1000, 2303, 2304)
 
 
 def layer_of(part: Part, gains: np.ndarray) -> PriorNetwork:
@@ -52,15 +52,15 @@ def symbols_of(count: int, latents: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("c", CONFIGS, ids=str)
-@pytest.mark.parametrize("quality", QUALITIES)
-def test_network_agrees_with_numpy(c, quality):
-    part, table = prior_part(c, seed=quality), random_gains(c.latents, seed=1)
+@pytest.mark.parametrize("stored_quality", STORED_QUALITIES)
+def test_network_agrees_with_numpy(c, stored_quality):
+    part, table = prior_part(c, seed=stored_quality), random_gains(c.latents, seed=1)
     layer, symbols = layer_of(part, table), symbols_of(9, c.latents)
-    gains = gains_at(table, quality)
+    gains = gains_at(table, stored_quality)
     for g in range(c.groups):
-        expected = predict_latents(part.config, part.tensors, g, symbols, gains, quality)
+        expected = predict_latents(part.config, part.tensors, g, symbols, gains, stored_quality)
         raw = layer.predict(
-            g, symbols[:, layer.order], gains[layer.order].astype(np.int64), quality
+            g, symbols[:, layer.order], gains[layer.order].astype(np.int64), stored_quality
         )
         np.testing.assert_array_equal(raw, expected)
 

@@ -11,7 +11,7 @@ TABLE = np.array([[100 * (9 - i), 3 * i] for i in range(9)], np.uint16)
 
 
 @pytest.mark.parametrize(
-    ("stored", "gains"),
+    ("stored_quality", "gains"),
     [
         (256, [900, 0]),
         (2304, [100, 24]),
@@ -22,8 +22,8 @@ TABLE = np.array([[100 * (9 - i), 3 * i] for i in range(9)], np.uint16)
         (2303, [100, 24]),  # 100.39 and 23.99
     ],
 )
-def test_gains(stored, gains):
-    result = gains_at(TABLE, stored)
+def test_gains(stored_quality, gains):
+    result = gains_at(TABLE, stored_quality)
     assert result.tolist() == gains
     assert result.dtype == np.int32
 

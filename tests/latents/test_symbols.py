@@ -73,20 +73,22 @@ def test_searched_files_are_the_same_every_time(tiny):
 
 def test_no_image_is_worse_than_without(tiny):
     codec = Codec(tiny, effort=6)
-    layer, stored = codec.networks.latents(), 1280
+    layer, stored_quality = codec.networks.latents(), 1280
     coder = ZstdCoder.of(codec.networks)
     images = np.concatenate([IMAGES, noise_images(GRAY, 30)])
     images = images.reshape(*images.shape[:3], 1)
     plain = ChunkLatents(images, layer, coder)
     searched = ChunkLatents(images, layer, coder, steps=12, lmbda=codec.networks.lmbda)
-    rate = coder.rate(plain.at(stored)[0], stored)
+    rate = coder.rate(plain.at(stored_quality)[0], stored_quality)
 
     def costs(latents: ChunkLatents) -> np.ndarray:
-        symbols, indices = latents.at(stored)
+        symbols, indices = latents.at(stored_quality)
         assert np.array_equal(indices, np.arange(len(images)))
-        error = metrics.squared_error(images, latents.decoded(stored, symbols)) / images[0].size
+        error = (
+            metrics.squared_error(images, latents.decoded(stored_quality, symbols)) / images[0].size
+        )
         bits = layer.search().bits(rate, symbols)
-        return codec.networks.lmbda(stored) * error + bits / math.prod(images.shape[1:3])
+        return codec.networks.lmbda(stored_quality) * error + bits / math.prod(images.shape[1:3])
 
     assert (costs(searched) <= costs(plain) + 1e-9).all()
     assert costs(searched).mean() < costs(plain).mean()
@@ -125,12 +127,12 @@ def test_frequency_rate_is_the_entropy_of_the_column():
 def test_prior_rate_is_what_the_coder_spends(known):
     codec = Codec(known, coder="ans")
     latents = codec.chunk_latents(IMAGES.reshape(*IMAGES.shape[:3], 1))
-    for stored in (600, 1280, 2304):
-        symbols, _ = latents.at(stored)
-        rate = latents.coder.rate(symbols, stored)
+    for stored_quality in (600, 1280, 2304):
+        symbols, _ = latents.at(stored_quality)
+        rate = latents.coder.rate(symbols, stored_quality)
         assert isinstance(rate, PriorRate)
         estimated = codec.networks.latents().search().bits(rate, symbols).sum() / 8
-        assert len(latents.coder.pack(symbols, stored)) == pytest.approx(
+        assert len(latents.coder.pack(symbols, stored_quality)) == pytest.approx(
             estimated, rel=0.03, abs=48
         )
 

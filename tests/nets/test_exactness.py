@@ -120,10 +120,10 @@ def test_quality_names_the_trunk(tiny):
     tensors |= layer_tensors(random_layers(c, seed=2))
     model = replace(tiny, parts={LATENT_DECODER: Part(LATENT_DECODER, part.config, tensors)})
     layer, symbols = LatentNetworks(model), random_symbols(9, GRAY.latents, 2)
-    for stored, trunk in ((256, LOW), (699, LOW), (700, ""), (2304, "")):
-        gains = gains_at(layer.gains, stored)
+    for stored_quality, trunk in ((256, LOW), (699, LOW), (700, ""), (2304, "")):
+        gains = gains_at(layer.gains, stored_quality)
         want = decode_latents(part.config, tensors, symbols, gains, trunk)
-        np.testing.assert_array_equal(layer.synthesize(symbols, stored), want)
+        np.testing.assert_array_equal(layer.synthesize(symbols, stored_quality), want)
 
 
 @pytest.mark.parametrize("value", [0, 256, 2305])
@@ -168,11 +168,11 @@ def test_bundled_model_decodes_alike(path):
     part = model.parts[LATENT_DECODER]
     rng = np.random.default_rng(0)
     symbols = rng.integers(-60, 61, (64, layer.config.latents)).astype(np.int16)
-    for stored in (256, 5 * 256, 5 * 256 + 77, 9 * 256):
-        gains = gains_at(layer.gains, stored)
-        trunk = LOW if layer.config.is_low(stored) else ""
+    for stored_quality in (256, 5 * 256, 5 * 256 + 77, 9 * 256):
+        gains = gains_at(layer.gains, stored_quality)
+        trunk = LOW if layer.config.is_low(stored_quality) else ""
         want = decode_latents(part.config, part.tensors, symbols, gains, trunk)
-        np.testing.assert_array_equal(layer.synthesize(symbols, stored), want)
+        np.testing.assert_array_equal(layer.synthesize(symbols, stored_quality), want)
 
 
 # ---------------------------------------------------------------- one hash, everywhere
@@ -366,11 +366,11 @@ def test_training_quantizes_as_files_do():
         network.log_shrink.normal_(0, 0.1)
         table = (network.gains() * (1 << LATENT_BITS)).round().numpy().astype(np.uint16)
         y = torch.randn(1, GRAY.latents)
-        for stored in (256, 300, 895, 896, 1279, 1280, 2303, 2304):
-            place = torch.tensor([stored / 256 - 1])
+        for stored_quality in (256, 300, 895, 896, 1279, 1280, 2303, 2304):
+            place = torch.tensor([stored_quality / 256 - 1])
             v, y_hat, log_step = network.quantize(y, place)
-            steps = interpolate(network.log_step.numpy(), stored)
+            steps = interpolate(network.log_step.numpy(), stored_quality)
             np.testing.assert_allclose(log_step[0].numpy(), steps, rtol=1e-5, atol=1e-5)
-            gains = gains_at(table, stored)
+            gains = gains_at(table, stored_quality)
             values = torch.floor(v + 0.5) * torch.from_numpy(gains) / (1 << LATENT_BITS)
             assert torch.equal(y_hat, values)
