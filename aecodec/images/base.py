@@ -1,4 +1,4 @@
-"""What every image set is: a source of batches, or a sink for them."""
+"""The two kinds of open image sets: sources that yield batches, and sinks that take them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec.annotations.annotations import Annotations
-from aecodec.arrays import Images
+from aecodec.arrays import Images, Shape
 from aecodec.errors import ImageSetError
 
 if TYPE_CHECKING:
@@ -23,14 +23,13 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-Shape = tuple[int, int, int]  # (H, W, C)
-
 READ_NBYTES = 1 << 20
+# What the standard library raises for damaged data.
 DAMAGE = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile)
 
 
 class Skipped(NamedTuple):
-    """Something in a set that was not taken, and why not."""
+    """An entry of a set that was left out, and the reason."""
 
     name: str
     reason: str
@@ -45,7 +44,10 @@ class Layout(NamedTuple):
 
 
 def layout_of(label: str, dims: tuple[int, ...], dtype: npt.DTypeLike = np.uint8) -> Layout:
-    """Check the dtype and shape of a whole set: uint8, (N, H, W) or (N, H, W, C)."""
+    """The layout of a set of this dtype and shape.
+
+    ImageSetError unless it is uint8, (N, H, W) or (N, H, W, C), sides of 1 or more, C in 1..4.
+    """
     dtype = np.dtype(dtype)
     if dtype != np.uint8:
         hint = _conversion_hint(dtype)
@@ -73,16 +75,21 @@ def _conversion_hint(dtype: np.dtype[Any]) -> str:
 
 
 class ImageSource(ABC):
-    """An image set, read from front to back; a context manager that closes what it opened."""
+    """An image set, read from front to back; as a context manager it closes what it opened.
 
-    kind: str  # one of KINDS, or "array"
+    ``kind`` is one of KINDS, or "array". ``names`` are the paths of a folder's pictures below it,
+    with /, in image order. Unless ``is_settled``, the number of images, names, annotations and
+    what was skipped are final only when the source has been read to its end.
+    """
+
+    kind: str
     image_count: int
     shape: Shape
     has_channel_axis: bool
-    names: tuple[str, ...] | None = None  # folder: paths in it, with /, in image order
+    names: tuple[str, ...] | None = None
     annotations: Annotations = Annotations()
     skipped: tuple[Skipped, ...] = ()
-    is_settled: bool = True  # else count, names, columns and what was skipped are known at the end
+    is_settled: bool = True
 
     def __init__(self, kind: str, layout: Layout) -> None:
         self.kind = kind
@@ -90,10 +97,10 @@ class ImageSource(ABC):
         self._closer = ExitStack()
 
     def batches(self, batch_images: int) -> Iterator[Images]:
-        """Yield uint8 (n, H, W, C), C-contiguous, n = batch_images but in the last batch.
+        """Yield uint8 (n, H, W, C), C-contiguous; n is ``batch_images``, less in the last batch.
 
-        Starts at the first image each time; ValueError for a second time on a pipe. Only a
-        source read to its end has been checked to its end.
+        Each call starts at the first image; ValueError for a second call on a pipe. ImageSetError
+        for damage, which is found when it is reached.
         """
         if batch_images < 1:
             raise ValueError(f"batch_images is {batch_images}, expected at least 1")
@@ -103,6 +110,7 @@ class ImageSource(ABC):
     def _read_batches(self, batch_images: int) -> Iterator[Images]: ...
 
     def close(self) -> None:
+        """Close what the source opened."""
         self._closer.close()
 
     def __enter__(self) -> Self:
@@ -113,7 +121,7 @@ class ImageSource(ABC):
 
 
 class ImageSink(ABC):
-    """Takes the batches of a set in order; close() checks that all the images came."""
+    """An image set that is written batch by batch; ``close`` checks that it is complete."""
 
     def __init__(self, shape: Shape, image_count: int) -> None:
         self.shape, self.image_count = shape, image_count
@@ -121,7 +129,10 @@ class ImageSink(ABC):
         self._closer = ExitStack()
 
     def write(self, batch: Images) -> None:
-        """Append uint8 (n, H, W, C)."""
+        """Append uint8 (n, H, W, C).
+
+        TypeError for another dtype, ValueError for another shape or too many images.
+        """
         if batch.dtype != np.uint8:
             raise TypeError(f"batch has dtype {batch.dtype}, expected uint8")
         if batch.ndim != 4 or batch.shape[1:] != self.shape:
@@ -155,11 +166,14 @@ class ImageSink(ABC):
         if error is None:
             self.close()
         else:
-            self._closer.close()  # an output given up: say nothing of what is missing
+            self._closer.close()  # the output is given up: that images are missing is no news
 
 
 def read_up_to(stream: IO[bytes], nbytes: int) -> bytearray:
-    """Read ``nbytes``, fewer only at the end. Grows as data comes: a size may be a lie."""
+    """Read ``nbytes`` bytes, fewer only at the end.
+
+    Memory grows with the data that comes: ``nbytes`` may be a lie.
+    """
     data = bytearray()
     while len(data) < nbytes:
         piece = stream.read(min(READ_NBYTES, nbytes - len(data)))
@@ -171,6 +185,7 @@ def read_up_to(stream: IO[bytes], nbytes: int) -> bytearray:
 
 @contextmanager
 def damage_named(label: str, *more: type[Exception]) -> Iterator[None]:
+    """Turn the exceptions in DAMAGE, and ``more``, into ImageSetError, which names ``label``."""
     causes: tuple[type[Exception], ...] = (*DAMAGE, *more)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Folders of pictures, and trees of them: read one by one, written back under their names."""
+"""Folders of pictures and trees of them: read one by one, and written under their names."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 from aecodec.annotations.annotations import CLASSES_MAX, LABEL, Annotations
 from aecodec.annotations.column import Column
 from aecodec.annotations.values import NAME_MAX_NBYTES, text_fault
-from aecodec.arrays import Images
+from aecodec.arrays import Images, Shape
 from aecodec.errors import ImageSetError
-from aecodec.images.base import ImageSink, ImageSource, Layout, Shape, Skipped
+from aecodec.images.base import ImageSink, ImageSource, Layout, Skipped
 from aecodec.images.pictures import (
     PICTURE_SUFFIXES,
     check_picture_name,
@@ -28,16 +28,17 @@ from aecodec.images.pictures import (
 )
 from aecodec.images.tables import ABOUT_FILE, TABLE_FILE, read_folder_table, write_folder_table
 
-SAMPLE_PICTURES = 256  # that the shape of a set is told by
+SAMPLE_PICTURES = 256  # the least size of the sample that the shape is taken from
 
 
 class FolderSource(ImageSource):
-    """The pictures in a folder and the folders in it, decoded one by one.
+    """The pictures in a folder and in the folders below it, decoded one by one.
 
-    They come in natural order, or in that of a ``metadata.csv``. The shape is the one that most of
-    a sample have; pictures of another, and those that cannot be decoded, are skipped. Where all
-    pictures are one folder down, those folders are the classes. What was skipped, and so the
-    number of images, their names and columns, is known when the source has been read to its end.
+    Their order is natural order, or that of a ``metadata.csv``. Their shape is the most common one
+    in a sample; pictures of another shape, and those that cannot be decoded, are skipped. If all
+    pictures are in folders one level down, these folders are the classes. What is skipped, and so
+    the number of images, their names and columns, is known when the source has been read to its
+    end.
     """
 
     is_settled = False
@@ -67,7 +68,7 @@ class FolderSource(ImageSource):
         self.skipped = (*self._passed_over, *skipped)
 
     def _common_shape(self) -> Shape:
-        """Of up to 256 pictures, evenly spread; the first, where two are as common."""
+        """The most common shape in an evenly spread sample; of two as common, the first."""
         step = max(1, len(self._found) // SAMPLE_PICTURES)
         shapes: Counter[Shape] = Counter()
         fault: ImageSetError | None = None
@@ -117,7 +118,7 @@ class FolderSource(ImageSource):
 
 
 def _walk(folder: str) -> tuple[list[str], list[Skipped]]:
-    """Pictures in the folder and below, as paths with /, and what is left out."""
+    """Pictures in the folder and below it, as paths with /, and what is left out."""
     found: list[str] = []
     skipped: list[Skipped] = []
     waiting = [""]
@@ -144,7 +145,7 @@ def _entry_fault(entry: os.DirEntry[str], name: str) -> str | None:
     if entry.name.startswith("."):
         return "hidden"
     if not is_picture(entry.name):
-        return "not called as a picture"
+        return "not the name of a picture"
     if not entry.is_file():
         return "not a file"
     try:
@@ -155,7 +156,7 @@ def _entry_fault(entry: os.DirEntry[str], name: str) -> str | None:
 
 
 def _with_classes(names: Sequence[str], table: Annotations) -> Annotations:
-    """With labels too, if every picture is in a folder of the first level."""
+    """The table, with labels by folder if every picture is in a folder of the first level."""
     folders = [name.split("/")[0] for name in names if name.count("/") == 1]
     classes = sorted(set(folders), key=natural_key)
     cannot_be = (
@@ -174,10 +175,10 @@ def _with_classes(names: Sequence[str], table: Annotations) -> Annotations:
 
 
 class FolderSink(ImageSink):
-    """Pictures under their names, in as many folders as those have.
+    """Writes pictures under their names, in the folders that the names have.
 
-    Without names, labelled images go to a folder for each class. What the tree does not tell by
-    itself (order, other columns, title and the like) goes to a ``metadata.csv`` and ``.json``.
+    Without names, labelled images go to a folder for each class. What the tree does not show
+    (order, other columns, title and the like) goes to ``metadata.csv`` and ``metadata.json``.
     """
 
     def __init__(
@@ -209,13 +210,14 @@ class FolderSink(ImageSink):
             save_picture(self._pillow, one, os.path.join(self._folder, name))
 
     def close(self) -> None:
+        """Write the tables, if they are needed; ValueError if images are missing."""
         super().close()
-        if not _tells_itself(self._names, self._annotations):
+        if not _needs_no_table(self._names, self._annotations):
             write_folder_table(self._folder, self._names, self._annotations)
 
 
 def _by_class(names: Sequence[str], annotations: Annotations) -> list[str]:
-    """The names in a folder for each label, where labels can name folders."""
+    """The names, in a folder for each label if all labels can be names of folders."""
     labels = annotations.labels
     if labels is None:
         return list(names)
@@ -230,8 +232,8 @@ def _by_class(names: Sequence[str], annotations: Annotations) -> list[str]:
     return [f"{text}/{name}" for text, name in zip(texts, names, strict=True)]
 
 
-def _tells_itself(names: Sequence[str], annotations: Annotations) -> bool:
-    """Whether reading the tree gives the same annotations without tables."""
+def _needs_no_table(names: Sequence[str], annotations: Annotations) -> bool:
+    """Whether reading the tree without tables gives the same order and annotations."""
     if list(names) != sorted(names, key=natural_key):
         return False
     return _with_classes(names, Annotations()) == annotations

@@ -1,4 +1,4 @@
-"""``.npz``: the images, and beside them labels, columns, names, title and the like."""
+"""``.npz``: the images, and in other arrays labels, columns, names, title and the like."""
 
 from __future__ import annotations
 
@@ -21,20 +21,23 @@ from aecodec.errors import ImageSetError
 from aecodec.images.base import READ_NBYTES, ImageSource, Skipped, damage_named
 from aecodec.images.streams import open_npy, read_npy_header, start_npy
 
-NPZ_MEMBER = "images"  # the array written; reading takes two more names for granted
-NPZ_MEMBERS = (NPZ_MEMBER, "x", "arr_0")
+NPZ_MEMBER = "images"  # the name that is written
+NPZ_MEMBERS = (NPZ_MEMBER, "x", "arr_0")  # the names that reading looks for
 NAMES, CLASSES, LABEL_COLUMN = "names", "classes", "label_column"
 RESERVED = (*NPZ_MEMBERS, *ABOUT, NAMES, CLASSES, LABEL_COLUMN)
-BESIDE_MAX_NBYTES = 1 << 30  # of an array beside the images
+BESIDE_MAX_NBYTES = 1 << 30  # of each array other than the images
 
 
 def open_npz(file: BinaryIO, label: str, stack: ExitStack) -> ImageSource:
-    """Open the images of an .npz, and read what is beside them."""
+    """The images of an .npz, with names and annotations from its other arrays.
+
+    ``stack`` closes what is opened. ImageSetError if the file is damaged or has no images.
+    """
     if not file.seekable():  # the directory of a zip is at its end
         on_disk = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
         shutil.copyfileobj(file, on_disk, READ_NBYTES)
         file = cast("BinaryIO", on_disk)
-    # RuntimeError: encrypted or packed in an unknown way; the others: damage in the directory
+    # RuntimeError: encrypted, or an unknown compression; the others: damage in the directory
     with damage_named(label, RuntimeError, ValueError, struct.error):
         archive = stack.enter_context(zipfile.ZipFile(file))
         member = _choose_member(archive, label)
@@ -45,7 +48,7 @@ def open_npz(file: BinaryIO, label: str, stack: ExitStack) -> ImageSource:
 
 
 def _choose_member(archive: zipfile.ZipFile, label: str) -> str:
-    """One of NPZ_MEMBERS, whatever it holds, or else the only array that looks like images."""
+    """The first of NPZ_MEMBERS that is there, or else the only array that can be images."""
     members = [name for name in archive.namelist() if name.endswith(".npy")]
     for name in NPZ_MEMBERS:
         if f"{name}.npy" in members:
@@ -66,7 +69,7 @@ def _choose_member(archive: zipfile.ZipFile, label: str) -> str:
 
 
 def _read_beside(archive: zipfile.ZipFile, images: str, source: ImageSource, label: str) -> None:
-    """Names and annotations from the other arrays; what is neither is told as skipped."""
+    """Names and annotations from the other arrays; the rest is listed as skipped."""
     found: dict[str, npt.NDArray[Any]] = {}
     skipped = []
     for member in archive.namelist():
@@ -98,7 +101,7 @@ def _read_beside(archive: zipfile.ZipFile, images: str, source: ImageSource, lab
 def _read_array(
     archive: zipfile.ZipFile, member: str, image_count: int, label: str
 ) -> npt.NDArray[Any] | str:
-    """An array that may stand beside the images, or why it is not taken."""
+    """An array of names or annotations, or the reason why it is neither."""
     name = member.removesuffix(".npy")
     if name == member:
         return "not an array"
@@ -135,12 +138,15 @@ def start_npz(
     names: Sequence[str] | None = None,
     annotations: Annotations = Annotations(),  # noqa: B008  # it is frozen
 ) -> IO[bytes]:
-    """The stream that takes the pixels; what stands beside them is written before."""
+    """Write all other arrays and the header of the images; return the stream for the pixels.
+
+    ``stack`` finishes the zip. ImageSetError for a column that an .npz cannot hold.
+    """
     archive = stack.enter_context(zipfile.ZipFile(target, "w"))
     for name, array in _beside(names, annotations).items():
         with archive.open(_entry(name), "w") as stream:
             np.lib.format.write_array(stream, array, allow_pickle=False)
-    is_big = math.prod(dims) >= 1 << 31  # the sizes must fit before they are known
+    is_big = math.prod(dims) >= 1 << 31  # room for the sizes is made before they are known
     stream = stack.enter_context(archive.open(_entry(NPZ_MEMBER), "w", force_zip64=is_big))
     return start_npy(stream, dims, stack)
 
@@ -153,7 +159,7 @@ def _entry(name: str) -> zipfile.ZipInfo:
 
 
 def _beside(names: Sequence[str] | None, annotations: Annotations) -> dict[str, npt.NDArray[Any]]:
-    """Arrays by name, in the order in which they are written."""
+    """All arrays but the images, by name, in the order in which they are written."""
     beside: dict[str, npt.NDArray[Any]] = {}
     for column in annotations.columns:
         if column.name in RESERVED or "/" in column.name or "\\" in column.name:

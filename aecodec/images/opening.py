@@ -1,4 +1,4 @@
-"""Opening an image set, whose kind its content tells, and an output of a kind."""
+"""Opening an image set of any kind, and an output of a given kind."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from typing import IO, TYPE_CHECKING, BinaryIO, cast
 import numpy as np
 
 from aecodec.annotations.annotations import Annotations
-from aecodec.arrays import Images
+from aecodec.arrays import Images, Shape
 from aecodec.errors import ImageSetError
 from aecodec.images.base import (
     READ_NBYTES,
     ImageSink,
     ImageSource,
-    Shape,
     damage_named,
     layout_of,
     read_up_to,
@@ -54,8 +53,8 @@ PICTURE_MAGIC = re.compile(
 def open_images(source: str | os.PathLike[str] | BinaryIO | Images) -> ImageSource:
     """Open an image set: a path, a binary file object (a pipe too) or an array.
 
-    The kind is told by content, never by name. Raises ImageSetError for what is no image set,
-    OSError for what cannot be read (FileNotFoundError for a folder without pictures).
+    The kind follows from the content, never from the name. Raises ImageSetError for what is no
+    image set, OSError for what cannot be read (FileNotFoundError for a folder without pictures).
     """
     if isinstance(source, np.ndarray):
         return ArraySource("array", "array", source)
@@ -76,7 +75,10 @@ def open_images(source: str | os.PathLike[str] | BinaryIO | Images) -> ImageSour
 
 
 def detect_kind(head: bytes, name: str) -> str:
-    """The kind of the set whose first SNIFF_NBYTES are ``head``; ``name`` is for messages."""
+    """The kind of the set whose first SNIFF_NBYTES bytes are ``head``; ``name`` is for errors.
+
+    ImageSetError for anything but a set, with the reason.
+    """
     if head.startswith(b"\x93NUMPY"):
         return "npy"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):  # the second: an empty archive
@@ -99,7 +101,7 @@ def _describe(head: bytes) -> str:
 
 
 class _Unread(io.RawIOBase):
-    """A pipe with the bytes that were sniffed put back in front; closing leaves the pipe open."""
+    """A pipe with its first bytes put back in front; closing it leaves the pipe open."""
 
     def __init__(self, head: bytes, pipe: BinaryIO) -> None:
         super().__init__()
@@ -117,7 +119,7 @@ class _Unread(io.RawIOBase):
 
 
 def _open_file(file: BinaryIO, label: str, stack: ExitStack) -> ImageSource:
-    """Sniff and open; what is opened on the way is closed by ``stack``."""
+    """Open a file by its first bytes; ``stack`` closes what is opened besides."""
     rewindable = file.seekable()
     head = bytes(read_up_to(file, SNIFF_NBYTES))
     kind = detect_kind(head, label)
@@ -149,10 +151,11 @@ def open_sink(
 ) -> ImageSink:
     """Open ``target`` to write ``image_count`` images of ``shape`` (H, W, C) as ``kind``.
 
-    ``target`` is a path or binary file object; for "folder" an existing folder, which takes
-    pictures under their ``names`` (the suffix replaced by .png where its format would change
-    pixels) or 000000.png, 000001.png, ..., labelled ones in a folder for each label.
-    ``annotations`` go into .npz files and folders; the other kinds hold pixels alone. The same images give the same bytes (for gzip and PNG: with the same zlib and Pillow).
+    ``target`` is a path or a binary file object; for "folder" it is an existing folder. Pictures
+    get their ``names`` (with the suffix .png if their own format would change pixels), or
+    000000.png, 000001.png and so on; then labelled ones go to a folder for each label.
+    ``annotations`` go into .npz files and folders; the other kinds hold pixels alone. The same
+    images give the same bytes (for gzip and PNG: with the same zlib and Pillow).
     """
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}, expected one of {', '.join(KINDS)}")

@@ -1,4 +1,4 @@
-"""Single pictures by Pillow: which files are pictures, their pixels in 8 bits, and back."""
+"""Single pictures: which files are pictures, and their 8-bit pixels, by Pillow."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from aecodec.errors import ImageSetError
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from PIL.ImageFile import ImageFile
+
 PICTURE_SUFFIXES = (
     ".bmp",
     ".gif",
@@ -29,10 +31,11 @@ PICTURE_SUFFIXES = (
     ".tiff",
     ".webp",
 )
-# Pillow mode -> the mode that keeps every pixel in 8 bits; then with one transparent colour
+# Pillow's mode -> the mode that keeps every pixel in 8 bits
 PICTURE_MODES = {m: m for m in ("L", "LA", "RGB", "RGBA")} | {"1": "L", "P": "RGB", "PA": "RGBA"}
+# the same for pictures with one transparent colour
 CLEAR_MODES = PICTURE_MODES | {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
-# suffix -> Pillow's name of a format that keeps every pixel, the channels it keeps, its options
+# suffix -> Pillow's name of a lossless format, the numbers of channels it takes, its options
 LOSSLESS_FORMATS: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
     ".png": ("PNG", (1, 2, 3, 4), {}),
     ".bmp": ("BMP", (1, 3), {}),
@@ -45,19 +48,19 @@ LOSSLESS_FORMATS: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file is called as a picture is."""
-    # A leading dot: hidden files, and the resource forks that macOS leaves beside pictures
+    """Whether a file's name is that of a picture."""
+    # A leading dot: hidden files, and the resource forks that macOS puts beside pictures
     return name.lower().endswith(PICTURE_SUFFIXES) and not name.startswith(".")
 
 
 def natural_key(name: str) -> tuple[list[list[str | int]], str]:
-    """Sort key that puts img2 before img10; text and numbers alternate, so they compare."""
+    """Sort key that puts img2 before img10; texts and numbers alternate, so keys compare."""
     split = (re.split(r"([0-9]+)", part) for part in name.casefold().split("/"))
     return [[int(p) if i % 2 else p for i, p in enumerate(parts)] for parts in split], name
 
 
 def import_pillow(verb: str) -> ModuleType:
-    """PIL.Image; ImportError names the extra to install."""
+    """The module PIL.Image; ImportError names the extra to install."""
     try:
         from PIL import Image
     except ImportError as error:
@@ -66,10 +69,14 @@ def import_pillow(verb: str) -> ModuleType:
 
 
 def decode_picture(pillow: ModuleType, file: BinaryIO, path: str) -> Images:
-    """(H, W, C) as stored: EXIF orientation and colour profiles are not applied."""
+    """The pixels uint8 (H, W, C) of a picture, as stored.
+
+    EXIF orientation and colour profiles are not applied. ImageSetError for a picture that cannot
+    be decoded, is too large for Pillow's limit, or has more than 8 bits for a sample.
+    """
     try:
-        # Up to twice its limit Pillow only warns. The limit is checked again here, since making
-        # the warning an error would do so in every thread.
+        # Up to twice its limit Pillow only warns. The limit is checked here again: making the
+        # warning an error would change all threads.
         with pillow.open(file) as picture:
             limit = pillow.MAX_IMAGE_PIXELS
             if limit is not None and math.prod(picture.size) > limit:
@@ -82,17 +89,17 @@ def decode_picture(pillow: ModuleType, file: BinaryIO, path: str) -> Images:
         raise
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged data
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk, not the picture
+            raise  # a fault of the disk, not of the picture
         raise ImageSetError(f"{path}: cannot be decoded as a picture, {error}") from error
     return np.atleast_3d(pixels)
 
 
-def _eight_bit_mode(picture: Any, path: str) -> str:  # noqa: ANN401  # Pillow is imported lazily
+def _eight_bit_mode(picture: ImageFile, path: str) -> str:
     """The Pillow mode that keeps every pixel, or ImageSetError."""
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16") or _is_16_bit(picture):
         raise ImageSetError(f"{path}: more than 8 bits per sample (16-bit), expected 8")
     frame_count = getattr(picture, "n_frames", 1)
-    if frame_count > 1 and picture.format != "MPO":  # MPO: a JPEG with previews behind it
+    if frame_count > 1 and picture.format != "MPO":  # MPO: a JPEG followed by previews
         raise ImageSetError(f"{path}: {frame_count} frames, expected one picture in each file")
     modes = CLEAR_MODES if "transparency" in picture.info else PICTURE_MODES
     if picture.mode not in modes:
@@ -100,10 +107,10 @@ def _eight_bit_mode(picture: Any, path: str) -> str:  # noqa: ANN401  # Pillow i
     return modes[picture.mode]
 
 
-def _is_16_bit(picture: Any) -> bool:  # noqa: ANN401
-    """Whether Pillow would narrow 16-bit colour to 8 bits on loading, without a word."""
+def _is_16_bit(picture: ImageFile) -> bool:
+    """Whether Pillow would silently narrow 16-bit samples to 8 bits on loading."""
     for codec, _, _, args in picture.tile:
-        # Netpbm: (mode, largest value); for bitmaps no value, or, in later Pillows, no tuple
+        # Netpbm: (mode, largest value); bitmaps have no value or, in later Pillows, no tuple
         if codec.startswith("ppm") and isinstance(args, tuple):
             return (args[1] or 0) > 255
         if ";16" in str(args):  # the raw mode, e.g. RGB;16B
@@ -112,16 +119,17 @@ def _is_16_bit(picture: Any) -> bool:  # noqa: ANN401
 
 
 def save_picture(pillow: ModuleType, pixels: Images, path: str) -> None:
-    """(H, W) or (H, W, C) in the format of the path's suffix; FileExistsError if it is there."""
+    """Write (H, W) or (H, W, C) in the format of the path's suffix; never over another file."""
     name, _, options = LOSSLESS_FORMATS[os.path.splitext(path)[1].lower()]
-    with open(path, "xb") as file:  # x: never over another
+    with open(path, "xb") as file:  # x: FileExistsError
         pillow.fromarray(np.ascontiguousarray(pixels)).save(file, format=name, **options)
 
 
 def picture_names(names: Sequence[str] | None, image_count: int, channels: int) -> list[str]:
-    """Paths, with /, for the pictures; ``names`` may come from an archive made by anyone.
+    """Paths, with /, for the pictures; ``names`` are untrusted.
 
-    A name whose format does not keep every pixel, as JPEG's, is given the suffix .png.
+    A name whose format does not keep every pixel, such as JPEG, gets the suffix .png. ImageSetError
+    for names that are no plain paths or that clash.
     """
     if names is None:
         digits = max(6, len(str(image_count - 1)))
@@ -158,7 +166,7 @@ def _as_png(name: str) -> str:
 
 
 def check_picture_name(name: str) -> None:
-    """ImageSetError for a path that is not plain: it may lead down into folders, nowhere else."""
+    """ImageSetError unless a path is plain: it may lead down into folders and nowhere else."""
     forbidden = '\\\0<>:"|?*' if os.name == "nt" else "\\\0"
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts) or any(c in forbidden for c in name):

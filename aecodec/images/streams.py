@@ -1,4 +1,4 @@
-"""Sets whose pixels are one run of bytes: arrays, IDX, ``.npy``, from files and pipes."""
+"""Sets whose pixels are consecutive bytes: arrays, IDX and ``.npy``, in files and pipes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from typing import IO, Any, BinaryIO, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from aecodec.arrays import Images
+from aecodec.arrays import Images, Shape
 from aecodec.errors import ImageSetError
 from aecodec.images.base import (
     READ_NBYTES,
     ImageSink,
     ImageSource,
     Layout,
-    Shape,
     damage_named,
     layout_of,
     read_up_to,
@@ -52,7 +51,7 @@ class StreamSource(ImageSource):
     ) -> None:
         super().__init__(kind, layout)
         self._label, self._stream = label, stream
-        # asked of the caller: gzip calls itself seekable over any pipe
+        # The caller says whether it is rewindable: gzip claims to be, even over a pipe.
         self._pixels_offset = stream.tell() if rewindable else None
         self._used = False
 
@@ -82,7 +81,7 @@ class StreamSource(ImageSource):
         self._used = True
 
     def _check_end(self) -> None:
-        """Refuse bytes after the last pixel; reaching the end also checks gzip's and zip's CRC."""
+        """ImageSetError for bytes after the last pixel; at the end gzip and zip check their CRC."""
         extra_nbytes = len(self._stream.read(READ_NBYTES))
         if extra_nbytes:
             found = self.image_count * math.prod(self.shape) + extra_nbytes
@@ -100,7 +99,7 @@ class StreamSource(ImageSource):
 
 
 def read_idx_header(stream: IO[bytes], label: str) -> Layout:
-    """The layout that an IDX header of images states."""
+    """The layout in an IDX header of images; ImageSetError if it is no such header."""
     dims, dtype = read_idx_dims(stream, label)
     if len(dims) == 1:
         raise ImageSetError(
@@ -110,7 +109,7 @@ def read_idx_header(stream: IO[bytes], label: str) -> Layout:
 
 
 def read_idx_dims(stream: IO[bytes], label: str) -> tuple[tuple[int, ...], str]:
-    """Dimensions and dtype from an IDX header."""
+    """Dimensions and dtype in an IDX header; ImageSetError if it is no IDX header."""
     magic = bytes(read_up_to(stream, 4))
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in IDX_DTYPES:  # inside a gzip
         raise ImageSetError(f"{label}: holds no IDX file, it starts with {magic!r}")
@@ -124,17 +123,20 @@ def read_idx_dims(stream: IO[bytes], label: str) -> tuple[tuple[int, ...], str]:
 
 
 class NpyHeader(NamedTuple):
+    """The header of a ``.npy`` file."""
+
     dims: tuple[int, ...]
     fortran_order: bool
     dtype: np.dtype[Any]
 
 
 def read_npy_header(stream: IO[bytes], label: str) -> NpyHeader:
+    """The header at the start of ``stream``; ImageSetError if it is damaged or too new."""
     try:
         version = np.lib.format.read_magic(stream)
         if version == (1, 0):
             return NpyHeader(*np.lib.format.read_array_header_1_0(stream))
-        # 3.0 is 2.0 with UTF-8 for field names, and uint8 has no fields
+        # 3.0 differs from 2.0 in the encoding of field names, which no array here has
         if version in ((2, 0), (3, 0)):
             return NpyHeader(*np.lib.format.read_array_header_2_0(stream))
     except (ValueError, TypeError, SyntaxError, tokenize.TokenError, RecursionError) as error:
@@ -143,16 +145,17 @@ def read_npy_header(stream: IO[bytes], label: str) -> NpyHeader:
 
 
 def open_npy(stream: IO[bytes], label: str, kind: str, *, rewindable: bool) -> ImageSource:
+    """The images of the ``.npy`` file at the start of ``stream``; ImageSetError if it has none."""
     header = read_npy_header(stream, label)
     layout = layout_of(label, header.dims, header.dtype)
-    if header.fortran_order and layout.image_count:  # no images have no order
+    if header.fortran_order and layout.image_count:  # an empty array has no order
         return _map_fortran_npy(stream, label, header)
     return StreamSource(kind, label, layout, stream, rewindable=rewindable)
 
 
 def _map_fortran_npy(stream: IO[bytes], label: str, header: NpyHeader) -> ImageSource:
-    """In Fortran order the pixels of one image lie all over the file, so it is mapped."""
-    if not isinstance(getattr(stream, "raw", None), io.FileIO):  # a pipe, or inside a .npz
+    """A file in Fortran order, mapped: the pixels of an image are spread over all of it."""
+    if not isinstance(getattr(stream, "raw", None), io.FileIO):  # a pipe, or a member of a .npz
         raise ImageSetError(
             f"{label}: Fortran order cannot be streamed; save np.ascontiguousarray(images)"
         )
@@ -168,6 +171,8 @@ def _map_fortran_npy(stream: IO[bytes], label: str, header: NpyHeader) -> ImageS
 
 
 class StreamSink(ImageSink):
+    """Writes pixels in C order to ``stream``, after a header that is there already."""
+
     def __init__(self, shape: Shape, image_count: int, stream: IO[bytes]) -> None:
         super().__init__(shape, image_count)
         self._stream = stream
@@ -177,6 +182,7 @@ class StreamSink(ImageSink):
 
 
 def start_idx(target: IO[bytes], dims: tuple[int, ...], _: ExitStack) -> IO[bytes]:
+    """Write the IDX header of a set of shape ``dims``; return the stream that takes the pixels."""
     if max(dims) >= 1 << 32:
         raise ImageSetError(f"shape {dims}: an IDX file holds sides below 2**32, choose .npy")
     target.write(struct.pack(f">BBBB{len(dims)}I", 0, 0, 0x08, len(dims), *dims))
@@ -184,12 +190,14 @@ def start_idx(target: IO[bytes], dims: tuple[int, ...], _: ExitStack) -> IO[byte
 
 
 def start_idx_gz(target: IO[bytes], dims: tuple[int, ...], stack: ExitStack) -> IO[bytes]:
+    """As :func:`start_idx`, gzipped; ``stack`` finishes the gzip."""
     # neither time nor name, so that the bytes depend on the images alone
     packed = stack.enter_context(gzip.GzipFile("", "wb", fileobj=target, mtime=0))
     return start_idx(cast("IO[bytes]", packed), dims, stack)
 
 
 def start_npy(target: IO[bytes], dims: tuple[int, ...], _: ExitStack) -> IO[bytes]:
+    """Write the ``.npy`` header of a set of shape ``dims``; return the stream for the pixels."""
     header = {"descr": "|u1", "fortran_order": False, "shape": dims}
     np.lib.format.write_array_header_1_0(target, header)
     return target

@@ -1,1 +1,1 @@
-"""Error, PSNR, SSIM and PCA."""
+"""Errors, PSNR, SSIM and PCA."""

@@ -1,4 +1,4 @@
-"""Rate and distortion, exact where integers allow: bpp, bits per dim, squared error, PSNR."""
+"""Rate and distortion: bpp, bits per dim, squared error, largest error, PSNR."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-Pixels = npt.NDArray[np.uint8]
+from aecodec.arrays import Images
 
-SCRATCH_NBYTES = 1 << 20  # differences are taken for about this many pixels at a time
+SCRATCH_NBYTES = 1 << 20  # about the number of samples that are compared at a time
 
 
 def bits_per_pixel(nbytes: int, shape: tuple[int, int, int, int]) -> float:
     """8 * nbytes / (N * H * W), shape (N, H, W, C); ValueError if there is no pixel.
 
-    What ``nbytes`` counts (payload, whole file, with or without weights) is the caller's to say.
+    The caller decides what ``nbytes`` counts: the payload or the file, with or without weights.
     """
     return 8 * nbytes / _count(shape[:3], shape)
 
@@ -26,7 +26,7 @@ def bits_per_dim(nbytes: int, shape: tuple[int, int, int, int]) -> float:
     return 8 * nbytes / _count(shape, shape)
 
 
-def squared_error(x: Pixels, x_hat: Pixels) -> npt.NDArray[np.int64]:
+def squared_error(x: Images, x_hat: Images) -> npt.NDArray[np.int64]:
     """Sum of (x - x_hat)^2 for each image, exact: uint8 (N, ...) twice -> int64 (N,)."""
     sums = np.zeros(len(x), np.int64)
     for rows, difference in _absolute_differences(x, x_hat):
@@ -35,7 +35,7 @@ def squared_error(x: Pixels, x_hat: Pixels) -> npt.NDArray[np.int64]:
     return sums
 
 
-def max_error(x: Pixels, x_hat: Pixels) -> Pixels:
+def max_error(x: Images, x_hat: Images) -> npt.NDArray[np.uint8]:
     """Largest abs(x - x_hat) in each image: uint8 (N, ...) twice -> uint8 (N,)."""
     largest = np.zeros(len(x), np.uint8)
     for rows, difference in _absolute_differences(x, x_hat):
@@ -61,20 +61,22 @@ def _count(sides: tuple[int, ...], shape: tuple[int, ...]) -> int:
     return count
 
 
-def _absolute_differences(x: Pixels, x_hat: Pixels) -> Iterator[tuple[slice, Pixels]]:
-    """(rows of the batch, abs(x - x_hat) of a part of them as (rows, samples)), block by block."""
+def _absolute_differences(
+    x: Images, x_hat: Images
+) -> Iterator[tuple[slice, npt.NDArray[np.uint8]]]:
+    """Rows of the batch, and abs(x - x_hat) of some of their samples (rows, samples), by blocks."""
     _check_pair(x, x_hat)
     image_samples = math.prod(x.shape[1:])
     a, b = x.reshape(len(x), image_samples), x_hat.reshape(len(x), image_samples)
     row_step = max(1, SCRATCH_NBYTES // max(1, image_samples))
     for row in range(0, len(x), row_step):
         rows = slice(row, min(row + row_step, len(x)))
-        for column in range(0, image_samples, SCRATCH_NBYTES):  # one block but for huge images
+        for column in range(0, image_samples, SCRATCH_NBYTES):  # one block, except for huge images
             part = (rows, slice(column, column + SCRATCH_NBYTES))
             yield rows, np.maximum(a[part], b[part]) - np.minimum(a[part], b[part])
 
 
-def _check_pair(x: Pixels, x_hat: Pixels) -> None:
+def _check_pair(x: Images, x_hat: Images) -> None:
     for name, array in (("x", x), ("x_hat", x_hat)):
         if array.dtype != np.uint8:
             raise TypeError(f"{name} has dtype {array.dtype}, expected uint8")

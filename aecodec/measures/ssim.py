@@ -1,4 +1,4 @@
-"""SSIM: how alike two images are in structure."""
+"""SSIM: the structural similarity of two images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from aecodec.arrays import Images
 
-Floats = npt.NDArray[np.float64]
+Doubles = npt.NDArray[np.float64]
 
 WINDOW, SIGMA = 11, 1.5
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
@@ -15,10 +15,10 @@ BATCH = 512  # images at once
 
 
 def ssim(x: Images, x_hat: Images) -> float:
-    """Mean SSIM of uint8 (N, H, W, C) twice, channels taken alone; 1 where all is the same.
+    """Mean SSIM of two batches uint8 (N, H, W, C), over images and channels; 1 for equal batches.
 
-    Wang, Bovik, Sheikh and Simoncelli 2004: a Gaussian window of 11 x 11, sigma 1.5 (of the image's
-    side where that is shorter), at every place where the window lies within the image.
+    Wang, Bovik, Sheikh and Simoncelli 2004: a Gaussian window of 11 x 11, sigma 1.5, at every place
+    where it lies within the image. A side shorter than 11 has a window of that side.
     """
     if x.shape != x_hat.shape or x.ndim != 4:
         raise ValueError(f"x has shape {x.shape}, x_hat {x_hat.shape}, expected (N, H, W, C) twice")
@@ -33,8 +33,8 @@ def ssim(x: Images, x_hat: Images) -> float:
     return total / len(x)
 
 
-def _filter(side: int) -> Floats:
-    """(side - window + 1, side): each row the window at one place."""
+def _filter(side: int) -> Doubles:
+    """(side - window + 1, side): each row is the window at one place."""
     window = min(WINDOW, side)
     at = np.arange(window) - (window - 1) / 2
     weights = np.exp(-(at**2) / (2 * SIGMA**2))
@@ -45,8 +45,8 @@ def _filter(side: int) -> Floats:
     return matrix
 
 
-def _map(a: Floats, b: Floats, rows: Floats, columns: Floats) -> Floats:
-    def mean(values: Floats) -> Floats:
+def _map(a: Doubles, b: Doubles, rows: Doubles, columns: Doubles) -> Doubles:
+    def mean(values: Doubles) -> Doubles:
         return rows @ values @ columns.T
 
     mean_a, mean_b = mean(a), mean(b)

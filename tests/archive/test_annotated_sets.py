@@ -350,7 +350,7 @@ def test_idx_holds_what_it_has_a_type_for():
         assert idx_labels(Column.of("l", values))[2] == code
     assert idx_labels(Column.of("l", [True, False]))[8:] == b"\1\0"
     for values in (["a"], [2**40]):
-        with pytest.raises(ImageSetError, match="is nothing that IDX holds"):
+        with pytest.raises(ImageSetError, match="IDX cannot hold"):
             idx_labels(Column.of("l", values))
 
 
@@ -404,7 +404,7 @@ def test_a_tree_of_classes_comes_back(capsys):
     facts = json.loads(capsys.readouterr().out)
     assert sorted((s["name"], s["reason"]) for s in facts["skipped"]) == [
         (".git", "hidden"),
-        ("cat/notes.txt", "not called as a picture"),
+        ("cat/notes.txt", "not the name of a picture"),
     ]
     with Archive("in.aez") as archive:
         assert archive.classes == ("cat", "dog", "emu9", "emu10")

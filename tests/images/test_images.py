@@ -525,7 +525,7 @@ def test_other_entries_are_ignored_and_counted(tmp_path):
         assert opened.names == ("0.png", "1.png")
         assert sorted(opened.skipped) == [
             ("._0.png", "hidden"),
-            ("notes.txt", "not called as a picture"),
+            ("notes.txt", "not the name of a picture"),
         ]
 
 
