@@ -39,7 +39,8 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 def run(a: argparse.Namespace) -> int:
     """Write the page, or serve it until interrupted; returns the exit status."""
     from aecodec.archive.array import Archive
-    from aecodec.view.gathering import gather, sheets
+    from aecodec.view.gathering import gather
+    from aecodec.view.sheets import sheets
 
     if not 0 <= a.port <= 65535:
         raise ValueError(f"--port: expected 0 to 65535, got {a.port}")

@@ -1,15 +1,13 @@
-"""``aecodec denoise``: images with noise in, cleaned images out, and how much was gained."""
+"""``aecodec denoise``: images with noise -> cleaned images, and the gain in PSNR."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import torch
 
 from aecodec.arrays import Images
 from aecodec.measures.metrics import psnr_db, squared_error
-from aecodec.uses.objectives import NOISES, add_noise, pad_to_four
+from aecodec.uses.objectives import NOISES, DenoiseObjective, add_noise, pad_to_four
 
 BATCH_IMAGES = 500
 
@@ -35,8 +33,8 @@ def noisy_images(images: Images, noise: str, level: float, seed: int) -> Images:
     return out
 
 
-def denoise(objective: Any, images: Images) -> Images:  # noqa: ANN401
-    """Cleaned images, uint8 (N, H, W, C) as they came; any sides will do."""
+def denoise(objective: DenoiseObjective, images: Images) -> Images:
+    """Cleaned images of uint8 images (N, H, W, C), of any size."""
     out = np.empty_like(images)
     with torch.inference_mode():
         for start in range(0, len(images), BATCH_IMAGES):
@@ -47,13 +45,13 @@ def denoise(objective: Any, images: Images) -> Images:  # noqa: ANN401
 
 
 def denoising_gain(
-    objective: Any,  # noqa: ANN401
+    objective: DenoiseObjective,
     images: Images,
     noise: str,
     level: float,
     seed: int,
 ) -> tuple[float, float]:
-    """PSNR in dB, all pixels pooled, of images with noise and of what the network makes of them."""
+    """PSNR in dB over all samples, before and after: of images with noise, and of them cleaned."""
     noisy = noisy_images(images, noise, level, seed)
     return pooled_psnr_db(images, noisy), pooled_psnr_db(images, denoise(objective, noisy))
 

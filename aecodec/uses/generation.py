@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 import torch
 
 from aecodec.arrays import Floats, Images
-from aecodec.uses.objectives import BERNOULLI
+from aecodec.uses.objectives import BERNOULLI, VaeObjective
 
 BATCH_IMAGES = 500
 CONVENTIONS = {
@@ -22,7 +21,7 @@ CONVENTIONS = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """The bound on a set: ``elbo_nats`` per image is ``-nll_nats - kl_nats``."""
+    """The evidence lower bound of a set, nats per image: ``elbo_nats = -nll_nats - kl_nats``."""
 
     elbo_nats: float
     nll_nats: float
@@ -32,7 +31,7 @@ class Evidence:
     convention: str
 
 
-def evidence(objective: Any, images: Images, seed: int = 0) -> Evidence:  # noqa: ANN401
+def evidence(objective: VaeObjective, images: Images, seed: int = 0) -> Evidence:
     """The evidence lower bound on uint8 images (N, H, W, C), one sample of the latents each."""
     nll = kl = 0.0
     state = torch.random.get_rng_state()
@@ -54,7 +53,7 @@ def evidence(objective: Any, images: Images, seed: int = 0) -> Evidence:  # noqa
     return Evidence(-nll - kl, nll, kl, bits, len(images), CONVENTIONS[objective.likelihood])
 
 
-def latents_of(objective: Any, images: Images) -> Floats:  # noqa: ANN401
+def latents_of(objective: VaeObjective, images: Images) -> Floats:
     """(N, D) means of the latents of uint8 images (N, H, W, C)."""
     parts = []
     with torch.inference_mode():
@@ -65,7 +64,7 @@ def latents_of(objective: Any, images: Images) -> Floats:  # noqa: ANN401
     return means
 
 
-def images_of(objective: Any, y: Floats) -> Images:  # noqa: ANN401
+def images_of(objective: VaeObjective, y: Floats) -> Images:
     """Expected images, uint8 (N, H, W, C), of latents (N, D)."""
     parts = []
     with torch.inference_mode():

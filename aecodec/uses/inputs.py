@@ -1,4 +1,4 @@
-"""What the other uses read: tables of numbers, image sets, ``.aez`` files, labels."""
+"""Reading tables of numbers, image sets, ``.aez`` files and labels."""
 
 from __future__ import annotations
 

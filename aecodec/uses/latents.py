@@ -1,4 +1,4 @@
-"""Latents read from an ``.aez``, without decoding the pixels of the images that have them."""
+"""The latents in an ``.aez``, read without decoding the pixels."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def has_latents(archive: Archive) -> bool:
 def read_latents(archive: Archive) -> Floats:
     """Dequantized latents (N, D) of every image, in units of 256 gray levels.
 
-    The few images that the guard sent another way have none in the file: they are decoded, and
-    encoded by the file's model (ModelMismatchError when its encoder is not on this machine).
+    Images that the guard coded without latents are decoded, and encoded by the file's model;
+    ModelMismatchError if its encoder is not on this machine.
     """
     networks = archive.require_codec().networks
     latents = networks.latents()
@@ -52,7 +52,7 @@ def read_latents(archive: Archive) -> Floats:
 
 
 def _with_encoder(networks: Networks) -> LatentNetworks:
-    """The same layer L with its encoder, which decoding does not need, if a model here has it."""
+    """The file's layer L, with the encoder of an installed model if the file has none."""
     if networks.model is not None and not networks.can_encode_latents():
         wanted = networks.model.parts[LATENT_DECODER].fingerprint()
         for model in installed_models():

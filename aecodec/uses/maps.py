@@ -1,7 +1,7 @@
-"""Maps: rows or images to 2 or 3 dimensions by an autoencoder, and how good they are beside PCA's.
+"""Maps: rows or images -> points of 2 or 3 dimensions by an autoencoder, compared with PCA.
 
-A linear map is trained by Adam on squared error like any other network here, never solved; what
-it finds is the subspace of PCA (Baldi and Hornik 1989), up to a change of axes within it.
+A linear map is trained by Adam on squared error like any other network here, not solved. It finds
+the subspace of PCA (Baldi and Hornik 1989), up to a change of axes within it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ from aecodec.training.draws import seeded
 from aecodec.training.loop import Report, TrainConfig, Trainer
 from aecodec.uses.networks import DenseAutoencoder, FloatAutoencoder, LinearAutoencoder
 from aecodec.uses.objectives import ImageMapObjective, TableMapObjective
+
+MapObjective: TypeAlias = TableMapObjective | ImageMapObjective
 
 BATCH_ROWS = 1000
 NEIGHBOURS = 5
@@ -38,7 +40,7 @@ class MapConfig(TrainConfig):
 
 @dataclass(frozen=True)
 class Map:
-    """Points (N, D) of a set, and the mean squared error per sample of what they rebuild."""
+    """Points (N, D) of a set, and the mean squared error per sample of their reconstruction."""
 
     points: Floats
     mse: float
@@ -84,7 +86,7 @@ def fit_images(
     return map_images(objective, images)
 
 
-def map_images(objective: Any, images: Images) -> Map:  # noqa: ANN401
+def map_images(objective: ImageMapObjective, images: Images) -> Map:
     """The map of images uint8 (N, H, W, C) by a trained network."""
     return Map(encode_rows(objective, images), map_error(objective, images))
 
@@ -102,7 +104,9 @@ def map_pca(rows: npt.NDArray[Any], dims: int) -> tuple[Map, PcaBasis]:
     return Map(points, max(total, 0.0) / flat.size), basis
 
 
-def _run(objective: Any, rows: npt.NDArray[Any], config: MapConfig, report: Report) -> None:  # noqa: ANN401
+def _run(
+    objective: MapObjective, rows: npt.NDArray[Any], config: MapConfig, report: Report
+) -> None:
     trainer = Trainer(objective, config, torch.device("cpu"), "map")
     no_checkpoint: Path | None = None
     if not trainer.run(rows, no_checkpoint, report):
@@ -111,7 +115,7 @@ def _run(objective: Any, rows: npt.NDArray[Any], config: MapConfig, report: Repo
     objective.eval()
 
 
-def encode_rows(objective: Any, rows: npt.NDArray[Any]) -> Floats:  # noqa: ANN401
+def encode_rows(objective: MapObjective, rows: npt.NDArray[Any]) -> Floats:
     """Points (N, D) of rows or images, by a trained network."""
     parts = []
     with torch.inference_mode():
@@ -122,7 +126,7 @@ def encode_rows(objective: Any, rows: npt.NDArray[Any]) -> Floats:  # noqa: ANN4
     return points
 
 
-def table_error(objective: Any, rows: Floats) -> float:  # noqa: ANN401
+def table_error(objective: TableMapObjective, rows: Floats) -> float:
     """Mean squared error per sample, in the rows' own units squared."""
     total = 0.0
     with torch.inference_mode():
@@ -133,7 +137,7 @@ def table_error(objective: Any, rows: Floats) -> float:  # noqa: ANN401
     return total / rows.size * float(objective.spread) ** 2
 
 
-def map_error(objective: Any, images: Images) -> float:  # noqa: ANN401
+def map_error(objective: ImageMapObjective, images: Images) -> float:
     """Mean squared error per sample, gray levels squared, of images through the bottleneck."""
     total, (height, width) = 0.0, images.shape[1:3]
     with torch.inference_mode():
@@ -182,7 +186,7 @@ def principal_angles(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[np
 def facts_of(
     made: Map, pca: Map, labels: npt.NDArray[Any] | None
 ) -> Mapping[str, float | int | None]:
-    """What is reported of a map, beside PCA: errors, and accuracies where there are labels."""
+    """The errors of a map and of PCA, and their accuracies if there are labels, for a report."""
     known = labels is not None and len(labels) > NEIGHBOURS
     return {
         "points": len(made.points),

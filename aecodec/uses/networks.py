@@ -1,6 +1,6 @@
-"""Autoencoders in floating point, for all that is no file: maps, generation, denoising.
+"""Autoencoders in floating point, for maps, generation and denoising.
 
-Their encoder is layer L's, and their decoder has the form of layer L's, without its integers.
+Encoder and decoder have the form of layer L's, but the decoder computes without integers.
 """
 
 from __future__ import annotations
@@ -32,12 +32,16 @@ class Block(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features (N, channels, H, W), twice."""
         branch: Tensor = self.b(F.relu(self.a(F.relu(x))))
         return x + branch
 
 
 class FloatDecoder(nn.Module):
-    """Latents (N, D) to images (N, C, H4, W4), padded as the encoder's: a linear path and a trunk."""
+    """Latents (N, D) -> images (N, C, H4, W4), by a linear path and a trunk.
+
+    The images are padded as those of the encoder.
+    """
 
     def __init__(self, c: AutoencoderConfig) -> None:
         super().__init__()
@@ -55,6 +59,7 @@ class FloatDecoder(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, y: Tensor) -> Tensor:
+        """Latents (N, D) -> images (N, C, H4, W4), gray / 256 or logits, not clamped."""
         c = self.config
         linear = self.linear(y)
         h = F.relu(self.dense2(F.relu(self.dense1(y))))
@@ -70,7 +75,7 @@ class FloatDecoder(nn.Module):
 
 
 class FloatAutoencoder(nn.Module):
-    """Layer L's encoder, ``heads`` numbers for each of ``latents``, and the float decoder."""
+    """Layer L's encoder, with ``heads`` outputs for each latent, and the float decoder."""
 
     def __init__(self, shape: tuple[int, int, int], latents: int, heads: int = 1) -> None:
         super().__init__()
@@ -91,7 +96,7 @@ class FloatAutoencoder(nn.Module):
 
 
 class LinearAutoencoder(nn.Module):
-    """Rows (N, P) through a bottleneck of D, with no activation at all."""
+    """Rows (N, P) through a bottleneck of D, without activations."""
 
     def __init__(self, width: int, latents: int) -> None:
         super().__init__()
@@ -100,10 +105,12 @@ class LinearAutoencoder(nn.Module):
         )
 
     def encode(self, x: Tensor) -> Tensor:
+        """Rows (N, P) -> latents (N, D)."""
         y: Tensor = self.linear["encode"](x)
         return y
 
     def decode(self, y: Tensor) -> Tensor:
+        """Latents (N, D) -> rows (N, P)."""
         x_hat: Tensor = self.linear["decode"](y)
         return x_hat
 
@@ -117,10 +124,12 @@ class DenseAutoencoder(nn.Module):
         self.decoder = _dense(latents, hidden, width)
 
     def encode(self, x: Tensor) -> Tensor:
+        """Rows (N, P) -> latents (N, D)."""
         y: Tensor = self.encoder(x)
         return y
 
     def decode(self, y: Tensor) -> Tensor:
+        """Latents (N, D) -> rows (N, P)."""
         x_hat: Tensor = self.decoder(y)
         return x_hat
 
@@ -145,8 +154,10 @@ class DenoiserConfig:
 
 
 class Denoiser(nn.Module):
-    """Noisy images to clean ones: a convolutional autoencoder of two scales, with a path around
-    the coarse one, so that it fits images of any size."""
+    """Noisy images -> clean ones: a convolutional autoencoder of two scales.
+
+    A path leads around the coarse scale. No layer depends on the size of images.
+    """
 
     def __init__(self, c: DenoiserConfig) -> None:
         super().__init__()
@@ -160,7 +171,8 @@ class Denoiser(nn.Module):
         with torch.no_grad():
             self.out.weight.mul_(0.1)
 
-    def forward(self, x: Tensor) -> Tensor:  # (N, C, H4, W4) in 0..1, twice
+    def forward(self, x: Tensor) -> Tensor:
+        """Noisy images (N, C, H4, W4) in 0..1 -> clean ones, not clamped."""
         h = F.pixel_unshuffle(4 * x - 1, 2).contiguous(memory_format=torch.channels_last)
         with torch.autocast(
             "cpu", torch.bfloat16, enabled=self.training and x.device.type == "cpu"

@@ -74,7 +74,8 @@ _PAGE = """<!DOCTYPE html>
 :root { color-scheme: light dark; --ground: #fff; --ink: #222; --line: #bbb; --quiet: #666 }
 @media (prefers-color-scheme: dark) {
   :root { --ground: #15171a; --ink: #e6e6e6; --line: #4a4e55; --quiet: #a0a4aa } }
-body { margin: 0; background: var(--ground); color: var(--ink); font: 15px/1.4 system-ui, sans-serif }
+body { margin: 0; background: var(--ground); color: var(--ink); font: 15px/1.4 \
+system-ui, sans-serif }
 main { max-width: 900px; margin: 0 auto; padding: 16px }
 h1 { font-size: 18px; margin: 0 } p { margin: 2px 0 10px; color: var(--quiet) }
 canvas { width: 100%; height: auto; display: block; touch-action: none }

@@ -1,4 +1,4 @@
-"""``aecodec sheet``: originals over what a file makes of them, their errors, and their bytes."""
+"""``aecodec sheet``: originals, the same images decoded, their errors, and their bytes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from aecodec.archive.array import Archive
-from aecodec.arrays import Bits, Images
+from aecodec.arrays import Bits, Images, Symbols
 from aecodec.container.modes import MODES
 from aecodec.images import ImageSetError, open_images
 from aecodec.measures.metrics import psnr_db, squared_error
@@ -18,10 +17,10 @@ from aecodec.uses.latents import unpack_symbols
 
 @dataclass(frozen=True)
 class Shown:
-    """The images of a sheet, uint8 (n, H, W, C), and of each how it is coded and at what cost.
+    """The images of a sheet, uint8 (n, H, W, C); how each is coded (``labels``), and its bytes.
 
-    Images of a chunk are coded together, so ``nbytes`` is a share of their payload: for latents
-    in proportion to the information in the image's own symbols, otherwise an even one.
+    Images of a chunk are coded together, so ``nbytes`` is a share of their payload. For latents it
+    is in proportion to the information in the image's own symbols; otherwise all are equal.
     """
 
     indices: list[int]
@@ -32,12 +31,13 @@ class Shown:
 
     @property
     def psnr_db(self) -> list[float]:
+        """The PSNR of each image in dB; inf without error."""
         errors = squared_error(self.originals, self.decoded)
         size = math.prod(self.originals.shape[1:])
         return [psnr_db(int(error), size) for error in errors]
 
     def error_maps(self) -> tuple[Images, int]:
-        """|original - decoded|, white where none and black at the largest; and that largest."""
+        """|original - decoded| as images, white for 0, black for the largest; and the largest."""
         difference = np.abs(self.originals.astype(np.int16) - self.decoded.astype(np.int16))
         largest = int(difference.max(initial=0))
         shown = 255 - np.rint(difference * (255 / max(1, largest)))
@@ -45,7 +45,10 @@ class Shown:
 
 
 def choose(count: int, wanted: int) -> list[int]:
-    """``wanted`` numbers spread evenly over 0..count-1."""
+    """``wanted`` positions spread evenly over 0..count-1, both ends among them, rounded.
+
+    All of them if there are no more; ValueError if ``wanted`` is less than 1.
+    """
     if wanted < 1:
         raise ValueError(f"-n: expected 1 or more, got {wanted}")
     wanted = min(wanted, count)
@@ -53,7 +56,10 @@ def choose(count: int, wanted: int) -> list[int]:
 
 
 def look_up(archive: Archive, originals: str, indices: list[int]) -> Shown:
-    """Those images of a file and of the set it was made from."""
+    """Images of a file at these positions, and of the set it was made from.
+
+    ValueError for a position that is not in the file, ImageSetError for another set.
+    """
     chunk_images = archive.reader.header.chunk_images
     labels, nbytes, decoded = [], [], []
     costs: dict[int, tuple[list[str], Bits]] = {}
@@ -87,7 +93,7 @@ def _costs(archive: Archive, number: int) -> tuple[list[str], Bits]:
     return [names[index] for index in assignment], nbytes
 
 
-def _information(symbols: npt.NDArray[np.int16]) -> Bits:
+def _information(symbols: Symbols) -> Bits:
     """(N,) bits of each row of symbols (N, D), by how common each is in its column."""
     bits = np.zeros(len(symbols))
     for column in symbols.T:

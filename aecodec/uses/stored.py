@@ -1,7 +1,7 @@
 """Model files of the other uses: the codec's own kind of file, without a decoding part.
 
-All tensors are ``encoder.NAME``, float16 in the file: no file's meaning hangs on them, they have
-no fingerprint, and the codec never picks them. The settings' ``use`` says what they are for.
+All tensors are ``encoder.NAME``, float16 in the file. No ``.aez`` depends on them, so they have no
+fingerprint, and the codec never picks them. The settings' ``use`` says what they are for.
 """
 
 from __future__ import annotations
@@ -36,7 +36,11 @@ FOLDER = BUNDLED / "uses"
 def build(
     shape: tuple[int, int, int], settings: Mapping[str, Any], images: np.ndarray | None = None
 ) -> Objective:
-    """The untrained objective that ``settings`` describe; ``images`` are what it begins with."""
+    """The untrained objective that ``settings`` describe.
+
+    It starts at the mean of ``images``. ModelCorruptError for settings out of range,
+    ModelMismatchError for an unknown use.
+    """
     seen = np.zeros((1, *shape), np.uint8) if images is None else images
     use = settings.get("use")
     if use == MAP:
@@ -70,7 +74,7 @@ def store(
     settings: Mapping[str, Any],
     about: Mapping[str, Any],
 ) -> Model:
-    """A trained objective as a model file's contents."""
+    """The model of a trained objective; ValueError if a tensor is not finite."""
     tensors = {k: v.cpu().numpy().astype(np.float16) for k, v in objective.state_dict().items()}
     for key, tensor in tensors.items():
         if not np.isfinite(tensor).all():
@@ -93,7 +97,7 @@ def load_use(name_or_path: str | os.PathLike[str], use: str) -> Model:
     return model
 
 
-def restore(model: Model) -> Any:  # noqa: ANN401
+def restore(model: Model) -> Any:  # noqa: ANN401  # its class depends on the model's use
     """The trained objective of a loaded model, ready to use; ModelCorruptError if it is damaged."""
     objective = build(model.the_shape(), model.encoder_config)
     wanted = {k: tuple(v.shape) for k, v in objective.state_dict().items()}

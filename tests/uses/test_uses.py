@@ -539,7 +539,8 @@ def test_training_refuses(options, message, tmp_path, capsys):
 
 def test_the_codec_does_not_import_them():
     code = (
-        "import sys, aecodec; from aecodec import cli; aecodec.encode, aecodec.decode, aecodec.Codec\n"
+        "import sys, aecodec; from aecodec import cli\n"
+        "aecodec.encode, aecodec.decode, aecodec.Codec\n"
         "print([n for n in sys.modules if n.startswith('aecodec.uses') or n == 'matplotlib'])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -22,9 +22,11 @@ import aecodec
 from aecodec.archive.array import Archive
 from aecodec.cli import main
 from aecodec.demo import load_sample
-from aecodec.view.gathering import gather, principal_axes, sheets
+from aecodec.view.gathering import gather
+from aecodec.view.latent_map import principal_axes
 from aecodec.view.page import build_page, data_url
 from aecodec.view.serving import make_server
+from aecodec.view.sheets import sheets
 
 COUNT = 300
 IMAGES = load_sample()[:COUNT]
@@ -245,8 +247,8 @@ PHONE = """<iframe id="page" src="page.html" style="border:0;width:390px;height:
 <script>
 document.getElementById("page").onload = (event) => {
   const { contentWindow: page, contentDocument: { body, documentElement: root } } = event.target;
-  document.body.dataset.found = [page.innerWidth, root.scrollWidth - root.clientWidth, body.dataset.ready,
-    body.dataset.error || "none"].join();
+  document.body.dataset.found = [page.innerWidth, root.scrollWidth - root.clientWidth,
+    body.dataset.ready, body.dataset.error || "none"].join();
 };
 </script>"""
 
