@@ -80,6 +80,7 @@ class Row:
     facts: dict[str, Any]
 
     def cells(self) -> tuple[str, ...]:
+        """The row's texts under HEAD."""
         waste = self.facts.get("zstd_over_entropy")
         return (
             self.coder,
@@ -283,6 +284,7 @@ def notes(rows: Sequence[Row], shape: tuple[int, ...]) -> list[str]:
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("input", metavar="IN", help="an image set")
     parser.add_argument("--train", metavar="IN2", help="fit PCA on this set, not on IN itself")
@@ -319,6 +321,7 @@ def coders(arguments: argparse.Namespace, images: Images) -> Iterator[Coder]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Run the bench on the command line's arguments; print and write its result."""
     arguments = parse_arguments(argv)
     torch.set_num_threads(arguments.threads)
     images = load_images(arguments.input, arguments.limit)

@@ -121,6 +121,7 @@ def time_shares(images: Images, codec: Codec, coder: Any) -> dict[str, float]:  
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Run the bench on the command line's arguments; print and write its result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("input", metavar="IN")
     parser.add_argument("--model", default="mnist", help="name or file (%(default)s)")

@@ -92,6 +92,7 @@ def require_equal(name: str, expected: Images, found: Images) -> None:
 
 
 def require_shape(name: str, expected: Images, found: Images) -> None:
+    """Raise VerificationError unless shape and dtype are the same."""
     if (expected.shape, expected.dtype) != (found.shape, found.dtype):
         raise VerificationError(
             f"{name}: expected {expected.dtype} {expected.shape}, got {found.dtype} {found.shape}"
@@ -109,10 +110,12 @@ class Timing:
 
     @property
     def median_s(self) -> float:
+        """The median of the runs."""
         return statistics.median(self.runs_s)
 
     @property
     def min_s(self) -> float:
+        """The best run."""
         return min(self.runs_s)
 
     def per_second(self, count: int) -> float:
@@ -184,5 +187,6 @@ def write_result(name: str, result: dict[str, Any], folder: Path = RESULTS) -> P
 
 
 def add_result_options(parser: argparse.ArgumentParser, name: str) -> None:
+    """Add ``--name`` and ``--results``, which choose the result file."""
     parser.add_argument("--name", default=name, help="of the result file, without .json")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the result file")

@@ -22,7 +22,7 @@ from common import add_result_options, facts, format_table, load_images, write_r
 
 from aecodec.arrays import Images
 from aecodec.uses.denoising import denoise, noisy_images, pooled_psnr_db
-from aecodec.uses.objectives import NOISES
+from aecodec.uses.objectives import NOISES, DenoiseObjective
 from aecodec.uses.stored import DENOISE, load_use, restore
 
 Filter = Callable[[Images, float], Images]
@@ -32,6 +32,7 @@ SEED = 1
 
 
 def median(images: Images, side: float) -> Images:
+    """scipy's median filter with a square window of this side."""
     from scipy.ndimage import median_filter
 
     filtered: Images = median_filter(images, size=(1, int(side), int(side), 1), mode="nearest")
@@ -39,6 +40,7 @@ def median(images: Images, side: float) -> Images:
 
 
 def non_local_means(images: Images, strength: float) -> Images:
+    """scikit-image's non-local means, of gray images."""
     from skimage.restoration import denoise_nl_means
 
     each = [
@@ -63,6 +65,7 @@ def bm3d(images: Images, sigma: float) -> Images:
 
 
 def to_gray(x: npt.NDArray[Any]) -> Images:
+    """Numbers (N, H, W), 0 to 1 -> gray levels (N, H, W, 1), rounded and clipped."""
     gray: Images = np.rint(np.clip(x, 0, 1) * 255).astype(np.uint8)[..., None]
     return gray
 
@@ -88,7 +91,7 @@ def installed() -> list[str]:
 
 
 def measure(
-    objective: Any,  # noqa: ANN401
+    objective: DenoiseObjective,
     images: Images,
     training: Images,
     noise: str,
@@ -112,6 +115,7 @@ def measure(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Run the bench on the command line's arguments; print and write its result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("input", metavar="IN", help="test images, gray")
     parser.add_argument("--train", required=True, metavar="IN", help="images to tune filters on")

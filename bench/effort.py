@@ -60,6 +60,7 @@ def saved(row: dict[str, Any], ladder: Sequence[dict[str, Any]]) -> float | None
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Run the bench on the command line's arguments; print and write its result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("input", metavar="IN")
     parser.add_argument("--model", default="mnist", help="name or file (%(default)s)")

@@ -127,9 +127,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name, r in (("compress", found["compress"]), ("decompress", found["decompress"]))
     ]
     print(f"{found['images']:,} PNGs of {found['png_nbytes']:,} bytes, .aez of {found['nbytes']:,}")
-    print(
-        f"Pillow alone: writing {found['pillow_write_s']:.1f} s, {found['pillow_read_s']:.1f} s reading"
-    )
+    written_s, read_s = found["pillow_write_s"], found["pillow_read_s"]
+    print(f"Pillow alone: writing {written_s:.1f} s, {read_s:.1f} s reading")
     print(format_table(["", "seconds", "over Pillow", "peak RSS, MB"], rows))
     options = {"model": a.model, "variant": a.variant}
     result = {**facts(Path(a.input).name, images), "options": options, "result": found}

@@ -48,21 +48,25 @@ def mixed_radix_columns(symbols: Symbols) -> list[bytes]:
     return columns
 
 
-def _compressor(dictionary: zstandard.ZstdCompressionDict | None = None) -> Any:  # noqa: ANN401
+def _compressor(
+    dictionary: zstandard.ZstdCompressionDict | None = None,
+) -> zstandard.ZstdCompressor:
     return zstandard.ZstdCompressor(level=19, dict_data=dictionary, write_content_size=False)
 
 
 def one_frame(columns: list[bytes]) -> int:
+    """The size of all columns in one zstd frame."""
     return len(_compressor().compress(b"".join(columns)))
 
 
 def frame_each(columns: list[bytes]) -> int:
+    """The size of a zstd frame for each column."""
     compressor = _compressor()
     return sum(len(compressor.compress(column)) for column in columns)
 
 
 def frame_each_with_dictionary(columns: list[bytes], trained_on: list[bytes]) -> int:
-    """A dictionary trained on other images' latents, not counted."""
+    """The same with a dictionary trained on other images' latents, which is not counted."""
     dictionary = zstandard.train_dictionary(DICTIONARY_NBYTES, [*trained_on])
     compressor = _compressor(dictionary)
     return sum(len(compressor.compress(column)) for column in columns)
@@ -80,6 +84,7 @@ WITH_DICTIONARY = "plain bytes, frame per latent, dictionary"
 
 
 def order0_nbytes(symbols: Symbols) -> float:
+    """The order-0 entropy of symbols (N, D), latent by latent, in bytes."""
     total = 0.0
     for column in symbols.T:
         counts = np.unique(column, return_counts=True)[1]
@@ -110,6 +115,7 @@ def measure(symbols: Symbols) -> list[dict[str, Any]]:
 
 
 def main() -> None:
+    """Run the bench on the command line's arguments; print and write its result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("input", metavar="IN")
     parser.add_argument("--model", default="mnist")

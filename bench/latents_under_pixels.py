@@ -1,8 +1,8 @@
-"""Are latents worth their bits under the pixel model? Alone, and standing on what they rebuild.
+"""Are latents worth their bits under the pixel model? It is trained without and with an underlay.
 
-The pixel model is trained for the same steps on the same images, without an underlay and with latents
-of several qualities, from nothing or from a model without one (``--base``). Sizes are whole files of
-held-out images at several error bounds, the latents in them.
+The underlay is of latents of several qualities. Each training has the same steps and images, and
+starts from nothing or from a model without an underlay (``--base``). Sizes are of whole files of
+held-out images at several error bounds, the latents among them.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ HELD_OUT = 2000
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Run the bench on the command line's arguments; print and write its result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("input", metavar="IN", help="training images")
     parser.add_argument(

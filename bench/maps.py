@@ -22,6 +22,7 @@ from aecodec.uses.stored import MAP, load_use, restore
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Run the bench on the command line's arguments; print and write its result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("input", metavar="IN")
     parser.add_argument("--labels", required=True, metavar="FILE")

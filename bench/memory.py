@@ -115,6 +115,7 @@ def measure_compress(images: Images, count: int, model: str, quality: float) -> 
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("input", metavar="IN", nargs="?", help="default: the packaged sample")
     parser.add_argument("--model", default=demo.MODEL, help="name or file (%(default)s)")
@@ -125,6 +126,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Run the bench on the command line's arguments; print and write its result."""
     arguments = parse_arguments(argv)
     if anonymous_nbytes(os.getpid()) is None:
         raise SystemExit("no RssAnon in /proc/PID/status: this bench needs Linux 4.5 or later")

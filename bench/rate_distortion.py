@@ -1,9 +1,9 @@
-"""Size against quality: aecodec beside the codecs there are, per image and as a mosaic.
+"""Size against quality: aecodec beside other codecs, per image and as a mosaic.
 
-Whole files, the same images for all, one JSON. The first table has what tutorials do with latents;
-then files without loss, under an error bound, at a PSNR, and every setting with its PSNR, p99 error,
-SSIM, speeds, and how well a small classifier still reads the images. The figures and the page are
-drawn from the JSON by ``bench/report.py``.
+All sizes are of whole files of the same images. The first table has what tutorials do with latents.
+Then come files without loss, under an error bound and at a PSNR, and every setting with its PSNR,
+p99 error, SSIM, speeds, and the accuracy of a small classifier on the decoded images. The figures
+and the page are drawn from the JSON by ``bench/report.py``.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ TUTORIAL_CODERS = ("zstd", "ans")
 
 
 def tutorial_rows(images: Images, basis: PcaBasis, codec: Codec) -> list[dict[str, Any]]:
-    """Float latents, 32 an image, as text, as they are and under zstd; then quantized; then ours."""
+    """Float latents, 32 an image, as text, as float32 and under zstd; then quantized; then ours."""
     judge = Judge(images)
     x = images.reshape(len(images), -1).astype(np.float32) - basis.mean
     axes = basis.axes[:TUTORIAL_COMPONENTS]
@@ -82,6 +82,7 @@ def setups(targets: Sequence[float]) -> list[Setup]:
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("input", metavar="IN")
     parser.add_argument("--train", metavar="IN2", required=True, help="fit PCA on this set")
@@ -99,6 +100,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Run the bench on the command line's arguments; print and write its result."""
     a = parse_arguments(argv)
     images = load_images(a.input, a.limit)
     training = load_images(a.train)

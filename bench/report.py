@@ -15,6 +15,7 @@ from aecodec.io.atomic import atomic_path
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Run the bench on the command line's arguments; print and write its result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", metavar="JSON", nargs="+", type=Path)
     parser.add_argument("--folder", type=Path, default=RESULTS, help="of what is written")

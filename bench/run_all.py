@@ -62,6 +62,7 @@ def commands(folders: dict[str, Path], results: Path, limit: int | None) -> Iter
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Run the bench on the command line's arguments; print and write its result."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name in SETS:
         parser.add_argument(f"--{name}", type=Path, metavar="DIR", help="where its files are")

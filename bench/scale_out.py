@@ -13,7 +13,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +21,6 @@ from typing import Any
 
 import dask
 import numpy as np
-import numpy.typing as npt
 import zarr
 from common import (
     VerificationError,
@@ -34,6 +33,7 @@ from common import (
 )
 from dask.distributed import Client, LocalCluster, as_completed
 
+from aecodec.arrays import Images
 from aecodec.integrations.zarr import AezCodec
 from aecodec.measures.metrics import psnr_db, squared_error
 
@@ -51,7 +51,8 @@ class Job:
     start: int
     stop: int
 
-    def images(self) -> npt.NDArray[np.uint8]:
+    def images(self) -> Images:
+        """uint8 (n, H, W) or (n, H, W, C), as the source has them."""
         originals = np.load(self.source, mmap_mode="r")
         return np.asarray(originals[np.arange(self.start, self.stop) % len(originals)])
 
@@ -122,8 +123,10 @@ def squared_errors(client: Client, jobs: Sequence[Job], digests: Sequence[str], 
     return sum(e * len(numbers) for e, numbers in zip(errors, alike.values(), strict=True))
 
 
-def run_jobs(client: Client, work: Any, jobs: Sequence[Job]) -> tuple[list[Any], float]:  # noqa: ANN401
-    """(results in order, seconds)."""
+def run_jobs(
+    client: Client, work: Callable[[Job], Any], jobs: Sequence[Job]
+) -> tuple[list[Any], float]:
+    """Results in order, and seconds."""
     start = time.perf_counter()
     futures = client.map(work, jobs, retries=RETRIES, pure=False)
     return client.gather(futures), time.perf_counter() - start
@@ -225,6 +228,7 @@ def kill_row(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Run the bench on the command line's arguments; print and write its result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("input", metavar="IN", help="gray images that are tiled")
     parser.add_argument("--model", required=True)

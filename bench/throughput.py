@@ -119,6 +119,7 @@ def _milliseconds(timing: Timing) -> dict[str, float]:
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("input", metavar="IN", nargs="?", help="default: the packaged sample")
     parser.add_argument("--model", default=demo.MODEL, help="name or file (%(default)s)")
@@ -134,6 +135,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def table(result: dict[str, Any]) -> str:
+    """The speeds as text."""
     rows = []
     for name in ("aecodec", "png"):
         encode, decode = result[name]["encode"], result[name]["decode"]
@@ -145,11 +147,13 @@ def table(result: dict[str, Any]) -> str:
 
 
 def random_access_text(latency: dict[str, Any]) -> str:
+    """The wait for one image as text."""
     read, anew = latency["read"]["median_ms"], latency["open_and_read"]["median_ms"]
     return f"one image: {rounded(read)} ms from an open file, {rounded(anew)} ms with opening it"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Run the bench on the command line's arguments; print and write its result."""
     arguments = parse_arguments(argv)
     torch.set_num_threads(arguments.threads)
     given = load_images(arguments.input) if arguments.input else demo.load_sample()[..., None]

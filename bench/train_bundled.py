@@ -9,10 +9,10 @@ from pathlib import Path
 
 from aecodec.cli import main as aecodec
 
-# Clothes look as good mirrored, digits do not; and clothes are learned by heart more easily.
+# Clothes may be mirrored, digits may not; and models overfit clothes more easily.
 LATENT_OPTIONS = {"mnist": [], "fashion": ["--flip", "0.15"]}
 LATER_DECAY = {"mnist": "0", "fashion": "0.05"}
-LATER_LATENTS = (  # further runs; the last two with batches that steady what each quality sees of it
+LATER_LATENTS = (  # further runs; the last two with larger batches, so with more of each quality
     ("--steps", "18000", "--lr-scale", "0.4"),
     ("--steps", "15000", "--lr-scale", "0.3"),
     ("--steps", "8000", "--lr-scale", "0.3", "--batch", "288"),
@@ -21,9 +21,9 @@ LATER_LATENTS = (  # further runs; the last two with batches that steady what ea
 PRIOR_STEPS = "3500"
 LATER = ["--lr-scale", "0.4", "--weight-decay"]
 SMALL = (["--steps", "3000"], ["--steps", "3000", *LATER, "0.1"])
-# Strokes of digits are saturated at 252 to 255, which tell rows and columns of the resampling apart.
+# Strokes of digits are saturated at 252 to 255, by row and column of the resampling.
 TONES = ["--tones", "--lr-scale", "0.7", "--weight-decay", "0.1"]
-# There is more to clothes than the planes seen so far tell: a few latents do.
+# The planes coded so far do not predict all of the clothes: a few latents help.
 FLIPPED = ["--steps", "4000", "--flip", "0.15", *LATER]
 UNDERLAY = ["--underlay", "2", *FLIPPED]
 PIXEL_RUNS = {
@@ -61,6 +61,7 @@ def runs(name: str, exact: str | None) -> list[list[str]]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Train the model in all its runs, each one from where it stopped; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=sorted(LATENT_OPTIONS))
     parser.add_argument("input", metavar="IN", help="the training images")

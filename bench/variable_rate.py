@@ -1,12 +1,12 @@
 """What one model for all qualities costs beside a model for each: bytes at the same error.
 
-A model of all nine qualities and models for each of three weights of error against rate are trained
-alike: the same network, images and steps. Of a batch the model of all has a ninth for each quality. A
-model of one weight is trained twice, with a whole batch, nine times as many images of its quality at
-every step, and with a ninth, as many. With ``--base`` all of them go on from a model that was trained
-for long, the single ones with the steps, gains and trunk of their quality. Sizes are whole files of
-held-out images; ``loss`` is by how much the model of all qualities is larger at the PSNR that the other
-reaches.
+A model of all nine qualities, and models for each of three weights of error against rate, are
+trained alike: with the same network, images and steps. The model of all qualities uses a ninth of
+each batch for each quality. A model of one weight is trained twice: with whole batches, which hold
+nine times as many images of its quality, and with a ninth of them, which hold as many. With
+``--base``, all of them start from a trained model, the single ones with the steps, gains and trunk
+of their quality. Sizes are of whole files of held-out images. ``loss`` is by how much the file of
+the model of all qualities is larger, at the PSNR that the other model reaches.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ def of_one_quality(base: Model | None, quality: int) -> Model | None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Run the bench on the command line's arguments; print and write its result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("input", metavar="IN", help="training images")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N images")

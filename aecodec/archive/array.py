@@ -1,4 +1,4 @@
-"""The lazy array over an open ``.aez``: what it says of itself, and any image of it.
+"""An open ``.aez`` as a lazy array: facts of the file, and any image in it.
 
 Opening and describing a file need the standard library alone; NumPy and torch are imported when
 images are asked for.
@@ -67,7 +67,7 @@ class Archive:
             self.close()
             raise
 
-    # ------------------------------------------------------------ what it says
+    # ------------------------------------------------------------ facts
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -101,7 +101,7 @@ class Archive:
 
     @property
     def annotations(self) -> Annotations:
-        """All that the file says of its images besides their pixels and names."""
+        """Columns, classes, and words about the set."""
         return self._sections.annotations
 
     @property
@@ -117,7 +117,7 @@ class Archive:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """What the labels are called; empty if the file does not tell."""
+        """The names of the labels; empty if the file has none."""
         return self.annotations.classes
 
     @property
@@ -126,7 +126,7 @@ class Archive:
         return facts_of(self.reader, self._sections)
 
     def check_sections(self) -> None:
-        """Read every section, and hold it against its checksum; names and columns are unpacked."""
+        """Read every section and check its checksum; names and columns are unpacked too."""
         self._sections.check()
 
     # ------------------------------------------------------------ images
@@ -182,7 +182,7 @@ class Archive:
         return out
 
     def check_decoded(self, image_count: int) -> None:
-        """AezLimitError if so many images are more than ``max_decoded_nbytes``."""
+        """AezLimitError if this many images take more than ``max_decoded_nbytes``."""
         nbytes, most = image_count * math.prod(self.image_shape), self.limits.max_decoded_nbytes
         if nbytes > most:
             raise AezLimitError(
@@ -213,7 +213,7 @@ class Archive:
                 raise damage
 
     def _read_chunks(self, numbers: Sequence[int]) -> tuple[list[Chunk], AezError | None]:
-        """Chunks up to the first that cannot be read, and what is wrong with that."""
+        """The chunks before the first that cannot be read, and the error of that one."""
         chunks: list[Chunk] = []
         try:
             for i in numbers:
@@ -227,7 +227,7 @@ class Archive:
 
     @property
     def codec(self) -> Codec | None:
-        """The codec that decodes this file, once an image was asked for; for other archives too."""
+        """The codec that decodes this file, None before it is needed; other archives may use it."""
         return self._codec
 
     def require_codec(self) -> Codec:
@@ -248,7 +248,7 @@ class Archive:
     def _parts(self) -> FileParts:
         return FileParts(self.reader)
 
-    # ------------------------------------------------------------ life
+    # ------------------------------------------------------------ closing
 
     def close(self) -> None:
         """Close the file, if this archive opened it."""

@@ -1,4 +1,4 @@
-"""The facts of an open file: what ``info`` tells. Chunk heads are read, payloads are not."""
+"""The facts of an open file, as ``info`` shows them. Chunk heads are read, payloads are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file says besides its chunks: the header, and the sections around the chunks."""
+"""What a file holds besides its chunks: the header, and the sections around the chunks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from aecodec.targets import QUALITY
 
 @dataclass(frozen=True)
 class Head:
-    """What a file says before its chunks: its header, and the sections that follow it."""
+    """What a file holds before its chunks: its header, and the sections that follow it."""
 
     header: container.Header
     sections: list[container.Section]
@@ -71,7 +71,7 @@ def _header(
 def _sections(
     source: ImageSource, model: Model | None, parts: list[str], options: Options
 ) -> list[container.Section]:
-    """The sections before the chunks; rows that are not settled yet follow the chunks."""
+    """The sections before the chunks; names and columns not known yet follow the chunks."""
     metadata = {"has_channel_axis": source.has_channel_axis, "source": source.kind}
     metadata |= options.annotations.over(source.annotations).metadata()
     sections = [container.Section(container.META, required=False, payload=canonical_json(metadata))]
@@ -92,7 +92,7 @@ def _sections(
 def row_sections(source: ImageSource, annotations: Annotations) -> list[container.Section]:
     """The sections with a value for each image: the names, and every column.
 
-    Raises ValueError unless there is one for each.
+    Raises ValueError unless there is a value for each.
     """
     sections = []
     if source.names is not None:

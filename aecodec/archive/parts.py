@@ -23,15 +23,14 @@ if TYPE_CHECKING:
 class FileParts:
     """The parts that an open file names, and what else it says of the model that decodes it.
 
-    Damage found in the file is AezCorruptError; a model that
-    is not the file's is ModelMismatchError.
+    Damage in the file is AezCorruptError; a model that is not the file's is ModelMismatchError.
     """
 
     reader: Reader
 
     @property
     def name(self) -> str:
-        """What errors call the file."""
+        """The file's name in errors."""
         return self.reader.name
 
     @property
@@ -42,7 +41,7 @@ class FileParts:
 
     @property
     def pixel_part(self) -> str | None:
-        """The pixel model's part that the file names, if any."""
+        """The pixel model that the file names, if any; AezCorruptError if it names several."""
         names = [part.name for part in self.reader.parts if part.name in PIXEL_MODELS]
         if len(names) > 1:
             raise AezCorruptError(f"{self.name}: section PART names {len(names)} pixel models")
@@ -68,7 +67,7 @@ class FileParts:
         return codec
 
     def adopt(self, codec: Codec) -> Codec:
-        """A codec that was loaded before, once its model is found to be the file's."""
+        """A codec that was loaded before, after a check that its model is the file's."""
         if codec.model is None:
             return codec
         self._check_fingerprints(codec.model)
@@ -77,7 +76,7 @@ class FileParts:
         return codec.with_options(pixel_part=self.pixel_part)
 
     def check_chunks(self, chunks: Sequence[Chunk], where: Sequence[str]) -> None:
-        """That PART names all parts that these chunks need: no other is known to be right."""
+        """AezCorruptError unless PART names all parts that these chunks need."""
         named = {part.name for part in self.reader.parts}
         for chunk, place in zip(chunks, where, strict=True):
             for sub in chunk.sub_payloads:
@@ -132,7 +131,7 @@ class FileParts:
                 )
 
     def _check_model(self, model: Model) -> None:
-        """That the images fit the model, and that header and PART announce what it needs."""
+        """Check that the model fits the images, and that header and PART announce what it needs."""
         if not model.fits(self.image_shape):
             raise AezCorruptError(
                 f"{self.name}: images are {self.image_shape}, its model is for {model.shape}"

@@ -1,4 +1,4 @@
-"""A cut or damaged file made whole again: what its checksums prove is kept, the rest is named."""
+"""Make a cut or damaged file whole again: keep what its checksums prove, and name the rest."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Range = list[int]  # [first, last + 1]
 class Repair:
     """What was kept; ranges are [first, last + 1] positions in the damaged file's images.
 
-    ``images`` is None when nothing left in the file tells how many there were: then images may
-    be lost after the last one known, too. ``dropped_sections`` are kinds left out of the output;
+    ``images`` is how many there were, None if nothing left in the file says so: then images may
+    also be lost after the last known one. ``dropped_sections`` are kinds left out of the output;
     ``lost_nbytes`` counts the bytes of sections whose kind is lost as well, None if unknown.
     """
 
@@ -43,7 +43,7 @@ class Repair:
         return self.images is not None and nothing_lost
 
     def facts(self) -> dict[str, Any]:
-        """For ``--json``."""
+        """The fields and ``whole``, as plain values for JSON."""
         return {**asdict(self), "whole": self.whole}
 
 
@@ -69,7 +69,7 @@ def repair(
 
 
 def rewrite(scan: Scan, out: BinaryIO) -> Repair:
-    """Write what a scan found as a file of its own."""
+    """Write what a scan found as a new file."""
     full = scan.header.chunk_images
     spans = [
         (c.head.ordinal * full, c.head.ordinal * full + c.head.image_count) for c in scan.chunks
@@ -92,14 +92,14 @@ def rewrite(scan: Scan, out: BinaryIO) -> Repair:
 
 
 class _Rows:
-    """NAME and COLM: what has a value for each image."""
+    """The sections with a value for each image: NAME and COLM."""
 
     def __init__(self, scan: Scan) -> None:
         self._scan = scan
         self._limit = ("max_column_nbytes", scan.limits.max_column_nbytes)
 
     def count(self) -> int | None:
-        """How many images names and columns are of; None if none is whole, or they differ."""
+        """The number of images by names and columns; None if none is whole, or they differ."""
         counts = set()
         for entry, _ in self._scan.sections:
             if entry.kind in (container.NAME, container.COLM):
@@ -123,7 +123,7 @@ class _Rows:
         return names
 
     def cut(self, kind: str, payload: bytes, kept: list[Range], total: int) -> bytes:
-        """The same of the images kept; AezCorruptError if there is not a value for each image."""
+        """The payload for the images kept; AezCorruptError unless it has a value for each image."""
         chosen = [i for at, end in kept for i in range(at, end)]
         if kind == container.COLM:
             column = unpack_column(payload, total, self._scan.name, self._limit[1])
@@ -137,7 +137,7 @@ class _Rows:
 def _sections(
     scan: Scan, rows: _Rows, kept: list[Range], lost: list[Range], total: int
 ) -> tuple[list[container.Section], list[container.Section], set[str]]:
-    """What goes before the chunks, what after them, and the kinds that are dropped."""
+    """The sections before the chunks, those after them, and the kinds that are dropped."""
     found: list[tuple[container.Section, bool]] = []
     dropped = {entry.kind for entry in scan.damaged}
     column_names: set[str] = set()
@@ -165,30 +165,33 @@ def _sections(
     kinds = {section.kind for section, _ in found}
     if scan.header.required_flags & container.FLAGS_NEEDING_PARTS and container.PART not in kinds:
         raise AezCorruptError(f"{scan.name}: both {container.PART} sections are lost")
-    told = {"kept": kept, "lost": lost} if lost else None
-    found = [(_corrected(section, scan, told, column_names), late) for section, late in found]
+    positions = {"kept": kept, "lost": lost} if lost else None
+    found = [(_corrected(section, scan, positions, column_names), late) for section, late in found]
     before = [section for section, late in found if not late]
     copies = {container.HEAD, container.INDX} | (kinds & {container.PART})
     return before, [section for section, late in found if late], dropped - copies
 
 
 def _corrected(
-    section: container.Section, scan: Scan, told: dict[str, Any] | None, column_names: set[str]
+    section: container.Section,
+    scan: Scan,
+    positions: dict[str, list[Range]] | None,
+    column_names: set[str],
 ) -> container.Section:
-    """META with what was lost in it, and without a label whose column is; others as they are."""
+    """META with the positions of lost images, and without a label whose column is lost.
+
+    Other sections stay as they are.
+    """
     if section.kind != container.META:
         return section
     meta = parse_json(section.payload, f"{scan.name}: section {container.META}")
     if not isinstance(meta, dict):
         return section
     label_is_lost = "label" in meta and meta["label"] not in column_names
-    if told is None and not label_is_lost:
+    if positions is None and not label_is_lost:
         return section
     if label_is_lost:
         meta = {key: value for key, value in meta.items() if key not in ("label", "classes")}
-    if told is not None:
-        meta["repaired"] = told
+    if positions is not None:
+        meta["repaired"] = positions
     return replace(section, payload=json.dumps(meta, ensure_ascii=False).encode())
-
-
-# ---------------------------------------------------------------- reading on over damage

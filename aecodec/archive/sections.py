@@ -1,4 +1,4 @@
-"""What an open file says of its images besides their pixels: metadata, names and columns."""
+"""The sections of an open file about its images: metadata, names and columns."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Sections:
     @cached_property
     def annotations(self) -> Annotations:
         """Columns, labels, and words about the set."""
-        told = read_metadata(self.metadata, self._reader.name)
+        facts = read_metadata(self.metadata, self._reader.name)
         left, columns = self._limits.max_column_nbytes, []
         for entry in self._reader.sections:
             if entry.kind == COLM:
@@ -64,9 +64,11 @@ class Sections:
             raise AezCorruptError(
                 f"{self._reader.name}: section COLM: a name occurs twice in {names}"
             )
-        if told["label"] is not None and told["label"] not in names:
-            raise AezCorruptError(f"{self._reader.name}: META: label is {told['label']}, no column")
-        annotations = Annotations(tuple(columns), **told)
+        if facts["label"] is not None and facts["label"] not in names:
+            raise AezCorruptError(
+                f"{self._reader.name}: META: label is {facts['label']}, no column"
+            )
+        annotations = Annotations(tuple(columns), **facts)
         if fault := class_fault(annotations.labels, annotations.classes):
             raise AezCorruptError(f"{self._reader.name}: {fault}")
         return annotations
@@ -74,7 +76,7 @@ class Sections:
     def unpacked(self, kind: str) -> bytes | None:
         """The payload of the only section of a kind, out of zlib; None without that section.
 
-        It is held against the limit of its kind, packed and unpacked.
+        AezLimitError if it is over the limit of its kind, packed or unpacked.
         """
         entry = self._only(kind)
         if entry is None:
@@ -83,7 +85,7 @@ class Sections:
         return inflate(self._read(entry), where, section_limit(kind, self._limits))
 
     def check(self) -> None:
-        """Read every section, and hold it against its checksum; names and columns are unpacked."""
+        """Read every section and check its checksum; names and columns are unpacked too."""
         for entry in self._reader.sections:
             self._read(entry)
         _ = self.names, self.annotations

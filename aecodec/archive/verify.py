@@ -29,7 +29,7 @@ def verify(
     """Check every checksum; with ``full`` decode everything and compare the pixel hashes.
 
     ``against`` is the original set: every chunk's errors are computed again and must be those that
-    the file states. Returns the number of images; raises the AezError that tells what is wrong.
+    the file states. Returns the number of images; raises an AezError that says what is wrong.
     """
     with Archive(source, model=model, limits=limits) as archive:
         archive.check_sections()

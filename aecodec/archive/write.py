@@ -70,7 +70,7 @@ class _Totals:
             self.images_by_mode[label] = self.images_by_mode.get(label, 0) + int(count)
 
     def summary(self, nbytes: int, source: ImageSource, model: str) -> Summary:
-        """What is told of a file of ``nbytes``."""
+        """The summary of a file of ``nbytes``."""
         raw_nbytes = self.images * math.prod(source.shape)
         return Summary(
             self.images,
@@ -88,7 +88,7 @@ class _Totals:
 def _encoded(
     pieces: Iterable[Images], encoder: SetEncoder, options: Options, source: ImageSource
 ) -> Iterator[container.Chunk]:
-    """Every chunk; under a size each may take what those before it have left over."""
+    """All chunks; under a size, each may take what the chunks before it left over."""
     if encoder.target.kind != NBYTES:
         for piece in pieces:
             yield encoder.encode_chunk(piece)
