@@ -17,9 +17,8 @@ PIXEL_FAST: Final = "pixel_fast"
 PIXEL_SMALL: Final = "pixel_small"
 DEQUANTIZER: Final = "dequantizer"
 PIXEL_MODELS: Final = (PIXEL_FAST, PIXEL_SMALL)  # the default first
-VARIANTS: Final = {
-    part.removeprefix("pixel_"): part for part in PIXEL_MODELS
-}  # by the names that users give
+# Parts of pixel models by the names that users give.
+VARIANTS: Final = {part.removeprefix("pixel_"): part for part in PIXEL_MODELS}
 UNDERLAY_PARTS: Final = (LATENT_DECODER, LATENT_PRIOR)  # what a pixel model with an underlay needs
 
 TONES: Final = "tones"  # tensor of a pixel model: a second value for each gray level

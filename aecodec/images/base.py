@@ -166,7 +166,7 @@ class ImageSink(ABC):
         if error is None:
             self.close()
         else:
-            self._closer.close()  # the output is given up: that images are missing is no news
+            self._closer.close()  # the output is given up, so images may be missing
 
 
 def read_up_to(stream: IO[bytes], nbytes: int) -> bytearray:

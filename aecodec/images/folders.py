@@ -28,7 +28,7 @@ from aecodec.images.pictures import (
 )
 from aecodec.images.tables import ABOUT_FILE, TABLE_FILE, read_folder_table, write_folder_table
 
-SAMPLE_PICTURES = 256  # the least size of the sample that the shape is taken from
+SAMPLE_PICTURES = 256  # in the sample that gives the shape: as many, or up to twice
 
 
 class FolderSource(ImageSource):

@@ -146,7 +146,7 @@ def start_npz(
     for name, array in _beside(names, annotations).items():
         with archive.open(_entry(name), "w") as stream:
             np.lib.format.write_array(stream, array, allow_pickle=False)
-    is_big = math.prod(dims) >= 1 << 31  # room for the sizes is made before they are known
+    is_big = math.prod(dims) >= 1 << 31  # the room for sizes is fixed before they are known
     stream = stack.enter_context(archive.open(_entry(NPZ_MEMBER), "w", force_zip64=is_big))
     return start_npy(stream, dims, stack)
 
