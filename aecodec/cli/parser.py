@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import Final, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from aecodec._version import __version__
 from aecodec.cli import (
@@ -51,7 +52,8 @@ class Module(Protocol):
         """Run the command with its parsed options; returns the exit status."""
 
 
-class Command(NamedTuple):
+@dataclass(frozen=True)
+class Command:
     """A command: its name, its line in the list of commands, and its module."""
 
     name: str
