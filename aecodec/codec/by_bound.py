@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,7 +21,8 @@ def encode_with_bound(images: Images, bound: int, refiner: Refiner) -> Chunk:
     return encode_pixels(plan, priced_by(*cheapest_within(images, bound, refiner)))
 
 
-class Priced(NamedTuple):
+@dataclass(frozen=True)
+class Priced:
     """Images of a chunk, by their positions, and the plan of all of its images that prices them."""
 
     images: Indices
@@ -41,12 +42,13 @@ def priced_by(plans: Plans, assignment: BoundAssignment) -> list[Priced]:
 def encode_pixels(plan: ChunkPlan, priced: Sequence[Priced]) -> Chunk:
     """A chunk of all images, each as its pixel plan codes it, or under zstd if that is smaller."""
     bits = np.zeros(len(plan.images))
-    for mine, pixels in priced:
-        bits[mine] = pixels.bits[mine]
+    for each in priced:
+        bits[each.images] = each.plan.bits[each.images]
     by_pixels = smaller_by_pixels(plan.fallback, bits)
-    for mine, pixels in priced:
-        chosen = mine[by_pixels[mine]]
+    for each in priced:
+        chosen = each.images[by_pixels[each.images]]
         if len(chosen):
+            pixels = each.plan
             sub = SubPayload(pixels.mode, pixels.bound, pixels.encode(chosen))
             plan.accept(chosen, pixels.x_hat[chosen], sub)
     return plan.chunk()
