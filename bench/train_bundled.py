@@ -1,4 +1,4 @@
-"""Train a bundled model: layer by layer, in several runs; each run resumes by itself."""
+"""Train a bundled model: layer by layer, in several runs. A run that was interrupted resumes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 from aecodec.cli import main as aecodec
 
-# Clothes may be mirrored, digits may not; and models overfit clothes more easily.
+# Mirrored clothes are still clothes, mirrored digits are not; and clothes overfit more easily.
 LATENT_OPTIONS = {"mnist": [], "fashion": ["--flip", "0.15"]}
 LATER_DECAY = {"mnist": "0", "fashion": "0.05"}
-LATER_LATENTS = (  # further runs; the last two with larger batches, so with more of each quality
+LATER_LATENTS = (  # further runs; in the last two a batch has more images of each quality
     ("--steps", "18000", "--lr-scale", "0.4"),
     ("--steps", "15000", "--lr-scale", "0.3"),
     ("--steps", "8000", "--lr-scale", "0.3", "--batch", "288"),
@@ -21,9 +21,9 @@ LATER_LATENTS = (  # further runs; the last two with larger batches, so with mor
 PRIOR_STEPS = "3500"
 LATER = ["--lr-scale", "0.4", "--weight-decay"]
 SMALL = (["--steps", "3000"], ["--steps", "3000", *LATER, "0.1"])
-# Strokes of digits are saturated at 252 to 255, by row and column of the resampling.
+# Saturated strokes of digits have levels 252 to 255, by row and column of their resampling.
 TONES = ["--tones", "--lr-scale", "0.7", "--weight-decay", "0.1"]
-# The planes coded so far do not predict all of the clothes: a few latents help.
+# The planes decoded so far do not tell enough about clothes; a few latents add to them.
 FLIPPED = ["--steps", "4000", "--flip", "0.15", *LATER]
 UNDERLAY = ["--underlay", "2", *FLIPPED]
 PIXEL_RUNS = {
@@ -61,7 +61,7 @@ def runs(name: str, exact: str | None) -> list[list[str]]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train the model in all its runs, each one from where it stopped; returns the exit status."""
+    """Train all runs of a model; returns the exit status of the first that fails, or 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=sorted(LATENT_OPTIONS))
     parser.add_argument("input", metavar="IN", help="the training images")

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from aecodec.cli.files import STDIO, refuse_existing
 from aecodec.cli.options import IMAGE_SETS, add_force, add_talk
 from aecodec.errors import ModelMissingError
-from aecodec.io.atomic import atomic_path
 
 if TYPE_CHECKING:
     from aecodec.arrays import Images, Indices
@@ -40,6 +39,7 @@ def run(a: argparse.Namespace) -> int:
     from aecodec.benchmark.page import report_page
     from aecodec.benchmark.running import run_bench
     from aecodec.benchmark.sample import read_sample
+    from aecodec.io.atomic import atomic_path
 
     if a.limit is not None and a.limit < 1:
         raise ValueError(f"--limit: expected 1 or more, got {a.limit}")

@@ -12,7 +12,6 @@ from aecodec.cli.files import refuse_existing
 from aecodec.cli.options import add_force
 from aecodec.cli.words import psnr_fact
 from aecodec.container.parts import LATENT_DECODER, LATENT_PRIOR, PIXEL_FAST
-from aecodec.io.atomic import atomic_path
 from aecodec.targets import DEFAULT_QUALITY
 
 if TYPE_CHECKING:
@@ -75,6 +74,7 @@ def _notes(codec: Codec) -> list[str]:
 def _write_picture(output: Path, images: Images, decoded: Images, *, force: bool) -> str:
     """Write originals over reconstructions, if Pillow is here; returns what to say."""
     from aecodec.benchmark.demo import find_pillow, picture
+    from aecodec.io.atomic import atomic_path
 
     pillow = find_pillow()
     if pillow is None:

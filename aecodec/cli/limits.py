@@ -1,4 +1,4 @@
-"""The options that limit what a file may make a command spend."""
+"""Options that limit the memory and output a file may demand of a command."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import Final
 
 from aecodec.limits import Limits
 
-_UNITS: Final = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
-
-
+_UNITS: Final = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}  # powers of two
 _HELP: Final = {
     "max_decoded_nbytes": "images written or returned at once (16G)",
     "max_memory_nbytes": "what reading one chunk, section or the index may take (64M)",
@@ -19,7 +17,7 @@ _HELP: Final = {
 
 
 def add_limit_options(sub: argparse.ArgumentParser) -> None:
-    """``--max-memory 1G`` and its like, for commands that read files of others."""
+    """Add ``--max-memory 1G`` and the others, for commands that read files of strangers."""
     group = sub.add_argument_group("limits", "refuse what asks for more; K, M, G and T are 1024s")
     for name, text in _HELP.items():
         flag = f"--{name.removesuffix('_nbytes').replace('_', '-')}"
@@ -27,13 +25,13 @@ def add_limit_options(sub: argparse.ArgumentParser) -> None:
 
 
 def limits_of(a: argparse.Namespace) -> Limits:
-    """The limits that parsed options stand for; ValueError names one that is no number of bytes."""
-    told = {name: getattr(a, name) for name in _HELP}
-    return Limits(**{name: _nbytes(name, text) for name, text in told.items() if text is not None})
+    """The limits that the options name; ValueError for one that is no number of bytes."""
+    given = {name: getattr(a, name) for name in _HELP}
+    return Limits(**{name: _nbytes(name, text) for name, text in given.items() if text is not None})
 
 
 def _nbytes(name: str, text: str) -> int:
-    """``64M`` as bytes; the B or iB that people add is passed over."""
+    """``64M`` as bytes; a B or iB at the end is ignored."""
     number = text.strip().upper().removesuffix("B").removesuffix("I")
     unit = number[-1:] if number[-1:] in "KMGT" else ""
     try:

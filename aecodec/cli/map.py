@@ -13,7 +13,6 @@ from aecodec.cli.files import refuse_existing
 from aecodec.cli.options import SETS_OR_AEZ, add_force, add_talk
 from aecodec.cli.progress import steps_bar
 from aecodec.cli.use_outputs import require_suffix, say
-from aecodec.io.atomic import atomic_path
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -96,7 +95,7 @@ def run(a: argparse.Namespace) -> int:
 
 
 def _read(a: argparse.Namespace) -> _Input:
-    """Read a table, the latents of an ``.aez``, or images; a codec's model makes latents of these."""
+    """Read a table, the latents of an ``.aez``, or images, or make latents by a codec's model."""
     from aecodec.models.finding import load_model
     from aecodec.uses.inputs import is_aez, read_image_set, read_table
 
@@ -223,6 +222,7 @@ def _write(
     """Write the map as a picture, a page or an array of points."""
     import numpy as np
 
+    from aecodec.io.atomic import atomic_path
     from aecodec.uses import drawing
     from aecodec.uses.page import map_page
 

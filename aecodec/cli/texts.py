@@ -1,4 +1,4 @@
-"""What each command's ``--help`` says besides its options; a test parses every example."""
+"""What each command's ``--help`` says besides its options. A test parses every example."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ _DESCRIPTIONS: Final = {
     "compress": """
 Pack an image set into one .aez file. A set is 8-bit images of one shape: an IDX file, .npy, .npz,
 a folder or tree of PNG, JPEG, WebP, BMP or TIFF pictures, or a pipe. A trained model does the
-packing; without one that fits the shape the images go under zstd, without loss.
+packing; without one that fits the shape, zstd packs the images without loss.
 
-Ask for a quality, a PSNR, a bound on every pixel's error, a size, or for no loss at all; every image
-is decoded again while encoding, and one that misses what was asked for is coded another way. The
-source is kept, and the output appears whole or not at all.""",
+Ask for a quality, a PSNR, a bound on every pixel's error, a size, or for no loss at all. Every
+image is decoded again while encoding, and one that misses what was asked for is coded another way.
+The source is kept, and the output appears whole or not at all.""",
     "decompress": """
 Unpack an .aez, whole or a range of it, to the kind of set it was made from or to another. Labels,
-columns and names go along where that kind can hold them; what it cannot hold is told. Every chunk
-that is unpacked whole is held against the hash of its pixels.
+columns and names are written too where that kind can hold them; the command names what it leaves
+out. Every chunk that is unpacked whole is compared with the hash of its pixels.
 
 The model is found by its fingerprint: in the file, in the package, or in the folders of
 $AECODEC_MODEL_PATH.""",
@@ -27,30 +27,30 @@ columns. Reads the chunks' heads, decodes nothing and needs no model.""",
 Check every checksum of an .aez; with --full decode everything and compare the hash of the pixels;
 with --against compute all errors again from the originals. Exits with 3 at the first fault.""",
     "repair": """
-Write what is whole in a cut or damaged .aez to a new file, found by the markers of its chunks when
-the index is lost. Labels, columns and names are cut to the images that are kept. Tells which images
+Write what is whole in a cut or damaged .aez to a new file. If the index is lost, chunks are found
+by their markers. Labels, columns and names are cut to the images that are kept. Tells which images
 and sections are lost, and exits with 3 if any are; the damaged file is never changed.""",
     "view": """
 Show an .aez as one HTML page that needs nothing else: the facts of the file, its images, their
 errors where the originals are given, size by part, images by mode, and a map of the latents.""",
     "train": """
-Train a model on an image set: the latent layer l, its prior p, the pixel model r and the dequantizer
-d, one after the other. A part of the images is held out, and what the model reaches on them is told.
-Training may be interrupted; MODEL.ckpt lets --resume go on. With --map, --vae or --denoise it
-trains a small network for those uses instead.""",
+Train a model on an image set: the latent layer l, its prior p, the pixel model r and the
+dequantizer d, one after the other. A part of the images is held out, and the command tells what the
+model reaches on them. Training may be interrupted; --resume continues it from MODEL.ckpt. With
+--map, --vae or --denoise the command trains a small network for those uses instead.""",
     "models": """
 List the models on this machine: those of the package, and those in $AECODEC_MODEL_PATH.""",
     "bench": """
 Measure aecodec beside every other codec that is installed, on an image set of your own: size, PSNR,
 largest error, SSIM, and speed. -o writes a page with tables and figures too.""",
     "map": """
-Draw a table of numbers or an image set in 2 or 3 dimensions, by a linear or a nonlinear autoencoder,
-as a picture, a page to move about in, or coordinates.""",
+Draw a table of numbers or an image set in 2 or 3 dimensions, by a linear or a nonlinear
+autoencoder, as a picture, a page to move about in, or coordinates.""",
     "generate": """
 Make images with a variational autoencoder: samples, a plane of its latents, or steps from one image
 to another; or measure how well it explains a set (--elbo).""",
     "denoise": """
-Take noise off images with a denoising autoencoder, or add noise first and tell what is gained.""",
+Take noise off images with a denoising autoencoder, or add noise first and tell the gain in PSNR.""",
     "sheet": """
 Draw originals over what an .aez makes of them, as one picture.""",
     "demo": """
@@ -118,13 +118,13 @@ _EXAMPLES: Final = {
 
 
 def examples_of(command: str) -> str | None:
-    """What stands under the help of a command; None for one without examples."""
+    """The text below the options in the help of a command; None for one without examples."""
     text = _EXAMPLES.get(command)
     return None if text is None else f"examples:{text}\n"
 
 
 def description_of(command: str) -> str:
-    """What stands over the options in the help of a command."""
+    """The text above the options in the help of a command."""
     return _DESCRIPTIONS[command].strip()
 
 

@@ -26,7 +26,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         default=next(name for name, part in VARIANTS.items() if part == PIXEL_FAST),
         help="of r (fast)",
     )
-    sub.add_argument("--base", metavar="MODEL", help="go on from this model")
+    sub.add_argument("--base", metavar="MODEL", help="continue from this model")
     sub.add_argument(
         "--steps", type=int, help="optimizer steps of each layer (32000, 6000, 6000, 5000)"
     )
@@ -57,13 +57,13 @@ def _add_uses(sub: argparse.ArgumentParser) -> None:
 def _add_details(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--exact", metavar="NPY", help="indices of the images that r ends on")
     sub.add_argument("--flip", type=float, help="share of images mirrored in training (0)")
-    sub.add_argument("--shift", type=float, help="share moved by up to a pixel, but at the end (0)")
+    sub.add_argument("--shift", type=float, help="share moved by up to a pixel, not at the end (0)")
     sub.add_argument("--tones", action="store_true", help="r learns a table of gray levels, too")
     sub.add_argument(
         "--underlay",
         type=float,
         metavar="Q",
-        help="r stands on what latents of this quality rebuild; it needs l and p",
+        help="r predicts from what latents of this quality decode to; it needs l and p",
     )
     sub.add_argument("--weight-decay", type=float, metavar="W", help="0.1 for l, 0.3 for r")
     sub.add_argument("--lr-scale", type=float, metavar="F", help="times the learning rates (1)")

@@ -66,7 +66,8 @@ def load_set(path: str) -> tuple[Images, dict[str, object]]:
         height, width, _ = shape = source.shape
         if not all(SIDE_MIN <= side <= SIDE_MAX for side in (height, width)):
             raise ImageSetError(
-                f"{path}: images are {height}x{width}, sides {SIDE_MIN} to {SIDE_MAX} can be trained"
+                f"{path}: images are {height}x{width}, "
+                f"sides {SIDE_MIN} to {SIDE_MAX} can be trained"
             )
         data = bytearray()  # it grows in place, and the number of images that a file states may lie
         for batch in source.batches(READ_IMAGES):

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from aecodec.cli.progress import say_interrupted, steps_bar
 from aecodec.cli.train_input import configure, load_indices, load_set
@@ -23,15 +23,13 @@ if TYPE_CHECKING:
     from aecodec.training.loop import TrainConfig
 
 Measured = Sequence[float] | Mapping[str, float]  # by quality; by quality or bound
-LAYERS: Final = ("l", "p", "r", "d")  # in the order of training
 
 
 def train_layers(a: argparse.Namespace, output: Path) -> None:
     """Train the layers, write the model after each, and say what it reaches."""
     from aecodec.models.file import pack_model
     from aecodec.models.model import Model
-    from aecodec.training.layers import LAYERS as TRAINED
-    from aecodec.training.layers import trained_for_other_latents
+    from aecodec.training.layers import LAYERS, trained_for_other_latents
 
     layers = _layers(a.layers)
     continued = _load(output) if a.resume and output.exists() else None
@@ -47,28 +45,19 @@ def train_layers(a: argparse.Namespace, output: Path) -> None:
     configs = _configs(a, layers)
     outdated = trained_for_other_latents(model, layers, setup)
     model = model or Model(name, shape, {})
-    facts = {}
+    facts: dict[str, dict[str, Any]] = {}
     for layer in layers:
-        steps = configs[layer].steps
-        if continued is None or not TRAINED[layer].is_done(model, setup, steps):
-            model = _train(a, layer, setup, configs[layer], model)
+        config = configs[layer]
+        if continued is None or not LAYERS[layer].is_done(model, setup, config.steps):
+            model = _train(a, layer, setup, config, model)
         with atomic_path(output, force=a.force or layer != layers[0]) as temporary:
             temporary.write_bytes(pack_model(replace(model, name=name)))
-        about = TRAINED[layer].training_of(model, setup)
-        done, measured = about["steps_done"], about[TRAINED[layer].measured]
-        facts[layer] = {"steps_done": done, "finished": done >= steps}
-        facts[layer] |= {TRAINED[layer].measured: measured}
-        _say(a, layer, measured, facts[layer])
-        if done < steps:
+        about = LAYERS[layer].training_of(model, setup)
+        facts[layer] = _facts(about, config.steps, LAYERS[layer].measured)
+        _say(a, layer, about[LAYERS[layer].measured], facts[layer])
+        if not facts[layer]["finished"]:
             break
-    if outdated and not a.quiet:
-        print(
-            f"trained for latents that layer l had before: {', '.join(outdated)}", file=sys.stderr
-        )
-    if a.json:
-        sizes = {part.name: part.nbytes for part in model.parts.values()}
-        about = {"output": a.output, "name": name, "shape": list(model.the_shape())}
-        print(json.dumps({**about, "layers": facts, "parts_nbytes": sizes}))
+    _say_all(a, replace(model, name=name), facts, outdated)
 
 
 def _load(path: str | Path | None) -> Model | None:
@@ -78,10 +67,13 @@ def _load(path: str | Path | None) -> Model | None:
 
 
 def _layers(text: str) -> list[str]:
+    """``--layers`` in the order of training."""
+    from aecodec.training.layers import LAYERS
+
     layers = text.split(",")
     if not set(layers) <= set(LAYERS) or len(set(layers)) < len(layers):
-        raise ValueError(f"--layers: expected some of l,p,r,d, got {text!r}")
-    return sorted(layers, key=LAYERS.index)
+        raise ValueError(f"--layers: expected some of {','.join(LAYERS)}, got {text!r}")
+    return [layer for layer in LAYERS if layer in layers]
 
 
 def _check_needed(a: argparse.Namespace, layers: Sequence[str], model: Model | None) -> None:
@@ -134,9 +126,9 @@ def _setup(
 
 def _configs(a: argparse.Namespace, layers: Sequence[str]) -> dict[str, TrainConfig]:
     """The configuration of each layer."""
-    from aecodec.training.layers import LAYERS as TRAINED
+    from aecodec.training.layers import LAYERS
 
-    configs = {layer: configure(TRAINED[layer].config, a) for layer in layers}
+    configs = {layer: configure(LAYERS[layer].config, a) for layer in layers}
     if "l" in layers and configs["l"].batch_images % QUALITIES:
         raise ValueError(f"--batch: expected a multiple of nine, got {configs['l'].batch_images}")
     return configs
@@ -146,10 +138,9 @@ def _train(
     a: argparse.Namespace, layer: str, setup: Setup, config: TrainConfig, model: Model
 ) -> Model:
     """Train one layer under a progress bar; its checkpoint is removed at the end."""
-    from aecodec.training.layers import LAYERS as TRAINED
-    from aecodec.training.layers import train_layer
+    from aecodec.training.layers import LAYERS, train_layer
 
-    output, trained = Path(a.output), TRAINED[layer]
+    output, trained = Path(a.output), LAYERS[layer]
     infix = "" if layer == "l" else f".{trained.part_of(setup)}"
     checkpoint = output.with_name(f"{output.name}{infix}.ckpt")
     title = f"train r, {a.variant}" if layer == "r" else f"train {layer}"
@@ -163,6 +154,12 @@ def _train(
     if trained.training_of(model, setup)["steps_done"] == config.steps:
         checkpoint.unlink(missing_ok=True)
     return model
+
+
+def _facts(about: Mapping[str, Any], steps: int, measured: str) -> dict[str, Any]:
+    """What --json says about a layer."""
+    done = about["steps_done"]
+    return {"steps_done": done, "finished": done >= steps, measured: about[measured]}
 
 
 def _say(a: argparse.Namespace, layer: str, measured: Measured, facts: Mapping[str, Any]) -> None:
@@ -183,3 +180,19 @@ def _measured_text(layer: str, measured: Measured) -> str:
         "d": ("gain in dB at max error", 2),
     }[layer]
     return f"validation {what} " + ", ".join(f"{k}: {v:.{digits}f}" for k, v in measured.items())
+
+
+def _say_all(
+    a: argparse.Namespace,
+    model: Model,
+    facts: Mapping[str, Mapping[str, Any]],
+    outdated: Sequence[str],
+) -> None:
+    """Say which parts do not fit the latents any more, and with --json all that was trained."""
+    if outdated and not a.quiet:
+        names = ", ".join(outdated)
+        print(f"trained for latents that layer l had before: {names}", file=sys.stderr)
+    if a.json:
+        about = {"output": a.output, "name": model.name, "shape": list(model.the_shape())}
+        sizes = {part.name: part.nbytes for part in model.parts.values()}
+        print(json.dumps({**about, "layers": facts, "parts_nbytes": sizes}))

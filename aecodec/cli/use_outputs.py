@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aecodec.io.atomic import atomic_path
-
 if TYPE_CHECKING:
     from aecodec.arrays import Images
 
@@ -33,6 +31,7 @@ def say(a: argparse.Namespace, facts: Mapping[str, Any], text: str) -> None:
 def write_set(images: Images, kind: str, output: Path, *, force: bool) -> None:
     """Write an image set of a kind, whole or not at all."""
     from aecodec.images import open_sink
+    from aecodec.io.atomic import atomic_path
 
     shape = (images.shape[1], images.shape[2], images.shape[3])
     options: dict[str, Any] = {"has_channel_axis": shape[2] > 1, "image_count": len(images)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor, nn
@@ -13,7 +13,8 @@ from aecodec.training.draws import Draws
 from aecodec.twins.layers import TwinLayer
 
 
-class ParameterGroups(NamedTuple):
+@dataclass(frozen=True)
+class ParameterGroups:
     """All parameters of an objective, each in one group, in the order of ``parameters()``."""
 
     matrices: list[nn.Parameter]  # weights of hidden layers, for Muon

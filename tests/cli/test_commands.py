@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import subprocess
@@ -10,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from conftest import GRAY, noise_images, smooth_images
 
 import aecodec
-from aecodec.cli import main
+from aecodec.cli import exits, main
+from aecodec.cli.train_input import load_set
 from aecodec.models.file import pack_model
 from aecodec.models.finding import BUNDLED, load_model
+from aecodec.targets import Target
 
 IMAGES = smooth_images(GRAY, 40)[..., 0]
 NOISE = noise_images(GRAY, 12)[..., 0]
@@ -279,7 +281,7 @@ def test_bad_numbers(archive, capsys):
     fails(capsys, 2, "quality: expected 1 to 9, got 12", "compress", "set.npy", "--quality", "12")
     fails(capsys, 2, "quality: expected 1 to 9, got nan", "compress", "set.npy", "--quality", "nan")
     fails(capsys, 2, "--chunk: expected 1 or more, got 0", "compress", "set.npy", "--chunk", "0")
-    for text in ("5", "a:b", "1:2:3", ""):
+    for text in ("5", "a:b", "1:2:3", "", ":x", "1.5:"):
         argv = ["decompress", archive, "-o", "x.npy", "--images", text]
         fails(capsys, 2, f"--images: expected A:B, got {text!r}", *argv)
     assert not Path("x.npy").exists()
@@ -458,14 +460,6 @@ def test_info_does_not_import_what_is_there(archive):
 TRAIN = ["train", "set.npy", "--steps", "3", "--batch", "9", "-q"]
 
 
-@pytest.fixture
-def keep_generator():
-    state = torch.get_rng_state()
-    yield
-    torch.set_rng_state(state)
-
-
-@pytest.mark.usefixtures("keep_generator")
 def test_train_then_compress(capsys):
     assert main([*TRAIN, "-o", "mine.safetensors", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
@@ -488,7 +482,6 @@ def test_train_then_compress(capsys):
     assert main(["verify", "y.aez", "--against", "set.npy", *model, "-q"]) == 0
 
 
-@pytest.mark.usefixtures("keep_generator")
 def test_interrupted_training_goes_on(monkeypatch, capsys):
     import tqdm
 
@@ -527,8 +520,110 @@ def test_demo(monkeypatch, capsys):
     assert Path("demo.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.skipif(
+    not (BUNDLED / "fashion.safetensors").exists(), reason="no fashion weights in this tree"
+)
+def test_demo_replaces_its_own_picture_alone(monkeypatch, capsys):
+    from aecodec import demo
+    from aecodec.benchmark import demo as measured
+
+    whole = demo.load_sample
+    monkeypatch.setattr(demo, "load_sample", lambda: whole()[:32])
+    monkeypatch.setattr(measured, "COMPONENTS", (4,))
+    for _ in range(2):
+        assert main(["demo", "--json"]) == 0
+        assert Path("aecodec-demo.png").read_bytes().startswith(b"\x89PNG")
+    Path("other.png").write_bytes(b"mine")
+    capsys.readouterr()
+    fails(capsys, 1, "other.png exists; -f replaces it", "demo", "-o", "other.png")
+    assert Path("other.png").read_bytes() == b"mine"
+    assert main(["demo", "-o", "other.png", "-f", "--json"]) == 0
+    assert Path("other.png").read_bytes().startswith(b"\x89PNG")
+
+
+# ---------------------------------------------------------------- faults of this package
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda *_, **__: np.zeros(2) + np.zeros(3),
+        lambda *_, **__: int("x"),
+        lambda *_, **__: b"\xff".decode("utf-8"),
+        lambda *_, **__: __import__("aecodec.nothing"),
+    ],
+    ids=["numpy", "python", "unicode", "import"],
+)
+def test_a_fault_of_this_package_keeps_its_traceback(fault, monkeypatch):
+    monkeypatch.setattr("aecodec.archive.compress.compress_with", fault)
+    with pytest.raises((ValueError, ImportError)) as caught:
+        main(["compress", "set.npy", "--model", "none"])
+    assert len(caught.traceback) >= 3
+
+
+def test_a_package_that_is_missing_is_said_in_a_line(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    fails(capsys, 2, "tqdm", "compress", "set.npy", "--model", "none")
+
+
+# ---------------------------------------------------------------- what training reads
+
+
+def test_the_set_is_read_once_and_whole():
+    images, facts = load_set("set.npy")
+    np.testing.assert_array_equal(images[..., 0], IMAGES)
+    assert images.shape == (*IMAGES.shape, 1)
+    assert images.flags.writeable
+    digest = hashlib.sha256(IMAGES.tobytes()).hexdigest()
+    assert facts == {"data": "set.npy", "data_sha256": digest, "images": 40}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--layers", "p"], "--layers p: the latents' prior needs layer l"),
+        (["--flip", "2"], "--flip: expected 0 to 1, got 2.0"),
+        (["--shift", "-1"], "--shift: expected 0 to 1, got -1.0"),
+        (["--weight-decay", "nan"], "--weight-decay: expected 0 to 10, got nan"),
+        (["--lr-scale", "0"], "--lr-scale: expected 0 to 10, got 0.0"),
+        (["--layers", "r", "--exact", "set.npy"], "--exact: expected a row of whole numbers"),
+        (["--layers", "r", "--exact", "far.npy"], "--exact: expected indices 0 to 39, got 40"),
+    ],
+)
+def test_other_bad_options_of_training(options, message, capsys):
+    np.save("far.npy", np.array([40]))
+    fails(capsys, 2, message, "train", "set.npy", "-o", "m.safetensors", *options)
+
+
+def test_layers_go_on_from_a_base(tiny_path, capsys):
+    options = ["--steps", "2", "--batch", "9", "-q", "--json", "--base", str(tiny_path)]
+    assert main(["train", "set.npy", "-o", "a.safetensors", "--layers", "d,p", *options]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert list(facts["layers"]) == ["p", "d"]
+    assert set(facts["layers"]["p"]) == {"steps_done", "finished", "validation_bpp"}
+    model, base = load_model("a.safetensors"), load_model(tiny_path)
+    assert set(model.parts) == {"latent_decoder", "latent_prior", "dequantizer"}
+    assert model.fingerprints()["latent_decoder"] == base.fingerprints()["latent_decoder"]
+
+
 def test_lossless_has_no_psnr_in_json(tmp_path, capsys):
     np.save(tmp_path / "x.npy", np.zeros((9, 8, 8), np.uint8))
     argv = ["compress", str(tmp_path / "x.npy"), "--lossless", "--model", "none", "--json", "-q"]
     assert main(argv) == 0
     assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["psnr_db"] is None
+
+
+def test_an_error_is_for_the_user_if_this_package_raises_it():
+    """Python may raise in a line of this package too: that is no raise statement."""
+
+    def caught(run) -> ValueError | ImportError:
+        with pytest.raises((ValueError, ImportError)) as info:
+            run()
+        return info.value
+
+    assert exits.is_for_user(caught(lambda: Target("quality", 12)))
+    within = Target("max_error", 3)
+    object.__setattr__(within, "value", float("nan"))  # whose whole number Python refuses
+    assert not exits.is_for_user(caught(lambda: within.stored))
+    assert not exits.is_for_user(caught(lambda: int("x")))
+    assert exits.is_for_user(caught(lambda: __import__("nothing_of_this_name")))
