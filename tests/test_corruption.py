@@ -1,4 +1,4 @@
-"""Every truncation and every flipped bit of small files: an AezError or the same, never wrong data."""
+"""Every truncation and flipped bit of small files: an AezError or the same, never wrong data."""
 
 from __future__ import annotations
 

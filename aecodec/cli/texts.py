@@ -50,7 +50,8 @@ autoencoder, as a picture, a page to move about in, or coordinates.""",
 Make images with a variational autoencoder: samples, a plane of its latents, or steps from one image
 to another; or measure how well it explains a set (--elbo).""",
     "denoise": """
-Take noise off images with a denoising autoencoder, or add noise first and tell the gain in PSNR.""",
+Take noise off images with a denoising autoencoder, or add noise first and tell the gain in
+PSNR.""",
     "sheet": """
 Draw originals over what an .aez makes of them, as one picture.""",
     "demo": """

@@ -28,7 +28,7 @@ def code_by_zstd(images: Images) -> SubPayload:
 
 
 def is_smaller_by_zstd(images: Images, nbytes: int) -> bool:
-    """Whether even a fast zstd packs all images in ``nbytes``, as it does blank or repeated ones."""
+    """Whether even a fast zstd packs all images in ``nbytes``: blank or repeated ones, say."""
     return zstd.fast_nbytes(images.tobytes()) <= nbytes
 
 

@@ -230,7 +230,7 @@ def test_reader_that_leaves():
     assert err == b""
 
 
-# ---------------------------------------------------------------- 2: usage, and what is no image set
+# ---------------------------------------------------------------- 2: usage, and no image set
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A model's networks: built when they are needed, once, and shared by codecs that may share them."""
+"""A model's networks: built once, when they are needed, and shared by codecs that may."""
 
 from __future__ import annotations
 

@@ -85,7 +85,8 @@ def test_file_bytes():
         "2f01000000000000 5d00000000000000 01000000 02e1b4c7 00000000"
     )
     footer = bytes.fromhex(
-        "6a02000000000000 5400000000000000 ee02000000000000"  # index_offset, index_nbytes, file_nbytes
+        # index_offset, index_nbytes, file_nbytes
+        "6a02000000000000 5400000000000000 ee02000000000000"
         "0300000000000000 02000000"  # image_count, chunk_count
         "72470601"
         "0a1a0a0d5a454189"

@@ -210,7 +210,7 @@ def test_more_words_are_noticed(coder, stream):
 
 @pytest.mark.parametrize("coder", CODERS)
 def test_every_flipped_bit_is_noticed_or_codes_other_symbols(coder, stream):
-    """Symbols have one payload: what still decodes is, bit for bit, the payload of what it gives."""
+    """Symbols have one payload: what still decodes is the payload of what it gives, to the bit."""
     raws, payload = stream
     noticed = 0
     for bit in range(8 * len(payload)):
@@ -235,6 +235,6 @@ def test_low_states_are_refused(coder):
 @pytest.mark.parametrize("coder", CODERS)
 @given(st.binary(min_size=0, max_size=400))
 def test_any_bytes_end_in_an_error(coder, payload):
-    raws, _ = random_stream(7, (30, 30), 1)
+    raws, _ = random_stream(7, (60, 60), 1)
     with pytest.raises(AezCorruptError, match="it: ANS "):
         decode_stream(coder, payload, raws, 1)
