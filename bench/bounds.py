@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ from aecodec.codec.codec import Codec
 from aecodec.container.parts import DEQUANTIZER, VARIANTS
 from aecodec.entropy import ans
 from aecodec.measures import metrics
+from aecodec.models.model import Model
 from aecodec.nets.planes import PlaneGrid
 from aecodec.pixels import levels
 from aecodec.pixels.planes import join, split
@@ -82,10 +84,10 @@ def dequantizer_gains(images: Images, codec: Codec, bounds: Sequence[int]) -> di
     return gains
 
 
-def time_shares(images: Images, codec: Codec, coder: Any) -> dict[str, float]:  # noqa: ANN401
+def time_shares(images: Images, codec: Codec, coder: ModuleType) -> dict[str, float]:
     """Microseconds an image of the networks and of the coder both ways, lossless, on one thread.
 
-    Of a pixel model with an underlay, what laying it takes at encoding is told apart.
+    ``underlay`` is the time to make it in encoding, for a pixel model that has one.
     """
     refiner = codec.networks.refiner()
     pixels, grid = refiner.pixels, PlaneGrid.of(images)
@@ -120,6 +122,57 @@ def time_shares(images: Images, codec: Codec, coder: Any) -> dict[str, float]:  
     return {name: seconds / len(images) * 1e6 for name, seconds in spent.items()}
 
 
+def measure_variants(images: Images, model: Model, bounds: Sequence[int]) -> list[dict[str, Any]]:
+    """For each pixel model of a model: a file at each bound, and where its time goes."""
+    results: list[dict[str, Any]] = []
+    for variant, part in VARIANTS.items():
+        if part not in model.parts:
+            continue
+        codec = Codec(model, pixel_part=part)
+        files = [measure_bound(images, codec, bound) for bound in bounds]
+        coder = entropy.coder()
+        shares = {
+            coder.__name__.rpartition(".")[2]: time_shares(images[:TIMED_IMAGES], codec, coder)
+        }
+        shares["ans"] = time_shares(images[:NUMPY_IMAGES], codec, ans)
+        nbytes = model.parts[part].nbytes
+        results.append(
+            {"variant": variant, "part_nbytes": nbytes, "files": files, "us_per_image": shares}
+        )
+    return results
+
+
+def lines(
+    results: Sequence[dict[str, Any]], inverted: Sequence[dict[str, Any]]
+) -> list[tuple[str, ...]]:
+    """The files as texts under HEAD."""
+    rows: list[tuple[str, ...]] = []
+    for result in results:
+        for file in result["files"]:
+            psnr = "lossless" if file["psnr_db"] is None else f"{file['psnr_db']:.2f}"
+            modes = ", ".join(f"{n:,} {mode}" for mode, n in file["images_by_mode"].items())
+            size = (f"{file['nbytes']:,}", f"{file['bpp']:.4f}", psnr, str(file["max_error"]))
+            rows.append((result["variant"], str(file["max_error_asked"]), *size, modes))
+    for file in inverted:
+        size = (f"{file['nbytes']:,}", f"{file['bpp']:.4f}", "", str(file["max_error"]))
+        rows.append(("fast, inverted", str(file["max_error_asked"]), *size, ""))
+    return rows
+
+
+def print_notes(gains: dict[str, Any], results: Sequence[dict[str, Any]]) -> None:
+    """Print what the dequantizer gains, and time and weights of each pixel model."""
+    for bound, psnr in gains.items():
+        before, after = psnr["psnr_db"], psnr["dequantized_psnr_db"]
+        print(
+            f"cells of E = {bound}: {before:.2f} dB, dequantized {after:.2f}, {after - before:+.2f}"
+        )
+    for result in results:
+        for coder_name, shares in result["us_per_image"].items():
+            each = ", ".join(f"{name} {rounded(us)}" for name, us in shares.items())
+            print(f"{result['variant']}, {coder_name}: microseconds an image on one thread: {each}")
+        print(f"{result['variant']}: {result['part_nbytes']:,} bytes of weights, not counted")
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the bench on the command line's arguments; print and write its result."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -131,43 +184,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     a = parser.parse_args(argv)
     images = load_images(a.input)
     model = aecodec.load_model(a.model)
-    rows: list[tuple[str, ...]] = []
-    results: list[dict[str, Any]] = []
-    for variant, part in VARIANTS.items():
-        if part not in model.parts:
-            continue
-        codec = Codec(model, pixel_part=part)
-        files = [measure_bound(images, codec, bound) for bound in a.bounds]
-        coder = entropy.coder()
-        shares = {
-            coder.__name__.rpartition(".")[2]: time_shares(images[:TIMED_IMAGES], codec, coder)
-        }
-        shares["ans"] = time_shares(images[:NUMPY_IMAGES], codec, ans)
-        nbytes = model.parts[part].nbytes
-        results.append(
-            {"variant": variant, "part_nbytes": nbytes, "files": files, "us_per_image": shares}
-        )
-        for file in files:
-            psnr = "lossless" if file["psnr_db"] is None else f"{file['psnr_db']:.2f}"
-            modes = ", ".join(f"{n:,} {mode}" for mode, n in file["images_by_mode"].items())
-            size = (f"{file['nbytes']:,}", f"{file['bpp']:.4f}", psnr, str(file["max_error"]))
-            rows.append((f"{variant}", str(file["max_error_asked"]), *size, modes))
+    results = measure_variants(images, model, a.bounds)
     inverted = [measure_bound(255 - images, Codec(model), bound) for bound in a.bounds]
-    for file in inverted:
-        size = (f"{file['nbytes']:,}", f"{file['bpp']:.4f}", "", str(file["max_error"]))
-        rows.append(("fast, inverted", str(file["max_error_asked"]), *size, ""))
-    print((format_markdown if a.markdown else format_table)(HEAD, rows))
+    print((format_markdown if a.markdown else format_table)(HEAD, lines(results, inverted)))
     gains = dequantizer_gains(images, Codec(model), a.bounds) if DEQUANTIZER in model.parts else {}
-    for bound, psnr in gains.items():
-        before, after = psnr["psnr_db"], psnr["dequantized_psnr_db"]
-        print(
-            f"cells of E = {bound}: {before:.2f} dB, dequantized {after:.2f}, {after - before:+.2f}"
-        )
-    for result in results:
-        for coder_name, shares in result["us_per_image"].items():
-            each = ", ".join(f"{name} {rounded(us)}" for name, us in shares.items())
-            print(f"{result['variant']}, {coder_name}: microseconds an image on one thread: {each}")
-        print(f"{result['variant']}: {result['part_nbytes']:,} bytes of weights, not counted")
+    print_notes(gains, results)
     name = Path(a.input).name
     write_result(
         a.name,

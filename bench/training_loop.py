@@ -27,6 +27,10 @@ from aecodec.arrays import Images
 from aecodec.integrations.torch import AezDataset, ChunkBatchSampler
 
 CLASSES = 10
+FILES: dict[str, dict[str, Any]] = {
+    "aez, latents": {"quality": 5},
+    "aez, lossless": {"lossless": True},
+}
 SINGLES = 100  # images read alone, at random, without a cache
 
 
@@ -168,6 +172,19 @@ def bulk_per_second(path: Path) -> float:
         return count / (time.perf_counter() - start)
 
 
+def single_speeds(name: str, path: Path) -> dict[str, float]:
+    """Images a second of a whole file and of single images; printed under a name."""
+    speeds = {
+        "bulk": bulk_per_second(path),
+        "singles": singles_per_second(path, cold=False),
+        "singles_cold": singles_per_second(path, cold=True),
+    }
+    bulk, singles, cold = (rounded(value) for value in speeds.values())
+    print(f"{name}, images/s: {bulk} decoding all, {singles} random single ones without a")
+    print(f"  cache, {cold} where the chunk is read anew for each")
+    return speeds
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line, measure, print and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -185,29 +202,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         paths = write_tree(root / "png", images)
-        files: dict[str, dict[str, Any]] = {
-            "aez, latents": {"quality": 5},
-            "aez, lossless": {"lossless": True},
-        }
         datasets: dict[str, Callable[[], Dataset[Any]]] = {
             "in memory": lambda: InMemory(images),
             "PNG folder": lambda: PngFolder(paths),
         }
         if write_parquet(paths, root / "png.parquet"):
             datasets["parquet of PNGs"] = lambda: ParquetOfPngs(root / "png.parquet")
-        for name, target in files.items():
+        for name, target in FILES.items():
             aecodec.compress(images, root / f"{name}.aez", model=a.model, labels=labels, **target)
             datasets[name] = lambda name=name: AezDataset(root / f"{name}.aez")  # type: ignore[misc]
-        for name in files:
-            path = root / f"{name}.aez"
-            result[name] = {
-                "bulk": bulk_per_second(path),
-                "singles": singles_per_second(path, cold=False),
-                "singles_cold": singles_per_second(path, cold=True),
-            }
-            bulk, singles, cold = (rounded(value) for value in result[name].values())
-            print(f"{name}, images/s: {bulk} decoding all, {singles} random single ones without a")
-            print(f"  cache, {cold} where the chunk is read anew for each")
+        for name in FILES:
+            result[name] = single_speeds(name, root / f"{name}.aez")
         for workers in a.workers:
             found = measure_loops(datasets, len(images), a.batch, workers, a.epochs)
             result[f"workers {workers}"] = found

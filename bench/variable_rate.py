@@ -45,6 +45,14 @@ from aecodec.training.loop import split_images
 QUALITIES = (2, 4, 6)  # whose weights the single models get
 LADDER = tuple(q + step for q in QUALITIES for step in (-0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75))
 HELD_OUT = 5000
+HEAD = (
+    "weight of quality",
+    "images a step",
+    "PSNR dB",
+    "its own model, bpp",
+    "one model for all, bpp",
+    "loss",
+)
 
 
 def measured(images: Images, codec: Codec, quality: float) -> tuple[float, float]:
@@ -69,41 +77,24 @@ def of_one_quality(base: Model | None, quality: int) -> Model | None:
     return replace(base, parts={LATENT_DECODER: part}, encoder=encoder)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the bench on the command line's arguments; print and write its result."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("input", metavar="IN", help="training images")
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N images")
-    parser.add_argument("--steps", type=int, default=8000, help="of each training (%(default)s)")
-    parser.add_argument(
-        "--batch", type=int, default=162, help="images; the square of nine divides it (%(default)s)"
-    )
-    parser.add_argument("--base", metavar="MODEL", help="go on from this one")
-    parser.add_argument("--effort", type=int, default=3, help="of the encoder (%(default)s)")
-    parser.add_argument("--held-out", type=int, default=HELD_OUT, help="images (%(default)s)")
-    parser.add_argument("--flip", type=float, default=0.0, help="share of images mirrored")
-    parser.add_argument("--lr-scale", type=float, default=1.0, help="times the learning rates")
-    parser.add_argument("--markdown", action="store_true", help="print a table for a README")
-    add_result_options(parser, "variable-rate")
-    a = parser.parse_args(argv)
-    every = load_images(a.input, a.limit)
-    config = LatentConfig(steps=a.steps, batch_images=a.batch, flip=a.flip)
-    rates = {name: getattr(config, name) * a.lr_scale for name in ("lr_matrices", "lr", "lr_rate")}
-    config = replace(config, **rates)
-    base = None if a.base is None else aecodec.load_model(a.base)
-    held_out = split_images(every, config)[1][: a.held_out]
+def compare(
+    every: Images, held_out: Images, config: LatentConfig, base: Model | None, effort: int
+) -> list[dict[str, Any]]:
+    """A row for each quality and batch: PSNR and size of its own model, and size of that of all."""
 
     def train(config: LatentConfig, base: Model | None, *, low_trunk: bool) -> Codec:
         model = train_autoencoder(
             every, config, name="it", provenance={}, base=base, low_trunk=low_trunk
         )
-        return Codec(model, effort=a.effort)
+        return Codec(model, effort=effort)
 
     joint = train(config, base, low_trunk=True)
     points = [measured(held_out, joint, float(quality)) for quality in LADDER]
     psnr, bpp = (np.array(values) for values in zip(*points, strict=True))
     rows: list[dict[str, Any]] = []
-    for quality, batch in product(QUALITIES, (a.batch, a.batch // QUALITY_COUNT)):
+    for quality, batch in product(
+        QUALITIES, (config.batch_images, config.batch_images // QUALITY_COUNT)
+    ):
         lmbda = float(config.lmbdas()[quality - 1])
         alone = replace(config, lmbda_min=lmbda, lmbda_max=lmbda, batch_images=batch)
         own = train(alone, of_one_quality(base, quality), low_trunk=False)
@@ -125,15 +116,12 @@ def main(argv: Sequence[str] | None = None) -> None:
                 "loss": usual / rate - 1 if inside else None,
             }
         )
-    head = (
-        "weight of quality",
-        "images a step",
-        "PSNR dB",
-        "its own model, bpp",
-        "one model for all, bpp",
-        "loss",
-    )
-    lines = [
+    return rows
+
+
+def lines(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """The rows as texts under HEAD."""
+    return [
         (
             str(r["quality"]),
             str(r["batch_images"]),
@@ -144,7 +132,38 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         for r in rows
     ]
-    print((format_markdown if a.markdown else format_table)(head, lines))
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("input", metavar="IN", help="training images")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N images")
+    parser.add_argument("--steps", type=int, default=8000, help="of each training (%(default)s)")
+    parser.add_argument(
+        "--batch", type=int, default=162, help="images; the square of nine divides it (%(default)s)"
+    )
+    parser.add_argument("--base", metavar="MODEL", help="go on from this one")
+    parser.add_argument("--effort", type=int, default=3, help="of the encoder (%(default)s)")
+    parser.add_argument("--held-out", type=int, default=HELD_OUT, help="images (%(default)s)")
+    parser.add_argument("--flip", type=float, default=0.0, help="share of images mirrored")
+    parser.add_argument("--lr-scale", type=float, default=1.0, help="times the learning rates")
+    parser.add_argument("--markdown", action="store_true", help="print a table for a README")
+    add_result_options(parser, "variable-rate")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the bench on the command line's arguments; print and write its result."""
+    a = parse_arguments(argv)
+    every = load_images(a.input, a.limit)
+    config = LatentConfig(steps=a.steps, batch_images=a.batch, flip=a.flip)
+    rates = {name: getattr(config, name) * a.lr_scale for name in ("lr_matrices", "lr", "lr_rate")}
+    config = replace(config, **rates)
+    base = None if a.base is None else aecodec.load_model(a.base)
+    held_out = split_images(every, config)[1][: a.held_out]
+    rows = compare(every, held_out, config, base, a.effort)
+    print((format_markdown if a.markdown else format_table)(HEAD, lines(rows)))
     result = {
         **facts(Path(a.input).name, every),
         "steps": a.steps,
