@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -140,6 +141,18 @@ def test_every_module_is_in_what_is_installed(tmp_path):
 
 def test_every_package_has_its_line():
     assert {package_of(path) for path in FILES} - {"weights"} == set(LINE)
+
+
+def test_contributing_shows_the_same_lines():
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    shown = {
+        name: int(number)
+        for number, cell in re.findall(r"^\| (\d+) \| (.*?) \|", text, re.MULTILINE)
+        for name in re.findall(r"`(\w+)/?`", cell)
+    }
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} - {"weights"}
+    assert packages <= set(shown)
+    assert shown == {name: LINE[name] for name in shown}
 
 
 def test_no_other_module_stands_at_the_top():
