@@ -28,7 +28,7 @@ class AezCodec(Codec):  # type: ignore[misc]  # numcodecs may be untyped, or not
 
     codec_id = CODEC_ID
 
-    def __init__(self, **config: Any) -> None:  # noqa: ANN401
+    def __init__(self, **config: object) -> None:
         self.settings = ChunkSettings.from_config(config)
 
     def get_config(self) -> dict[str, Any]:

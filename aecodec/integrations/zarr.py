@@ -36,7 +36,7 @@ class AezCodec(ArrayBytesCodec):  # type: ignore[misc]  # Any to mypy: see pypro
     is_fixed_size = False
     settings: ChunkSettings
 
-    def __init__(self, **config: Any) -> None:  # noqa: ANN401
+    def __init__(self, **config: object) -> None:
         object.__setattr__(self, "settings", ChunkSettings.from_config(config))
 
     @classmethod
@@ -53,7 +53,7 @@ class AezCodec(ArrayBytesCodec):  # type: ignore[misc]  # Any to mypy: see pypro
         """For array metadata; ``from_dict`` reads it."""
         return {"name": CODEC_ID, "configuration": self.settings.to_config()}
 
-    def validate(self, *, shape: tuple[int, ...], dtype: Any, chunk_grid: Any) -> None:  # noqa: ANN401
+    def validate(self, *, shape: tuple[int, ...], dtype: Any, chunk_grid: object) -> None:  # noqa: ANN401
         """ValueError for arrays that are not sets of images; at creation and opening."""
         chunk_shape = getattr(chunk_grid, "chunk_shape", None)
         if chunk_shape is None:
