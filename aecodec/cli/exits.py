@@ -38,11 +38,14 @@ def status_of(error: AezError) -> int:
 def is_for_user(error: ValueError | ImportError) -> bool:
     """Whether an error is a mistake of the user or a package that is missing, not a fault of ours.
 
-    This package raises ValueError and ImportError by a ``raise`` statement, and only for these. A
-    ValueError of Python or of a library that nobody turned into one of ours is a fault of ours.
+    This package raises ValueError and ImportError by a ``raise`` statement, and only for these.
+    Text that is not UTF-8 is from a file of the user. Any other ValueError of Python or of a
+    library is a fault of ours.
     """
     import traceback
 
+    if isinstance(error, UnicodeDecodeError):
+        return True
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("aecodec"):
         return True
     last = traceback.extract_tb(error.__traceback__)[-1]

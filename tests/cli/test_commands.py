@@ -549,16 +549,21 @@ def test_demo_replaces_its_own_picture_alone(monkeypatch, capsys):
     [
         lambda *_, **__: np.zeros(2) + np.zeros(3),
         lambda *_, **__: int("x"),
-        lambda *_, **__: b"\xff".decode("utf-8"),
         lambda *_, **__: __import__("aecodec.nothing"),
     ],
-    ids=["numpy", "python", "unicode", "import"],
+    ids=["numpy", "python", "import"],
 )
 def test_a_fault_of_this_package_keeps_its_traceback(fault, monkeypatch):
     monkeypatch.setattr("aecodec.archive.compress.compress_with", fault)
     with pytest.raises((ValueError, ImportError)) as caught:
         main(["compress", "set.npy", "--model", "none"])
     assert len(caught.traceback) >= 3
+
+
+def test_text_in_another_encoding(capsys):
+    Path("table.csv").write_bytes(b"a,b\n\xff\xfe,1\n")
+    argv = ["compress", "set.npy", "--model", "none", "--columns", "table.csv"]
+    fails(capsys, 2, "can't decode byte 0xff", *argv)
 
 
 def test_a_package_that_is_missing_is_said_in_a_line(monkeypatch, capsys):
