@@ -134,7 +134,7 @@ class ChunkSettings:
         try:
             model = _find_model(self.parts, self.model) if self.parts else None
         except ModelMissingError:
-            return  # a store can be opened and looked at: who reads images is told
+            return  # a store can be opened and looked at; reading images raises this
         if model is not None:
             try:
                 model.require_shape((height, width, channels))

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from torch.utils.data import Sampler
 
 from aecodec.arrays import Indices
 
-if TYPE_CHECKING:
-    from aecodec.integrations.torch import AezDataset
-
 WINDOW_IMAGES, WINDOW_NBYTES = 8192, 64 << 20
 PIECES = 8  # for each worker, of a file of few chunks
+
+
+class ChunkedImages(Protocol):
+    """What the sampler asks of a data set: an :class:`AezDataset`."""
+
+    chunk_images: int
+    image_shape: tuple[int, int, int]
+
+    def __len__(self) -> int: ...
 
 
 class ChunkBatchSampler(Sampler[list[int]]):
@@ -29,7 +35,7 @@ class ChunkBatchSampler(Sampler[list[int]]):
 
     def __init__(
         self,
-        dataset: AezDataset,
+        dataset: ChunkedImages,
         batch_size: int,
         *,
         shuffle: bool = True,
