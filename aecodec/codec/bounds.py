@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec.arrays import Bits, Images, Indices, evenly
-from aecodec.codec.assignment import cheapest_assignment, options_worth_having, table_bits
+from aecodec.codec.bound_assignment import cheapest_assignment, options_worth_having, table_bits
 from aecodec.container import TABLE_ENTRY_NBYTES
 from aecodec.measures import metrics
 from aecodec.measures.hull import lower_hull

@@ -7,7 +7,12 @@ from itertools import product
 import numpy as np
 import pytest
 
-from aecodec.codec.assignment import RUN_BITS, cheapest_assignment, options_worth_having, table_bits
+from aecodec.codec.bound_assignment import (
+    RUN_BITS,
+    cheapest_assignment,
+    options_worth_having,
+    table_bits,
+)
 
 
 def total(costs: np.ndarray, choice: np.ndarray) -> float:
