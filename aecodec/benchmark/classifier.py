@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from aecodec.arrays import Images
+from aecodec.images.plain import load_npy, read_unzipped
 
 if TYPE_CHECKING:
     import torch
@@ -24,16 +23,14 @@ BATCH_IMAGES = 2048  # classified at once
 
 def read_labels(path: str | os.PathLike[str]) -> Labels:
     """A whole number for each image: IDX of bytes (gzipped or not), .npy, or text, one a line."""
-    data = Path(path).read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        data = gzip.decompress(data)
+    data = read_unzipped(path)
     if data[:4] == b"\0\0\x08\x01":
         count = int.from_bytes(data[4:8], "big")
         if len(data) != 8 + count:
             raise ValueError(f"{path}: {len(data) - 8} labels, expected {count}")
         return np.frombuffer(data, np.uint8, offset=8).astype(np.int64)
     if data[:6] == b"\x93NUMPY":
-        labels = np.load(path, allow_pickle=False)
+        labels = load_npy(path)
         if labels.ndim != 1 or labels.dtype.kind not in "iu":
             raise ValueError(f"{path}: {labels.dtype} {labels.shape}, expected whole numbers (N,)")
         return np.asarray(labels, np.int64)

@@ -7,7 +7,7 @@ import hashlib
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from aecodec.cli.files import STDIO
 from aecodec.errors import ImageSetError
@@ -84,8 +84,10 @@ def load_indices(path: str, count: int) -> Indices:
     """Indices of images, 0 to count - 1, from a ``.npy`` file."""
     import numpy as np
 
+    from aecodec.images.plain import load_npy
+
     try:
-        indices: Any = np.load(path, allow_pickle=False)
+        indices = load_npy(path)
     except ValueError as error:
         raise ValueError(f"--exact: {path} is not a .npy file of indices: {error}") from error
     if indices.ndim != 1 or indices.dtype.kind not in "iu":

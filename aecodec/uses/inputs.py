@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import numpy.typing as npt
 from aecodec.archive.array import Archive
 from aecodec.arrays import Floats, Images
 from aecodec.images import ImageSetError, open_images
+from aecodec.images.plain import load_npy, read_unzipped
 
 AEZ_HEAD = b"\x89AEZ"
 IDX_LABELS = b"\0\0\x08\x01"
@@ -45,7 +44,7 @@ def read_table(path: str) -> Floats | None:
     if path.lower().endswith(".csv"):
         return _check_rows(path, _read_csv(path))
     if path.lower().endswith(".npy"):
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = load_npy(path, mapped=True)
         if array.ndim == 2:
             return _check_rows(path, np.asarray(array))
     return None
@@ -91,17 +90,15 @@ def _check_rows(path: str, rows: npt.NDArray[Any]) -> Floats:
 
 def read_labels(path: str, count: int) -> npt.NDArray[Any]:
     """(count,) labels of an IDX file (gzipped or not), a ``.npy``, or a text, one a line."""
-    data = Path(path).read_bytes()
-    if data.startswith(b"\x1f\x8b"):
-        data = gzip.decompress(data)
+    data = read_unzipped(path)
     labels: npt.NDArray[Any]
     if data.startswith(IDX_LABELS):
-        (stated,) = struct.unpack_from(">I", data, 4)
-        labels = np.frombuffer(data, np.uint8, offset=8)
+        stated = int.from_bytes(data[4:8], "big")
+        labels = np.frombuffer(data[8:], np.uint8)
         if stated != len(labels):
             raise ValueError(f"{path}: states {stated} labels, holds {len(labels)}")
     elif data.startswith(b"\x93NUMPY"):
-        labels = np.load(path, allow_pickle=False)
+        labels = load_npy(path)
     else:
         labels = np.array(data.decode("utf-8").split("\n"))
         labels = labels[: len(labels) - (labels[-1:] == "").sum()]
