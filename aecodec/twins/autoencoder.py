@@ -27,6 +27,22 @@ from aecodec.targets import QUALITIES
 from aecodec.twins.layers import TwinLayer, activation, round_through
 
 
+class ResidualBlock(nn.Module):
+    """Residual pair of 3x3 convolutions that starts as the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.a = nn.Conv2d(channels, channels, 3, padding=1)
+        self.b = nn.Conv2d(channels, channels, 3, padding=1)
+        for parameter in self.b.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features (N, channels, H, W), twice."""
+        branch: Tensor = self.b(F.relu(self.a(F.relu(x))))
+        return x + branch
+
+
 class Encoder(nn.Module):
     """Float encoder: images in units of 256 gray levels to latents in the same unit."""
 
@@ -38,9 +54,9 @@ class Encoder(nn.Module):
         grid = c.grid[0] * c.grid[1]
         self.linear = nn.Linear(pixels, c.latents)
         self.stem = nn.Conv2d(4 * c.channels, w, 3, padding=1)
-        self.fine = _FloatBlock(w)
+        self.fine = ResidualBlock(w)
         self.down = nn.Conv2d(w, 2 * w, 3, stride=2, padding=1)
-        self.coarse = _FloatBlock(2 * w)
+        self.coarse = ResidualBlock(2 * w)
         self.head = nn.Linear(2 * w * grid, c.latents)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
@@ -59,19 +75,6 @@ class Encoder(nn.Module):
             h = self.head(h)
         latents: Tensor = y + h.float()
         return latents
-
-
-class _FloatBlock(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.a = nn.Conv2d(channels, channels, 3, padding=1)
-        self.b = nn.Conv2d(channels, channels, 3, padding=1)
-        for parameter in self.b.parameters():
-            nn.init.zeros_(parameter)
-
-    def forward(self, x: Tensor) -> Tensor:
-        branch: Tensor = self.b(F.relu(self.a(F.relu(x))))
-        return x + branch
 
 
 class DecoderTwin(nn.Module):

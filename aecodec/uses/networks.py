@@ -13,28 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aecodec.nets.latent_decoder import AutoencoderConfig
-from aecodec.twins.autoencoder import Encoder
+from aecodec.twins.autoencoder import Encoder, ResidualBlock
 
 
 def small_config(shape: tuple[int, int, int], latents: int) -> AutoencoderConfig:
     """Widths of a small network, below 1 MB as float16 at 28x28 gray; shape (H, W, C)."""
     return AutoencoderConfig(*shape, latents, hidden=128, coarse=24, fine=8, encoder=16)
-
-
-class Block(nn.Module):
-    """Residual pair of 3x3 convolutions that starts as the identity."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.a = nn.Conv2d(channels, channels, 3, padding=1)
-        self.b = nn.Conv2d(channels, channels, 3, padding=1)
-        for parameter in self.b.parameters():
-            nn.init.zeros_(parameter)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Features (N, channels, H, W), twice."""
-        branch: Tensor = self.b(F.relu(self.a(F.relu(x))))
-        return x + branch
 
 
 class FloatDecoder(nn.Module):
@@ -51,9 +35,9 @@ class FloatDecoder(nn.Module):
         self.dense1 = nn.Linear(c.latents, c.hidden)
         self.dense2 = nn.Linear(c.hidden, c.hidden)
         self.dense3 = nn.Linear(c.hidden, grid * c.coarse)
-        self.coarse = Block(c.coarse)
+        self.coarse = ResidualBlock(c.coarse)
         self.up = nn.Conv2d(c.coarse, 4 * c.fine, 3, padding=1)
-        self.fine = Block(c.fine)
+        self.fine = ResidualBlock(c.fine)
         self.out = nn.Conv2d(c.fine, 4 * c.channels, 3, padding=1)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
@@ -162,11 +146,11 @@ class Denoiser(nn.Module):
     def __init__(self, c: DenoiserConfig) -> None:
         super().__init__()
         self.stem = nn.Conv2d(4 * c.channels, c.fine, 3, padding=1)
-        self.before = Block(c.fine)
+        self.before = ResidualBlock(c.fine)
         self.down = nn.Conv2d(c.fine, c.coarse, 3, stride=2, padding=1)
-        self.coarse = nn.ModuleList([Block(c.coarse), Block(c.coarse)])
+        self.coarse = nn.ModuleList([ResidualBlock(c.coarse), ResidualBlock(c.coarse)])
         self.up = nn.Conv2d(c.coarse, 4 * c.fine, 3, padding=1)
-        self.after = Block(c.fine)
+        self.after = ResidualBlock(c.fine)
         self.out = nn.Conv2d(c.fine, 4 * c.channels, 3, padding=1)
         with torch.no_grad():
             self.out.weight.mul_(0.1)
