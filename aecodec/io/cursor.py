@@ -50,6 +50,9 @@ class Cursor:
     def leb128(self, field: str) -> int:
         """The next unsigned LEB128 number: in its shortest form, below 2**32."""
         data, start = self._data, self._at
+        if start < len(data) and data[start] < 0x80:  # most numbers are a byte, without a slice
+            self._at = start + 1
+            return data[start]
         value = 0
         for shift, byte in enumerate(data[start : start + LEB128_MAX_NBYTES]):
             value |= (byte & 0x7F) << 7 * shift
