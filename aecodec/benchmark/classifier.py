@@ -106,8 +106,9 @@ def _train(images: Images, labels: Labels, classes: int, steps: int) -> torch.nn
     import torch
     from torch import nn
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SEED)
+    from aecodec.training.draws import seeded
+
+    with seeded(SEED):
         _, height, width, channels = images.shape
         features = 32 * -(-height // 4) * -(-width // 4)
         net = nn.Sequential(

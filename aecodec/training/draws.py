@@ -29,10 +29,10 @@ class Draws:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Initial weights drawn on the CPU in this block depend on the seed alone.
+    """What torch's default generator draws in this block depends on the seed alone.
 
-    Constructors of layers draw from torch's default generator and take no other. Its state is
-    put back at the end.
+    Constructors of layers and dropout draw from it and take no other. Its state is put back at
+    the end.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

@@ -7,6 +7,7 @@ import torch
 
 from aecodec.arrays import Images
 from aecodec.measures.metrics import psnr_db, squared_error
+from aecodec.training.draws import Draws
 from aecodec.uses.objectives import NOISES, DenoiseObjective, add_noise, pad_to_four
 
 BATCH_IMAGES = 500
@@ -21,15 +22,12 @@ def noisy_images(images: Images, noise: str, level: float, seed: int) -> Images:
         raise ValueError(f"noise: expected one of {', '.join(NOISES)}, got {noise!r}")
     if not 0 <= level <= 1:
         raise ValueError(f"level: expected 0 to 1, got {level}")
-    generator_state = torch.random.get_rng_state()
-    try:
-        torch.manual_seed(seed)
-        out = np.empty_like(images)
-        for start in range(0, len(images), BATCH_IMAGES):
-            x = _to_float(images[start : start + BATCH_IMAGES])
-            out[start : start + len(x)] = _to_gray(add_noise(x, noise, torch.tensor(level)))
-    finally:
-        torch.random.set_rng_state(generator_state)
+    generator = Draws(seed).on("cpu")
+    out = np.empty_like(images)
+    for start in range(0, len(images), BATCH_IMAGES):
+        x = _to_float(images[start : start + BATCH_IMAGES])
+        noisy = add_noise(x, noise, torch.tensor(level), generator)
+        out[start : start + len(x)] = _to_gray(noisy)
     return out
 
 

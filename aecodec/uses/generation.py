@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from aecodec.arrays import Floats, Images
+from aecodec.training.draws import Draws
 from aecodec.uses.objectives import BERNOULLI, VaeObjective
 
 BATCH_IMAGES = 500
@@ -34,16 +35,13 @@ class Evidence:
 def evidence(objective: VaeObjective, images: Images, seed: int = 0) -> Evidence:
     """The evidence lower bound on uint8 images (N, H, W, C), one sample of the latents each."""
     nll = kl = 0.0
-    state = torch.random.get_rng_state()
-    try:
-        torch.manual_seed(seed)
-        with torch.no_grad():
-            for start in range(0, len(images), BATCH_IMAGES):
-                terms = objective.terms(objective.prepare(images[start : start + BATCH_IMAGES]))
-                nll += float(terms[0].double().sum())
-                kl += float(terms[1].double().sum())
-    finally:
-        torch.random.set_rng_state(state)
+    draws = Draws(seed)
+    with torch.no_grad():
+        for start in range(0, len(images), BATCH_IMAGES):
+            x = objective.prepare(images[start : start + BATCH_IMAGES])
+            terms = objective.terms(x, draws.on(x.device))
+            nll += float(terms[0].double().sum())
+            kl += float(terms[1].double().sum())
     nll, kl = nll / len(images), kl / len(images)
     samples = math.prod(images.shape[1:])
     nats = nll + kl
