@@ -15,10 +15,8 @@ from aecodec.archive.write import write
 from aecodec.arrays import Images
 from aecodec.codec.choosing import ModelLike
 from aecodec.codec.codec import Codec
-from aecodec.container.modes import DEFAULT_CODER
 from aecodec.images import open_images
 from aecodec.io.atomic import atomic_path
-from aecodec.targets import DEFAULT_EFFORT
 
 if TYPE_CHECKING:
     from aecodec.annotations.annotations import Values
@@ -34,8 +32,8 @@ def encode(
     psnr: float | None = None,
     target_bytes_per_image: float | None = None,
     variant: str | None = None,
-    coder: str = DEFAULT_CODER,
-    effort: int = DEFAULT_EFFORT,
+    coder: str | None = None,
+    effort: int | None = None,
     chunk_images: int | None = None,
     embed_model: bool = False,
     codec: Codec | None = None,
@@ -52,8 +50,13 @@ def encode(
     whatever is smallest; ``target_bytes_per_image`` is a size, of the whole file over its images,
     that is not exceeded. ``variant``, "fast" (default) or "small", is the pixel model that keeps
     error bounds; ``coder``, "zstd" (default) or "ans", which is smaller, is what packs latents;
-    ``effort``, 1 to 9, is how long better latents are searched for (from 4 on). A ``codec`` built
-    before saves loading the model again, and brings its own variant, coder and effort.
+    ``effort``, 1 to 9 (3), is how long better latents are searched for (from 4 on). A ``codec``
+    built before saves loading the model again, and brings its own model, variant, coder and effort.
+    ``chunk_images`` is how many images are packed together, at least 1. An option that has no
+    effect beside the others is refused.
+
+    Whatever the images are, none has a PSNR under 13 dB plus the quality, and no file is larger
+    than without loss: images that the model does not know are coded by its pixel model or by zstd.
 
     ``labels`` and ``columns`` (by name) are arrays or lists with a value for each image: int,
     float, bool or str. ``about`` may tell title, origin, licence, and classes, the names of labels
@@ -95,8 +98,8 @@ def compress(
     psnr: float | None = None,
     target_bytes_per_image: float | None = None,
     variant: str | None = None,
-    coder: str = DEFAULT_CODER,
-    effort: int = DEFAULT_EFFORT,
+    coder: str | None = None,
+    effort: int | None = None,
     chunk_images: int | None = None,
     embed_model: bool = False,
     codec: Codec | None = None,

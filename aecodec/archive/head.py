@@ -108,9 +108,14 @@ def row_sections(source: ImageSource, annotations: Annotations) -> list[containe
     ]
 
 
-def nbytes_without_chunks(source: ImageSource, encoder: SetEncoder, options: Options) -> int:
-    """The bytes that a file takes besides its chunks, at most."""
-    head = head_of(source, encoder, options, 1)
+def nbytes_without_chunks(
+    source: ImageSource,
+    encoder: SetEncoder,
+    options: Options,
+    lone: container.Chunk | None = None,
+) -> int:
+    """The bytes that a file takes besides its chunks, at most; ``lone`` is its only chunk."""
+    head = head_of(source, encoder, options, 1, lone)
     writer = container.Writer(io.BytesIO(), head.header, head.sections)
     if not source.is_settled:
         for section in row_sections(source, options.annotations):

@@ -23,7 +23,7 @@ from aecodec.latents.quantizer import interpolate
 from aecodec.models.model import Model
 from aecodec.pixels.payloads import Refiner
 from aecodec.pixels.underlay import Underlay
-from aecodec.targets import QUALITIES, QUALITY_UNIT
+from aecodec.targets import QUALITIES, QUALITY_UNIT, floor_db, mse_at
 
 if TYPE_CHECKING:
     from aecodec.latents.layer import LatentNetworks
@@ -156,11 +156,8 @@ class Networks:
 
         return self._once(DEQUANTIZER, build)
 
-    def refiner(self, steps: int = 0) -> Refiner:
-        """The chosen pixel model, with its underlay if it has one.
-
-        ``steps`` is how many steps encoding searches for better latents of the underlay.
-        """
+    def refiner(self) -> Refiner:
+        """The chosen pixel model, with its underlay if it has one."""
         pixels = self.pixels()
         if pixels.underlay is None:
             return Refiner(pixels)
@@ -170,8 +167,7 @@ class Networks:
                 f"{self.pixel_model_name()} needs"
             )
         latents, prior = self.latents(), self.prior()
-        underlay = Underlay(latents, prior, pixels.underlay, steps=steps, lmbda=self.lmbda)
-        return Refiner(pixels, underlay)
+        return Refiner(pixels, Underlay(latents, prior, pixels.underlay))
 
     def require_refiner(self) -> Refiner:
         """The chosen pixel model, to encode with.
@@ -207,9 +203,13 @@ class Networks:
         return float(low * (high / low) ** share)
 
     def mse_limit(self, stored_quality: int) -> float:
-        """The guard's limit of an image's mean squared error, gray levels squared, at a quality."""
+        """The limit of an image's mean squared error, gray levels squared, at a quality.
+
+        It is that of the quality's floor, or less where the model did better in training.
+        """
         limits = np.log(np.maximum(self.latents().mse_p999, 1e-3))[:, None]
-        return GUARD_FACTOR * float(np.exp(interpolate(limits, stored_quality)[0]))
+        trained = GUARD_FACTOR * float(np.exp(interpolate(limits, stored_quality)[0]))
+        return min(trained, mse_at(floor_db(stored_quality)))
 
     # ------------------------------------------------------------ helpers
 

@@ -206,7 +206,7 @@ def test_images_that_zstd_packs_better_keep_the_psnr(moving):
 
 @pytest.mark.usefixtures("by_pixels")
 def test_model_without_the_dequantizer_cannot_decode(moving, refined):
-    images = smooth_images(GRAY, 20)
+    images = smooth_images(GRAY, 100)
     blob = aecodec.encode(images, psnr=30, codec=Codec(moving))
     with pytest.raises(ModelMismatchError, match=r"part dequantizer of model .moving. has"):
         aecodec.decode(blob, model=refined)
