@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from copy import copy
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -19,6 +18,7 @@ from aecodec.container.parts import (
     UNDERLAY_PARTS,
 )
 from aecodec.errors import ModelMissingError
+from aecodec.forks import fork_safe
 from aecodec.latents.quantizer import interpolate
 from aecodec.models.model import Model
 from aecodec.pixels.payloads import Refiner
@@ -55,9 +55,13 @@ class Networks:
 
     def with_pixel_part(self, name: str | None) -> Networks:
         """These networks with another pixel model chosen; both share what is built."""
-        other = copy(self)  # shares what is built, and the lock
-        other.pixel_part = name
+        other = Networks(self.model, self.device, name)
+        other._built, other._lock = self._built, self._lock
         return other
+
+    def __reduce__(self) -> tuple[type[Networks], tuple[Model | None, str, str | None]]:
+        """A copy, in this process or another one, builds its networks anew."""
+        return Networks, (self.model, self.device, self.pixel_part)
 
     # ------------------------------------------------------------ what the model has
 
@@ -225,8 +229,12 @@ class Networks:
             raise ModelMissingError(message)
         return self.model
 
+    @fork_safe
     def _once(self, part: str, build: Callable[[], Network]) -> Network:
-        """The network of a part, built by the first thread that asks."""
+        """The network of a part, built by the first thread that asks.
+
+        No fork happens meanwhile: a child would find the lock closed for ever.
+        """
         with self._lock:
             if part not in self._built:
                 self._built[part] = build()
