@@ -55,9 +55,10 @@ def encode(
     ``effort``, 1 to 9, is how long better latents are searched for (from 4 on). A ``codec`` built
     before saves loading the model again, and brings its own variant, coder and effort.
 
-    ``labels`` and ``columns`` (by name) are arrays or lists with a value for each image: int,
-    float, bool or str. ``about`` may tell title, origin, licence, and classes, the names of labels
-    that count from 0.
+    ``labels`` and ``columns`` (by name, or a data frame) are arrays, tensors, series or lists with
+    a value for each image: int, float, bool or str. Where the images have names, a column
+    "file_name" pairs its table's rows with them. ``about`` may tell title, origin, licence, and
+    classes, the names of labels that count from 0.
 
     Raises ValueError for arrays of another kind, targets out of range or several of them, and
     ModelMissingError when no model fits.

@@ -23,6 +23,8 @@ from aecodec.targets import NBYTES
 
 def write(source: ImageSource, file: BinaryIO, options: Options, progress: Progress) -> Summary:
     """Write the set as an ``.aez``; see :func:`aecodec.encode` for errors."""
+    given = options
+    options = given.paired(source)
     if source.is_settled:
         options.annotations.over(source.annotations).require_count(source.image_count)
     batches = source.batches(options.chunk_images or most_chunk_images(source.shape))
@@ -45,7 +47,7 @@ def write(source: ImageSource, file: BinaryIO, options: Options, progress: Progr
         totals.add(chunk)
         progress(totals.images, source.image_count or totals.images)
     if not source.is_settled:
-        for section in row_sections(source, options.annotations):
+        for section in row_sections(source, given.paired(source).annotations):
             writer.write_section(section)
     model = codec.model.name if codec.model else NO_MODEL
     return totals.summary(writer.close(), source, model)

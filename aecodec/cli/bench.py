@@ -14,8 +14,9 @@ from aecodec.cli.options import IMAGE_SETS, add_force, add_talk
 from aecodec.errors import ModelMissingError
 
 if TYPE_CHECKING:
-    from aecodec.arrays import Images, Indices
+    from aecodec.arrays import Images
     from aecodec.benchmark.classifier import Labels
+    from aecodec.benchmark.sample import Sample
     from aecodec.codec.codec import Codec
 
 
@@ -44,14 +45,15 @@ def run(a: argparse.Namespace) -> int:
     if a.limit is not None and a.limit < 1:
         raise ValueError(f"--limit: expected 1 or more, got {a.limit}")
     refuse_existing(a.output, force=a.force)
-    images, indices = read_sample(sys.stdin.buffer if a.input == STDIO else a.input, a.limit)
+    sample = read_sample(sys.stdin.buffer if a.input == STDIO else a.input, a.limit)
+    images = sample.images
     result = run_bench(
         "standard input" if a.input == STDIO else Path(a.input).name,
         images,
         _codec(a.model, images),
         ours.QUICK,
         quick=True,
-        classifier=train_classifier(images, _labels(a.labels, indices)) if a.labels else None,
+        classifier=train_classifier(images, _labels(a.labels, sample)) if a.labels else None,
         progress=_progress(a),
     )
     if a.output:
@@ -65,14 +67,14 @@ def run(a: argparse.Namespace) -> int:
     return 0
 
 
-def _labels(path: str, indices: Indices) -> Labels:
+def _labels(path: str, sample: Sample) -> Labels:
     """Labels of the images measured, from a file with one for every image of the set."""
     from aecodec.benchmark.classifier import read_labels
 
-    labels = read_labels(path)
-    if len(labels) <= indices[-1]:
+    labels = read_labels(path, sample.names, sample.skipped)
+    if len(labels) <= sample.indices[-1]:
         raise ValueError(f"--labels: {len(labels)} labels, expected one for every image")
-    return labels[indices]
+    return labels[sample.indices]
 
 
 def _codec(model: str | None, images: Images) -> Codec | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from aecodec.cli.files import STDIO, standard_input, standard_output
 from aecodec.cli.options import IMAGE_SETS, add_force, add_talk
 from aecodec.cli.progress import progress_bar
-from aecodec.cli.words import images_text, psnr_fact, psnr_text
+from aecodec.cli.words import images_text, psnr_fact, psnr_text, say, shown
 from aecodec.container.modes import CODERS, DEFAULT_CODER
 from aecodec.container.parts import VARIANTS
 from aecodec.targets import DEFAULT_EFFORT
@@ -84,10 +84,14 @@ def _add_targets(sub: argparse.ArgumentParser) -> None:
 def _add_annotations(sub: argparse.ArgumentParser) -> None:
     about = sub.add_argument_group("about the images")
     about.add_argument(
-        "--labels", metavar="FILE", help="an IDX file (gzipped or not), .npy, or text, one a line"
+        "--labels",
+        metavar="FILE",
+        help="IDX (gzipped or not), .npy, .npz, CSV, or text lines",
     )
     about.add_argument(
-        "--columns", metavar="CSV", help="a table with a row of names and one for each image"
+        "--columns",
+        metavar="CSV",
+        help="a table with a row for each image; file_name pairs rows with pictures",
     )
     about.add_argument("--title", metavar="TEXT", help="what the set is called")
     about.add_argument("--origin", metavar="TEXT", help="where the images are from")
@@ -99,7 +103,7 @@ def run(a: argparse.Namespace) -> int:
     from aecodec.archive.compress import compress_with
 
     source = standard_input() if a.input == STDIO else a.input
-    output = a.output or (STDIO if a.input == STDIO else f"{a.input.rstrip(os.sep)}.aez")
+    output = a.output or (STDIO if a.input == STDIO else _default_output(a.input))
     to_stdout = output == STDIO
     if a.chunk is not None and a.chunk < 1:
         raise ValueError(f"--chunk: expected 1 or more, got {a.chunk}")
@@ -116,12 +120,27 @@ def run(a: argparse.Namespace) -> int:
     return 0
 
 
+def _default_output(path: str) -> str:
+    """IN.aez; for an array of FILE.npz a name of its own, that of a file beside it."""
+    from aecodec.images import split_member
+
+    file, member = split_member(path)
+    if member is None:
+        return f"{path.rstrip(os.sep)}.aez"
+    stem, suffix = os.path.splitext(file)
+    return f"{stem}-{member.removesuffix('.npy').replace('/', '-')}{suffix}.aez"
+
+
 def _options(a: argparse.Namespace) -> Options:
     """The encoding options, with labels and columns read from their files."""
     from aecodec.archive.options import Options
-    from aecodec.images import read_labels, table_annotations
+    from aecodec.images import read_label_rows, read_rows
 
-    columns = table_annotations(a.columns).columns if a.columns else ()
+    tables = [read_rows(a.columns)] if a.columns else []
+    tables += [read_label_rows(a.labels)] if a.labels else []
+    for table in tables:
+        for name, reason in table.passed_over:
+            say(f"{shown(table.where)}: passed over {shown(name)}: {reason}", sys.stderr)
     about = {"title": a.title, "origin": a.origin, "licence": a.licence}
     return Options(
         model=a.model,
@@ -135,8 +154,7 @@ def _options(a: argparse.Namespace) -> Options:
         effort=a.effort,
         chunk_images=a.chunk,
         embed_model=a.embed_model,
-        labels=read_labels(a.labels) if a.labels else None,
-        columns={column.name: column for column in columns} if a.columns else None,
+        tables=tuple(tables),
         about={name: text for name, text in about.items() if text is not None},
     )
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from aecodec.arrays import Floats, Images
+    from aecodec.images import Skipped
     from aecodec.measures.pca import PcaBasis
     from aecodec.training.loop import Report
     from aecodec.uses.maps import Map, MapConfig
@@ -52,12 +53,15 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 class _Input:
     """What to map: the rows of a table, latents, or images, and what to call it.
 
-    Images that come with rows are shown on the page.
+    Images that come with rows are shown on the page. ``names`` are those of the images, and
+    ``skipped`` what the set holds besides.
     """
 
     rows: Floats | None
     images: Images | None
     source: str
+    names: tuple[str, ...] | None = None
+    skipped: tuple[Skipped, ...] = ()
 
     @property
     def flat(self) -> npt.NDArray[Any]:
@@ -81,7 +85,9 @@ def run(a: argparse.Namespace) -> int:
     config = config if a.steps is None else replace(config, steps=a.steps)
     found = _read(a)
     flat, count = found.flat, len(found.flat)
-    labels = read_labels(a.labels, count) if a.labels else _labels_within(a.input)
+    labels = _labels_within(a.input)
+    if a.labels:
+        labels = read_labels(a.labels, count, found.names, found.skipped)
     if flat.size // count < a.dims:
         raise ValueError(f"--dims: {a.input} has {flat.size // count} columns, fewer than {a.dims}")
     pca, basis = maps.map_pca(flat, a.dims)
@@ -97,7 +103,7 @@ def run(a: argparse.Namespace) -> int:
 def _read(a: argparse.Namespace) -> _Input:
     """Read a table, the latents of an ``.aez``, or images, or make latents by a codec's model."""
     from aecodec.models.finding import load_model
-    from aecodec.uses.inputs import is_aez, read_image_set, read_table
+    from aecodec.uses.inputs import is_aez, load_image_set, read_table
 
     if is_aez(a.input):
         if latents := _latents_within(a):
@@ -106,16 +112,20 @@ def _read(a: argparse.Namespace) -> _Input:
         if a.model:
             raise ValueError(f"--model: {a.input} is a table, models are for images")
         return _Input(table, None, "a table")
-    images = read_image_set(a.input)
+    images, names, skipped = load_image_set(a.input)
     if a.model and not _is_for_map(a.model):
         from aecodec.latents.layer import LatentNetworks
 
         model = load_model(a.model)
         model.require_shape((images.shape[1], images.shape[2], images.shape[3]))
         return _Input(
-            LatentNetworks(model).analyse(images), images, f"latents by model {model.name}"
+            LatentNetworks(model).analyse(images),
+            images,
+            f"latents by model {model.name}",
+            names,
+            skipped,
         )
-    return _Input(None, images, "images")
+    return _Input(None, images, "images", names, skipped)
 
 
 def _latents_within(a: argparse.Namespace) -> _Input | None:
@@ -131,7 +141,7 @@ def _latents_within(a: argparse.Namespace) -> _Input | None:
             return None
         shown = a.output.lower().endswith(".html")
         images = np.concatenate(list(archive.batches())) if shown else None
-        return _Input(read_latents(archive), images, "latents in the file")
+        return _Input(read_latents(archive), images, "latents in the file", archive.names)
 
 
 def _is_for_map(name: str | None) -> bool:

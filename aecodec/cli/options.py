@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-IMAGE_SETS = "IDX (gzipped or not), .npy, .npz, a folder of pictures, or - for standard input"
-SETS_OR_AEZ = "IDX (gzipped or not), .npy, .npz, a folder of pictures, or an .aez"
+IMAGE_SETS = "IDX (gzipped or not), .npy, .npz[:ARRAY], a folder of pictures, or - (standard input)"
+SETS_OR_AEZ = "IDX (gzipped or not), .npy, .npz[:ARRAY], a folder of pictures, or an .aez"
 
 
 def add_force(sub: argparse.ArgumentParser) -> None:

@@ -16,6 +16,12 @@ from aecodec.annotations.values import NAME_MAX_NBYTES, text_fault
 from aecodec.arrays import Images, Shape
 from aecodec.errors import ImageSetError
 from aecodec.images.base import ImageSink, ImageSource, Layout, Skipped
+from aecodec.images.metadata import (
+    ABOUT_FILE,
+    TABLE_FILE,
+    read_folder_table,
+    write_folder_table,
+)
 from aecodec.images.pictures import (
     PICTURE_SUFFIXES,
     check_picture_name,
@@ -26,7 +32,6 @@ from aecodec.images.pictures import (
     picture_names,
     save_picture,
 )
-from aecodec.images.tables import ABOUT_FILE, TABLE_FILE, read_folder_table, write_folder_table
 
 SAMPLE_PICTURES = 256  # in the sample that gives the shape: as many, or up to twice
 

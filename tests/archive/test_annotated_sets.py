@@ -25,7 +25,7 @@ from aecodec.archive.array import Archive
 from aecodec.cli import main
 from aecodec.container import Header, Section, Writer
 from aecodec.errors import AezCorruptError, AezLimitError, ImageSetError
-from aecodec.images import idx_labels, labels_path, open_images, read_labels, table_annotations
+from aecodec.images import idx_labels, labels_path, open_images, read_labels
 from aecodec.images.pictures import picture_names
 from aecodec.limits import Limits
 
@@ -341,7 +341,7 @@ def test_wrong_labels(data, message):
         read_labels("l")
     Path("o.npy").write_bytes(b"")
     np.save("o.npy", np.zeros((2, 2)))
-    with pytest.raises(ImageSetError, match="expected one number or text for each image"):
+    with pytest.raises(ImageSetError, match="expected one value for each image"):
         read_labels("o.npy")
 
 
@@ -509,11 +509,11 @@ def test_a_table_of_another_make():
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("file_name,a\nx.png,1,2\n", "row 2 has 3 cells, expected 2"),
-        ("file_name,a,a\n", "expected a first row of different names"),
+        ("file_name,a\nx.png,1,2\n", "line 2 has 3 cells, expected 2"),
+        ("file_name,a,a\n", "two columns are called 'a'"),
         ("file_name\nx.png\nx.png\n", "a file_name occurs twice"),
         ('file_name\n"x', "not a table in CSV"),
-        ("file_name,\nx.png,1\n", "column name '': is empty"),
+        ("file_name,\nx.png,1\n", "column 2 of 2 has no name, its first value is '1'"),
     ],
 )
 def test_wrong_tables(table, message):
@@ -531,9 +531,10 @@ def test_columns_from_a_table():
     argv = ["compress", "x.npy", "--columns", "c.csv", "--title", "T", "--model", "none", "-q"]
     assert main(argv) == 0
     with Archive("x.npy.aez") as archive:
-        assert archive.info["columns"] == {"weight": "float64", "name": "text"}
+        held = {"weight": "float64", "name": "text", "file_name": "text"}
+        assert archive.info["columns"] == held
         assert archive.info["title"] == "T"
-    assert table_annotations("c.csv").label is None
+        assert archive.labels is None
 
 
 def test_file_names_of_an_archive_cannot_leave_the_folder():
