@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aecodec.cli.files import STDIO, refuse_existing
 from aecodec.cli.options import IMAGE_SETS, add_force, add_talk
+from aecodec.cli.terminal import raw_stream, shown
 from aecodec.errors import ModelMissingError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def run(a: argparse.Namespace) -> int:
     sample = read_sample(sys.stdin.buffer if a.input == STDIO else a.input, a.limit)
     images = sample.images
     result = run_bench(
-        "standard input" if a.input == STDIO else Path(a.input).name,
+        "standard input" if a.input == STDIO else shown(Path(a.input).name),
         images,
         _codec(a.model, images),
         ours.QUICK,
@@ -91,11 +92,11 @@ def _codec(model: str | None, images: Images) -> Codec | None:
 
 def _progress(a: argparse.Namespace) -> Callable[[str], None]:
     """Shows on a terminal what is being measured."""
-    shown = sys.stderr.isatty() and not a.quiet
+    is_shown = sys.stderr.isatty() and not a.quiet
 
     def show(what: str) -> None:
-        if shown:
-            print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)
+        if is_shown:
+            print(f"\r\x1b[K{what}", end="", file=raw_stream(sys.stderr), flush=True)
 
     return show
 

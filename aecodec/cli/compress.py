@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from aecodec.cli.files import STDIO, standard_input, standard_output
 from aecodec.cli.options import IMAGE_SETS, add_force, add_talk
 from aecodec.cli.progress import progress_bar
-from aecodec.cli.words import images_text, psnr_fact, psnr_text, say, shown
+from aecodec.cli.terminal import shown
+from aecodec.cli.words import images_text, psnr_fact, psnr_text
 from aecodec.container.modes import CODERS, DEFAULT_CODER
 from aecodec.container.parts import VARIANTS
 from aecodec.targets import DEFAULT_EFFORT
@@ -140,7 +141,7 @@ def _options(a: argparse.Namespace) -> Options:
     tables += [read_label_rows(a.labels)] if a.labels else []
     for table in tables:
         for name, reason in table.passed_over:
-            say(f"{shown(table.where)}: passed over {shown(name)}: {reason}", sys.stderr)
+            print(f"{shown(table.where)}: passed over {shown(name)}: {reason}", file=sys.stderr)
     about = {"title": a.title, "origin": a.origin, "licence": a.licence}
     return Options(
         model=a.model,
@@ -184,7 +185,7 @@ def _skipped_text(skipped: Sequence[tuple[str, str]]) -> str:
         by_reason[reason].append(name)
     lines = [f"  skipped {len(skipped):,}:"]
     for reason, names in sorted(by_reason.items(), key=lambda item: -len(item[1])):
-        some = ", ".join(ascii(name)[1:-1] for name in names[:NAMES_SHOWN])
+        some = ", ".join(shown(name) for name in names[:NAMES_SHOWN])
         more = ", ..." if len(names) > NAMES_SHOWN else ""
         lines.append(f"    {len(names):,} {reason}: {some}{more}")
     return "\n".join(lines)

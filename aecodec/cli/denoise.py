@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aecodec.cli.files import refuse_existing
 from aecodec.cli.options import SETS_OR_AEZ, add_force, add_talk
+from aecodec.cli.terminal import shown
 from aecodec.cli.use_outputs import say, write_set
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _read(a: argparse.Namespace, model: str, channels: int) -> tuple[Images, Ima
         raise ValueError(
             f"{a.input}: images have {noisy.shape[3]} channels, model {model!r} is for {channels}"
         )
-    title = Path(a.input).name
+    title = shown(Path(a.input).name)
     if a.add_noise:
         kind, level = a.add_noise
         title += f", {kind} noise {level}"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aecodec.cli.limits import add_limit_options, limits_of
+from aecodec.cli.terminal import shown
 from aecodec.cli.words import psnr_text
 
 CLASSES_SHOWN = 10
@@ -37,7 +38,7 @@ def _lines(name: str, info: Mapping[str, Any]) -> list[str]:
     modes = ", ".join(f"{count:,} {mode}" for mode, count in info["images_by_mode"].items())
     bpp = "-" if info["bpp"] is None else f"{info['bpp']:.4f}"
     lines = [
-        f"{name}: .aez version {info['version']}",
+        f"{shown(name)}: .aez version {info['version']}",
         f"images      {info['images']:,} of {info['height']}x{info['width']}x{info['channels']}",
         f"size        {info['file_nbytes']:,} bytes, {bpp} bpp, raw {info['raw_nbytes']:,}",
         f"error       {psnr_text(info['psnr_db'])}, max error {info['max_error']}",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aecodec.cli.files import refuse_existing
 from aecodec.cli.options import SETS_OR_AEZ, add_force, add_talk
 from aecodec.cli.progress import steps_bar
+from aecodec.cli.terminal import shown
 from aecodec.cli.use_outputs import require_suffix, say
 
 if TYPE_CHECKING:
@@ -236,7 +237,7 @@ def _write(
     from aecodec.uses import drawing
     from aecodec.uses.page import map_page
 
-    title = f"{Path(a.input).name}: {'linear' if a.linear else 'nonlinear'} map"
+    title = f"{shown(Path(a.input).name)}: {'linear' if a.linear else 'nonlinear'} map"
     output = Path(a.output)
     if output.suffix.lower() == ".png":
         drawing.write_figure(drawing.scatter(points, labels, title, note), output, force=a.force)

@@ -6,6 +6,7 @@ import argparse
 import math
 from pathlib import Path
 
+from aecodec.cli import terminal
 from aecodec.cli.files import refuse_existing
 from aecodec.cli.options import add_force, add_talk
 from aecodec.cli.use_outputs import say
@@ -40,7 +41,8 @@ def run(a: argparse.Namespace) -> int:
     ]
     rows = [("original", shown.originals), ("decoded", shown.decoded), ("error", errors)]
     title = (
-        f"{Path(a.input).name}: {bpp:.3f} bpp; errors from 0 (white) to {largest} (black) of 255; "
+        f"{terminal.shown(Path(a.input).name)}: {bpp:.3f} bpp; "
+        f"errors from 0 (white) to {largest} (black) of 255; "
         "bytes are shares of a payload"
     )
     drawing.write_figure(drawing.rows_figure(rows, title, notes), Path(a.output), force=a.force)

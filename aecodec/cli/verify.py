@@ -10,6 +10,7 @@ from aecodec.cli.files import STDIO
 from aecodec.cli.limits import add_limit_options, limits_of
 from aecodec.cli.options import add_talk
 from aecodec.cli.progress import progress_bar
+from aecodec.cli.terminal import shown
 from aecodec.cli.words import images_text
 
 
@@ -42,11 +43,11 @@ def run(a: argparse.Namespace) -> int:
         facts = {"full": a.full or bool(a.against), "against": a.against, "ok": True}
         print(json.dumps({"input": a.input, "images": count, **facts}))
     elif not a.quiet:
-        print(f"{a.input}: {images_text(count)}, {_checked(a)} right")
+        print(f"{shown(a.input)}: {images_text(count)}, {_checked(a)} right")
     return 0
 
 
 def _checked(a: argparse.Namespace) -> str:
     if a.against:
-        return f"checksums, pixel hashes and errors against {a.against}"
+        return f"checksums, pixel hashes and errors against {shown(a.against)}"
     return "checksums and pixel hashes" if a.full else "checksums"

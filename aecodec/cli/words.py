@@ -2,41 +2,10 @@
 
 from __future__ import annotations
 
-import re
-import sys
-import unicodedata
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aecodec.archive.repair import Repair
-
-
-# Controls, surrogates, ends of lines and paragraphs, and marks that no glyph shows, such as those
-# that turn the direction of what follows; but for the joiners that some scripts are spelt with.
-_HIDDEN = ("Cc", "Cs", "Zl", "Zp", "Cf")
-_JOINERS = "\u200c\u200d"
-_SUSPECT = re.compile(r"[^ -~]")  # a first look: anything but printable ASCII
-
-
-def shown(text: object) -> str:
-    """A text for one line of a terminal: characters that would not show there are escaped.
-
-    For the names, titles and labels of strangers, which could else move the cursor, change colours
-    or turn the direction of a line.
-    """
-    return _SUSPECT.sub(_shown_char, str(text))
-
-
-def _shown_char(found: re.Match[str]) -> str:
-    char = found[0]
-    if unicodedata.category(char) not in _HIDDEN or char in _JOINERS:
-        return char
-    return char.encode("unicode_escape").decode("ascii")
-
-
-def say(text: str, file: TextIO | None = None) -> None:
-    """Print lines for people, on standard output or ``file``, each as :func:`shown`."""
-    print("\n".join(map(shown, text.split("\n"))), file=file or sys.stdout)
 
 
 def images_text(count: int) -> str:
