@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec.arrays import Images
-from aecodec.images.plain import load_npy, read_unzipped
+from aecodec.images.plain import array_of_npy, read_unzipped
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,7 @@ def read_labels(path: str | os.PathLike[str]) -> Labels:
             raise ValueError(f"{path}: {len(data) - 8} labels, expected {count}")
         return np.frombuffer(data, np.uint8, offset=8).astype(np.int64)
     if data[:6] == b"\x93NUMPY":
-        labels = load_npy(path)
+        labels = array_of_npy(data, path)
         if labels.ndim != 1 or labels.dtype.kind not in "iu":
             raise ValueError(f"{path}: {labels.dtype} {labels.shape}, expected whole numbers (N,)")
         return np.asarray(labels, np.int64)

@@ -6,30 +6,33 @@ import argparse
 import json
 import os
 import sys
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from aecodec.cli.files import STDIO, standard_input, standard_output
-from aecodec.cli.options import IMAGE_SETS, add_force, add_talk
+from aecodec.cli.files import STDIO, is_stdout, source_of, standard_output
+from aecodec.cli.options import IMAGE_SETS, InputPath, ModelPath, OutputPath, add_force, add_talk
 from aecodec.cli.progress import progress_bar
 from aecodec.cli.words import images_text, psnr_fact, psnr_text
 from aecodec.container.modes import CODERS, DEFAULT_CODER
 from aecodec.container.parts import VARIANTS
+from aecodec.io.special import is_special
 from aecodec.targets import DEFAULT_EFFORT
 
 if TYPE_CHECKING:
     from aecodec.archive.options import Options, Summary
 
-NAMES_SHOWN = 3  # of what was skipped for one reason
-
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    sub.add_argument("input", metavar="IN", help=IMAGE_SETS)
-    sub.add_argument("-o", "--output", metavar="OUT.aez", help="default: IN.aez; - is stdout")
+    sub.add_argument("input", type=InputPath, metavar="IN", help=IMAGE_SETS)
     sub.add_argument(
-        "--model", metavar="NAME|FILE", help="default: the best installed one; none: zstd alone"
+        "-o", "--output", type=OutputPath, metavar="OUT.aez", help="default: IN.aez; - is stdout"
+    )
+    sub.add_argument(
+        "--model",
+        type=ModelPath,
+        metavar="NAME|FILE",
+        help="default: the best installed one; none: zstd alone",
     )
     _add_targets(sub)
     sub.add_argument(
@@ -56,6 +59,11 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         help="images per chunk (16384; 2048 with ans; 256 by pixels)",
     )
     sub.add_argument("--embed-model", action="store_true", help="make the file self-contained")
+    sub.add_argument(
+        "--strict",
+        action="store_true",
+        help="skip nothing: an entry that cannot be taken is an error",
+    )
     _add_annotations(sub)
     add_force(sub)
     add_talk(sub)
@@ -84,10 +92,16 @@ def _add_targets(sub: argparse.ArgumentParser) -> None:
 def _add_annotations(sub: argparse.ArgumentParser) -> None:
     about = sub.add_argument_group("about the images")
     about.add_argument(
-        "--labels", metavar="FILE", help="an IDX file (gzipped or not), .npy, or text, one a line"
+        "--labels",
+        type=InputPath,
+        metavar="FILE",
+        help="an IDX file (gzipped or not), .npy, or text, one a line",
     )
     about.add_argument(
-        "--columns", metavar="CSV", help="a table with a row of names and one for each image"
+        "--columns",
+        type=InputPath,
+        metavar="CSV",
+        help="a table with a row of names and one for each image",
     )
     about.add_argument("--title", metavar="TEXT", help="what the set is called")
     about.add_argument("--origin", metavar="TEXT", help="where the images are from")
@@ -98,15 +112,17 @@ def run(a: argparse.Namespace) -> int:
     """Pack a set; returns the exit status."""
     from aecodec.archive.compress import compress_with
 
-    source = standard_input() if a.input == STDIO else a.input
-    output = a.output or (STDIO if a.input == STDIO else f"{a.input.rstrip(os.sep)}.aez")
-    to_stdout = output == STDIO
+    is_piped = a.input == STDIO or is_special(a.input)
+    output = a.output or (STDIO if is_piped else f"{a.input.rstrip(os.sep)}.aez")
+    to_stdout = is_stdout(output)
     if a.chunk is not None and a.chunk < 1:
         raise ValueError(f"--chunk: expected 1 or more, got {a.chunk}")
     options = _options(a)
-    target = standard_output() if to_stdout else output
+    source, target = source_of(a.input), standard_output() if to_stdout else output
     with progress_bar(a, "compress") as progress:
-        summary = compress_with(options, source, target, force=a.force, progress=progress)
+        summary = compress_with(
+            options, source, target, strict=a.strict, force=a.force, progress=progress
+        )
     facts = {"output": None if to_stdout else output, **vars(summary)}
     facts |= {"skipped": _skipped_facts(summary.skipped), "psnr_db": psnr_fact(summary.psnr_db)}
     if a.json and not to_stdout:
@@ -151,22 +167,9 @@ def _summary_text(output: str, s: Summary, *, verbose: bool) -> str:
     if verbose or len(s.images_by_mode) > 1:
         modes = ", ".join(f"{count:,} {mode}" for mode, count in s.images_by_mode.items())
         text += f"\n  images by mode: {modes}; max error {s.max_error}"
-    return f"{text}\n{_skipped_text(s.skipped)}" if s.skipped else text
+    return text
 
 
 def _skipped_facts(skipped: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
     """What was skipped, for JSON, in the order of the set."""
     return [{"name": name, "reason": reason} for name, reason in skipped]
-
-
-def _skipped_text(skipped: Sequence[tuple[str, str]]) -> str:
-    """What was skipped, a line for each reason, with the number and the first names."""
-    by_reason: dict[str, list[str]] = defaultdict(list)
-    for name, reason in skipped:
-        by_reason[reason].append(name)
-    lines = [f"  skipped {len(skipped):,}:"]
-    for reason, names in sorted(by_reason.items(), key=lambda item: -len(item[1])):
-        some = ", ".join(ascii(name)[1:-1] for name in names[:NAMES_SHOWN])
-        more = ", ..." if len(names) > NAMES_SHOWN else ""
-        lines.append(f"    {len(names):,} {reason}: {some}{more}")
-    return "\n".join(lines)

@@ -96,6 +96,8 @@ def _read_beside(archive: zipfile.ZipFile, images: str, source: ImageSource, lab
         raise ImageSetError(f"{label}: {error}") from error
     source.names = None if names is None else tuple(names.tolist())
     source.skipped = tuple(skipped)
+    source.label = label
+    source._tell()
 
 
 def _read_array(

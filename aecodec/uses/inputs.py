@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -12,35 +12,45 @@ import numpy.typing as npt
 from aecodec.archive.array import Archive
 from aecodec.arrays import Floats, Images
 from aecodec.images import ImageSetError, open_images
-from aecodec.images.plain import load_npy, read_unzipped
+from aecodec.images.plain import array_of_npy, load_npy, read_unzipped
 
 AEZ_HEAD = b"\x89AEZ"
 IDX_LABELS = b"\0\0\x08\x01"
 
 
-def is_aez(path: str) -> bool:
-    """Whether a file begins as an ``.aez`` does."""
-    if not Path(path).is_file():
+def is_aez(source: str | BinaryIO) -> bool:
+    """Whether a file, or a seekable open one, begins as an ``.aez`` does."""
+    if not isinstance(source, str):
+        source.seek(0)
+        head = source.read(len(AEZ_HEAD))
+        source.seek(0)
+        return head == AEZ_HEAD
+    if not Path(source).is_file():
         return False
-    with open(path, "rb") as file:
+    with open(source, "rb") as file:
         return file.read(len(AEZ_HEAD)) == AEZ_HEAD
 
 
-def read_image_set(path: str) -> Images:
-    """uint8 (N, H, W, C) of an image set or an ``.aez``, whole; ImageSetError if it is empty."""
-    if is_aez(path):
-        with Archive(path) as archive:
+def read_image_set(source: str | BinaryIO) -> Images:
+    """uint8 (N, H, W, C) of an image set or an ``.aez``, whole; ImageSetError if it is empty.
+
+    An open file has to be seekable, and is read from its start.
+    """
+    if is_aez(source):
+        with Archive(source) as archive:
             batches = list(archive.batches())
     else:
-        with open_images(path) as source:
-            batches = list(source.batches(4096))
+        with open_images(source) as opened:
+            batches = list(opened.batches(4096))
     if not batches:
-        raise ImageSetError(f"{path}: the set is empty")
+        raise ImageSetError(f"{getattr(source, 'name', source)}: the set is empty")
     return np.concatenate(batches)
 
 
-def read_table(path: str) -> Floats | None:
+def read_table(path: str | BinaryIO) -> Floats | None:
     """Rows (N, P) of a ``.csv`` or a two-dimensional ``.npy``; None for anything else."""
+    if not isinstance(path, str):
+        return None
     if path.lower().endswith(".csv"):
         return _check_rows(path, _read_csv(path))
     if path.lower().endswith(".npy"):
@@ -98,7 +108,7 @@ def read_labels(path: str, count: int) -> npt.NDArray[Any]:
         if stated != len(labels):
             raise ValueError(f"{path}: states {stated} labels, holds {len(labels)}")
     elif data.startswith(b"\x93NUMPY"):
-        labels = load_npy(path)
+        labels = array_of_npy(data, path)
     else:
         labels = np.array(data.decode("utf-8").split("\n"))
         labels = labels[: len(labels) - (labels[-1:] == "").sum()]
