@@ -25,7 +25,11 @@ Progress = Callable[[int, int], None]  # images done, images in all
 
 @dataclass(frozen=True)
 class Summary:
-    """What a compression did; ``nbytes`` is the whole file."""
+    """What a compression did; ``nbytes`` is the whole file.
+
+    ``skipped`` are the entries of the set that are not in it, with the reasons; ``notes`` tell what
+    is different in pictures that are: turned as EXIF says, a colour profile that is not kept.
+    """
 
     images: int
     raw_nbytes: int
@@ -36,6 +40,7 @@ class Summary:
     model: str
     images_by_mode: dict[str, int]
     skipped: tuple[Skipped, ...] = field(default=(), repr=False)
+    notes: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)

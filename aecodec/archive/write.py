@@ -84,6 +84,7 @@ class _Totals:
             model,
             self.images_by_mode,
             source.skipped,
+            tuple(note.text for note in source.notes),
         )
 
 

@@ -6,12 +6,11 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aecodec.cli.files import STDIO, refuse_existing
-from aecodec.cli.options import IMAGE_SETS, add_force, add_talk
-from aecodec.cli.terminal import raw_stream, shown
+from aecodec.cli.files import name_of, refuse_existing, refuse_pipe, source_of
+from aecodec.cli.options import IMAGE_SETS, InputPath, ModelPath, OutputPath, add_force, add_talk
+from aecodec.cli.terminal import raw_stream
 from aecodec.errors import ModelMissingError
 
 if TYPE_CHECKING:
@@ -23,10 +22,20 @@ if TYPE_CHECKING:
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    sub.add_argument("input", metavar="IN", help=IMAGE_SETS)
-    sub.add_argument("-o", "--output", metavar="REPORT.html", help="write a page with figures too")
-    sub.add_argument("--model", metavar="NAME|FILE", help="default: the best installed one")
-    sub.add_argument("--labels", metavar="FILE", help="IDX, .npy or text: a classifier reads too")
+    sub.add_argument("input", type=InputPath, metavar="IN", help=IMAGE_SETS)
+    sub.add_argument(
+        "-o",
+        "--output",
+        type=OutputPath,
+        metavar="REPORT.html",
+        help="write a page with figures too",
+    )
+    sub.add_argument(
+        "--model", type=ModelPath, metavar="NAME|FILE", help="default: the best installed one"
+    )
+    sub.add_argument(
+        "--labels", type=InputPath, metavar="FILE", help="IDX, .npy or text: a classifier reads too"
+    )
     sub.add_argument(
         "--limit", type=int, metavar="N", help="images measured (3000, fewer if large)"
     )
@@ -46,10 +55,12 @@ def run(a: argparse.Namespace) -> int:
     if a.limit is not None and a.limit < 1:
         raise ValueError(f"--limit: expected 1 or more, got {a.limit}")
     refuse_existing(a.output, force=a.force)
-    sample = read_sample(sys.stdin.buffer if a.input == STDIO else a.input, a.limit)
+    if a.output:
+        refuse_pipe(a.output, "the tables go to standard output")
+    sample = read_sample(source_of(a.input), a.limit)
     images = sample.images
     result = run_bench(
-        "standard input" if a.input == STDIO else shown(Path(a.input).name),
+        name_of(a.input),
         images,
         _codec(a.model, images),
         ours.QUICK,

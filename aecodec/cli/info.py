@@ -7,7 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from aecodec.cli.files import STDIO, name_of, source_of
 from aecodec.cli.limits import add_limit_options, limits_of
+from aecodec.cli.options import InputPath
 from aecodec.cli.terminal import shown
 from aecodec.cli.words import psnr_text
 
@@ -16,7 +18,7 @@ CLASSES_SHOWN = 10
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    sub.add_argument("input", metavar="IN.aez")
+    sub.add_argument("input", type=InputPath, metavar="IN.aez", help="- for standard input")
     sub.add_argument("--json", action="store_true", help="one JSON object on standard output")
     add_limit_options(sub)
 
@@ -25,12 +27,12 @@ def run(a: argparse.Namespace) -> int:
     """Print what a file holds; returns the exit status."""
     from aecodec.archive.array import Archive
 
-    with Archive(a.input, limits=limits_of(a)) as archive:
+    with Archive(source_of(a.input), limits=limits_of(a)) as archive:
         info = archive.info
     if a.json:
         print(json.dumps(info))
     else:
-        print("\n".join(_lines(a.input, info)))
+        print("\n".join(_lines(name_of(a.input) if a.input == STDIO else a.input, info)))
     return 0
 
 

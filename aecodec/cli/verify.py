@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
-from aecodec.cli.files import STDIO
+from aecodec.cli.files import source_of
 from aecodec.cli.limits import add_limit_options, limits_of
-from aecodec.cli.options import add_talk
+from aecodec.cli.options import InputPath, ModelPath, add_talk
 from aecodec.cli.progress import progress_bar
 from aecodec.cli.terminal import shown
 from aecodec.cli.words import images_text
@@ -16,11 +15,15 @@ from aecodec.cli.words import images_text
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    sub.add_argument("input", metavar="IN.aez")
+    sub.add_argument("input", type=InputPath, metavar="IN.aez", help="- for standard input")
     how = sub.add_mutually_exclusive_group()
     how.add_argument("--full", action="store_true", help="decode everything too, compare hashes")
-    how.add_argument("--against", metavar="IN", help="the originals: compute all errors again")
-    sub.add_argument("--model", metavar="NAME|FILE", help="where the file's model is")
+    how.add_argument(
+        "--against", type=InputPath, metavar="IN", help="the originals: compute all errors again"
+    )
+    sub.add_argument(
+        "--model", type=ModelPath, metavar="NAME|FILE", help="where the file's model is"
+    )
     add_limit_options(sub)
     add_talk(sub)
 
@@ -30,9 +33,9 @@ def run(a: argparse.Namespace) -> int:
     from aecodec.archive.verify import verify
 
     with progress_bar(a, "verify") as progress:
-        against = sys.stdin.buffer if a.against == STDIO else a.against
+        against = source_of(a.against) if a.against else None
         count = verify(
-            a.input,
+            source_of(a.input),
             full=a.full,
             against=against,
             model=a.model,

@@ -18,7 +18,7 @@ from typing import Any
 from aecodec.annotations.annotations import ABOUT, Annotations, annotate, label_name
 from aecodec.annotations.values import DTYPES
 from aecodec.errors import ImageSetError
-from aecodec.images.base import Skipped
+from aecodec.images.base import PassedOver, Skipped
 from aecodec.images.pairing import FILE_NAME, NamesOfImages, name_column
 from aecodec.images.tables import Table, cell_text, read_table, typed_column
 from aecodec.images.texts import decode_text
@@ -44,7 +44,7 @@ def read_folder_table(
     if not os.path.isfile(path):
         return found, annotate(about=about), skipped + without
     table = read_table(path)
-    skipped += [Skipped(f"{TABLE_FILE}: {name}", reason) for name, reason in table.passed_over]
+    skipped += [PassedOver(f"{TABLE_FILE}: {name}", reason) for name, reason in table.passed_over]
     column = name_column(table.cells, NamesOfImages(found))
     if column is None:
         left_out = [*skipped, Skipped(TABLE_FILE, _NO_NAMES), *without]

@@ -126,6 +126,8 @@ def _read_beside(
         raise ImageSetError(f"{label}: {error}") from error
     source.names = None if names is None else tuple(names.tolist())
     source.skipped = tuple(skipped)
+    source.label = label
+    source._tell()
 
 
 def _read_array(

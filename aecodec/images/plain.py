@@ -47,6 +47,9 @@ def parse_npy(data: bytes, label: str) -> npt.NDArray[Any]:
 def load_npy(path: str | os.PathLike[str], *, mapped: bool = False) -> npt.NDArray[Any]:
     """The array in a ``.npy`` file, of any type but objects; read when it is used if ``mapped``."""
     label = os.fspath(path)
+    with open(label, "rb") as file:
+        if not file.seekable():
+            return parse_npy(file.read(), label)
     with damage_named(label, ValueError):
         array = np.load(label, mmap_mode="r" if mapped else None, allow_pickle=False)
     if not isinstance(array, np.ndarray):

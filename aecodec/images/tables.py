@@ -15,7 +15,7 @@ from aecodec.annotations.annotations import LABEL, LABEL_NAMES
 from aecodec.annotations.column import Column
 from aecodec.annotations.values import TEXT
 from aecodec.errors import ImageSetError
-from aecodec.images.base import Skipped
+from aecodec.images.base import PassedOver, Skipped
 from aecodec.images.members import is_npz, split_member
 from aecodec.images.npz import read_npz_labels
 from aecodec.images.pairing import Rows, is_name_header
@@ -124,7 +124,7 @@ def parse_table(data: bytes, label: str) -> Table:
     for i, name in enumerate(header):
         column = [row.cells[i] for row in body]
         if not name and (reason := needless(i, column)):
-            passed_over.append(Skipped(f"column {i + 1}", reason))
+            passed_over.append(PassedOver(f"column {i + 1}", reason))
             continue
         if not name:
             raise ImageSetError(
@@ -219,7 +219,7 @@ def _labels_of_table(table: Table, label: str) -> Rows:
             f"{label}: expected a column of labels, called {', '.join(LABEL_NAMES)}, found {held}"
         )
     passed_over = [
-        Skipped(f"column {column.name}", "it holds no labels; --columns takes it")
+        PassedOver(f"column {column.name}", "it holds no labels; --columns takes it")
         for column in others
         if column is not found
     ]

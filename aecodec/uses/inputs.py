@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +19,16 @@ from aecodec.images.texts import Row, decode_text, table_rows
 AEZ_HEAD = b"\x89AEZ"
 
 
-def is_aez(path: str) -> bool:
-    """Whether a file begins as an ``.aez`` does."""
-    if not Path(path).is_file():
+def is_aez(source: str | BinaryIO) -> bool:
+    """Whether a file, or a seekable open one, begins as an ``.aez`` does."""
+    if not isinstance(source, str):
+        source.seek(0)
+        head = source.read(len(AEZ_HEAD))
+        source.seek(0)
+        return head == AEZ_HEAD
+    if not Path(source).is_file():
         return False
-    with open(path, "rb") as file:
+    with open(source, "rb") as file:
         return file.read(len(AEZ_HEAD)) == AEZ_HEAD
 
 
@@ -35,29 +40,34 @@ class ImageSet(NamedTuple):
     skipped: tuple[Skipped, ...] = ()
 
 
-def load_image_set(path: str) -> ImageSet:
-    """An image set or an ``.aez``, whole; ImageSetError if it is empty."""
+def load_image_set(source: str | BinaryIO) -> ImageSet:
+    """An image set or an ``.aez``, whole; ImageSetError if it is empty.
+
+    An open file has to be seekable, and is read from its start.
+    """
     names: tuple[str, ...] | None
     skipped: tuple[Skipped, ...] = ()
-    if is_aez(path):
-        with Archive(path) as archive:
+    if is_aez(source):
+        with Archive(source) as archive:
             batches, names = list(archive.batches()), archive.names
     else:
-        with open_images(path) as source:
-            batches = list(source.batches(4096))
-            names, skipped = source.names, source.skipped  # known when all is read
+        with open_images(source) as opened:
+            batches = list(opened.batches(4096))
+            names, skipped = opened.names, opened.skipped  # known when all is read
     if not batches:
-        raise ImageSetError(f"{path}: the set is empty")
+        raise ImageSetError(f"{getattr(source, 'name', source)}: the set is empty")
     return ImageSet(np.concatenate(batches), names, skipped)
 
 
-def read_image_set(path: str) -> Images:
+def read_image_set(source: str | BinaryIO) -> Images:
     """uint8 (N, H, W, C) of an image set or an ``.aez``, whole; ImageSetError if it is empty."""
-    return load_image_set(path).images
+    return load_image_set(source).images
 
 
-def read_table(path: str) -> Floats | None:
+def read_table(path: str | BinaryIO) -> Floats | None:
     """Rows (N, P) of a ``.csv`` or a two-dimensional ``.npy``; None for anything else."""
+    if not isinstance(path, str):
+        return None
     if path.lower().endswith(".csv"):
         return _check_rows(path, _read_csv(path))
     if path.lower().endswith(".npy"):

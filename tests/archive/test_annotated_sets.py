@@ -23,6 +23,7 @@ from aecodec.annotations.column import Column
 from aecodec.annotations.payload import pack_column
 from aecodec.archive.array import Archive
 from aecodec.cli import main
+from aecodec.cli.exits import EXIT_LEFT_OUT
 from aecodec.container import Header, Section, Writer
 from aecodec.errors import AezCorruptError, AezLimitError, ImageSetError
 from aecodec.images import idx_labels, labels_path, open_images, read_labels
@@ -374,7 +375,8 @@ def test_labels_never_replace_a_file(capsys):
 
 
 def test_what_is_left_out_is_told(full, capsys):
-    assert main(["decompress", "full.aez", "-o", "x.npy", "--json"]) == 0
+    argv = ["decompress", "full.aez", "-o", "x.npy"]
+    assert main([*argv, "--json"]) == EXIT_LEFT_OUT
     told = json.loads(capsys.readouterr().out)["left_out"]
     assert told == [
         *(f"column {n}" for n in COLUMNS),
@@ -384,7 +386,13 @@ def test_what_is_left_out_is_told(full, capsys):
         "licence",
         "classes",
     ]
-    assert main(["decompress", "full.aez", "-o", "x.idx"]) == 0
+    assert main([*argv, "-q", "-f"]) == EXIT_LEFT_OUT
+    assert capsys.readouterr().err.startswith("x.npy: left out, which npy cannot hold: column age,")
+    with open("piped.npy", "wb") as file:
+        piped = ["decompress", "full.aez", "-o", f"/dev/fd/{file.fileno()}", "-q"]
+        assert main(piped) == EXIT_LEFT_OUT
+    assert "left out, which npy cannot hold: column age, " in capsys.readouterr().err
+    assert main(["decompress", "full.aez", "-o", "x.idx"]) == EXIT_LEFT_OUT
     assert "left out, which idx cannot hold: column age, " in capsys.readouterr().err
     assert read_labels("x-labels.idx").values == tuple(LABELS)
     assert main(["decompress", "full.aez", "-o", "x.npz"]) == 0
@@ -419,8 +427,8 @@ def test_a_tree_of_classes_comes_back(capsys):
 def test_skipped_pictures_take_their_labels_with_them(capsys):
     save_tree("in", TREE)
     Path("in/cat/1.png").write_bytes(b"\x89PNG damaged")
-    Image.new("RGB", (8, 8)).save("in/dog/0.png")
-    assert main(["compress", "in", "--model", "none", "--chunk", "4"]) == 0
+    Image.new("RGB", (8, 8), "red").save("in/dog/0.png")
+    assert main(["compress", "in", "--model", "none", "--chunk", "4"]) == EXIT_LEFT_OUT
     err = capsys.readouterr().err
     assert "skipped 2:" in err
     assert "1 cannot be decoded as a picture" in err
@@ -432,7 +440,7 @@ def test_skipped_pictures_take_their_labels_with_them(capsys):
         assert [n.split("/")[0] for n in archive.names] == [
             archive.classes[i] for i in archive.labels
         ]
-    assert main(["verify", "in.aez", "--against", "in", "-q"]) == 0
+    assert main(["verify", "in.aez", "--against", "in", "-q"]) == EXIT_LEFT_OUT
 
 
 def test_trees_of_other_depths_have_no_labels():

@@ -630,7 +630,7 @@ def test_animations_are_refused(tmp_path):
 def test_pictures_that_differ_are_skipped(tmp_path):
     save_pictures(tmp_path, np.zeros((3, 3, 4), np.uint8))
     Image.new("L", (5, 3)).save(tmp_path / "a.png")
-    Image.new("RGB", (4, 3)).save(tmp_path / "b.png")
+    Image.new("RGB", (4, 3), "red").save(tmp_path / "b.png")
     with open_images(tmp_path) as opened:
         assert opened.shape == (3, 4, 1)
         assert sum(map(len, opened.batches(2))) == opened.image_count == 3
