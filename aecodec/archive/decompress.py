@@ -144,9 +144,9 @@ def _opened(
     """Where a sink writes; a path appears whole or not at all, if it is no pipe."""
     if not isinstance(target, Path):
         return target
-    if is_special(target):
-        return stack.enter_context(open_special(target))
     directory = kind == "folder"
+    if is_special(target) and not directory:
+        return stack.enter_context(open_special(target))
     return stack.enter_context(atomic_path(target, force=force, directory=directory, like=like))
 
 
