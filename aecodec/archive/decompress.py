@@ -119,8 +119,8 @@ def decompress(
             beside.write_bytes(idx_labels(column, compress=kind == "idx.gz"))
         written = _opened(stack, target, kind, force=force, like=like)
         sink = stack.enter_context(open_sink(written, kind, archive.image_shape, **options))
-        if isinstance(target, Path) and isinstance(sink, FolderSink):
-            refuse_other_entries(target, sink.paths)  # now, not after all the work
+        if isinstance(sink, FolderSink) and isinstance(target, Path):
+            _refuse_others(target, written, sink)
         for batch in _batches(archive, spans, progress):
             sink.write(batch)
         return Unpacked(
@@ -131,6 +131,13 @@ def decompress(
             lost=lost,
             repair=found.repair,
         )
+
+
+def _refuse_others(target: Path, written: object, sink: FolderSink) -> None:
+    """FileExistsError for what would be deleted, told before all the work."""
+    is_inside = isinstance(written, Path) and written.parent == Path(os.path.realpath(target))
+    if not is_inside:  # of a folder that was empty
+        refuse_other_entries(target, sink.paths)
 
 
 def _opened(
@@ -144,9 +151,9 @@ def _opened(
     """Where a sink writes; a path appears whole or not at all, if it is no pipe."""
     if not isinstance(target, Path):
         return target
-    if is_special(target):
-        return stack.enter_context(open_special(target))
     directory = kind == "folder"
+    if is_special(target) and not directory:
+        return stack.enter_context(open_special(target))
     return stack.enter_context(atomic_path(target, force=force, directory=directory, like=like))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from aecodec.arrays import Images
 from aecodec.errors import ImageSetError
-from aecodec.images.viewing import TURNED, colours_not_kept, orientation, upright
+from aecodec.images.viewing import TURNED, colours_not_kept, take_orientation, tiff_fault, upright
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -92,10 +92,10 @@ def decode_picture(pillow: ModuleType, file: BinaryIO, path: str) -> Picture:
                     f"{path}: {picture.size} (W, H) is more than Pillow's limit, {limit} pixels"
                 )
             mode = _eight_bit_mode(picture, path)
-            changes = {TURNED} if orientation(picture) > 1 else set()
-            picture.load()  # of TIFF this applies the orientation, and removes it
-            changes |= colours_not_kept(picture.info)
-            seen = upright(pillow, picture)
+            orientation = take_orientation(picture)
+            picture.load()
+            changes = colours_not_kept(picture.info) | ({TURNED} if orientation > 1 else set())
+            seen = upright(pillow, picture, orientation)
             pixels = np.asarray(seen if seen.mode == mode else seen.convert(mode))
     except ImageSetError:
         raise
@@ -111,8 +111,8 @@ def _eight_bit_mode(picture: ImageFile, path: str) -> str:
     """The Pillow mode that keeps every pixel, or ImageSetError."""
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16") or _is_16_bit(picture):
         raise ImageSetError(f"{path}: more than 8 bits per sample (16-bit), expected 8")
-    if any("RGBa" in str(tile[3]) or "'La'" in str(tile[3]) for tile in picture.tile):
-        raise ImageSetError(f"{path}: colours are multiplied by the transparency already")
+    if fault := tiff_fault(picture):
+        raise ImageSetError(f"{path}: {fault}")
     frame_count = getattr(picture, "n_frames", 1)
     if frame_count > 1 and picture.format != "MPO":  # MPO: a JPEG followed by previews
         raise ImageSetError(f"{path}: {frame_count} frames, expected one picture in each file")

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 ORIENTATION = 0x0112  # the tag in EXIF
+# Tags of TIFF and values of them
+EXTRA_SAMPLES, PREMULTIPLIED = 338, 1
+SAMPLE_FORMAT, SIGNED = 339, 2
 TURNED = "turned"
 PROFILE = "profile"
 GAMMA = "gamma"
@@ -18,17 +21,26 @@ SRGB_GAMMA, GAMMA_TOLERANCE = 1 / 2.2, 0.01
 SRGB_COLOURS, COLOUR_TOLERANCE = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06), 0.005
 
 
-def orientation(picture: Image) -> int:
-    """The EXIF orientation of a picture, 1 to 8; 1 if it tells none that can be read."""
+def take_orientation(picture: Image) -> int:
+    """The EXIF orientation of a picture, 1 to 8; 1 if it tells none that can be read.
+
+    Of a TIFF it is taken away: loading would turn the pixels, and some Pillows do so wrongly.
+    """
     try:
-        found: Any = picture.getexif().get(ORIENTATION, 1)
+        exif = picture.getexif()
+        found: Any = exif.get(ORIENTATION, 1)
+        if picture.format == "TIFF":
+            for tags in (exif, getattr(picture, "tag_v2", {})):
+                if ORIENTATION in tags:
+                    del tags[ORIENTATION]
+            picture._tile_orientation = None  # type: ignore[attr-defined]  # of Pillow 10
     except Exception:  # noqa: BLE001  # damaged EXIF raises nearly anything, and viewers pass over it
         return 1
     return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
-def upright(pillow: ModuleType, picture: Image) -> Image:
-    """A picture as its EXIF orientation wants it to be seen."""
+def upright(pillow: ModuleType, picture: Image, orientation: int) -> Image:
+    """A loaded picture as its EXIF orientation wants it to be seen."""
     methods = pillow.Transpose
     by_orientation = {
         2: methods.FLIP_LEFT_RIGHT,
@@ -39,8 +51,18 @@ def upright(pillow: ModuleType, picture: Image) -> Image:
         7: methods.TRANSVERSE,
         8: methods.ROTATE_90,
     }
-    method = by_orientation.get(orientation(picture))
+    method = by_orientation.get(orientation)
     return picture if method is None else picture.transpose(method)
+
+
+def tiff_fault(picture: Image) -> str | None:
+    """Why the samples of a TIFF are not what Pillow takes them for; None if they are."""
+    tags: Any = getattr(picture, "tag_v2", {})
+    if PREMULTIPLIED in tags.get(EXTRA_SAMPLES, ()):
+        return "colours are multiplied by the transparency already"
+    if SIGNED in tags.get(SAMPLE_FORMAT, ()):
+        return "samples have signs, expected 0 to 255"
+    return None
 
 
 def colours_not_kept(info: dict[Any, Any]) -> set[str]:
