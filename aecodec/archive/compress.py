@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from aecodec.archive.options import Options, Progress, Summary, no_progress
-from aecodec.archive.source import keep_source
 from aecodec.archive.write import write
 from aecodec.arrays import Images
-from aecodec.codec.choosing import ModelLike
+from aecodec.codec.choosing import ModelLike, most_chunk_images
 from aecodec.codec.codec import Codec
-from aecodec.images import open_images
+from aecodec.images import ImageSource, open_images
+from aecodec.images.walking import is_read
 from aecodec.io.atomic import atomic_path
+from aecodec.io.claims import claimed
+from aecodec.io.special import is_special, open_special
 
 if TYPE_CHECKING:
     from aecodec.annotations.annotations import Values
@@ -58,9 +61,10 @@ def encode(
     Whatever the images are, none has a PSNR under 13 dB plus the quality, and no file is larger
     than without loss: images that the model does not know are coded by its pixel model or by zstd.
 
-    ``labels`` and ``columns`` (by name) are arrays or lists with a value for each image: int,
-    float, bool or str. ``about`` may tell title, origin, licence, and classes, the names of labels
-    that count from 0.
+    ``labels`` and ``columns`` (by name, or a data frame) are arrays, tensors, series or lists with
+    a value for each image: int, float, bool or str. Where the images have names, a column
+    "file_name" pairs its table's rows with them. ``about`` may tell title, origin, licence, and
+    classes, the names of labels that count from 0.
 
     Raises ValueError for arrays of another kind, targets out of range or several of them, and
     ModelMissingError when no model fits.
@@ -106,12 +110,16 @@ def compress(
     labels: Values | None = None,
     columns: Mapping[str, Values] | None = None,
     about: Mapping[str, Any] | None = None,
+    strict: bool = False,
     force: bool = False,
     progress: Progress = no_progress,
 ) -> Summary:
     """Compress an image set (path, binary file or array) to an ``.aez``; see ``encode``.
 
-    A path appears whole or not at all; FileExistsError if it exists and ``force`` is not given.
+    A path appears whole or not at all; FileExistsError if it exists and ``force`` is not given,
+    ValueError if it is the source. It takes the permissions and the time of a source that is a
+    file. Entries of a folder or an .npz that cannot be taken are skipped, and the summary names
+    them; if ``strict``, ImageSetError is raised instead and nothing is written.
     """
     options = Options(
         model=model,
@@ -130,7 +138,7 @@ def compress(
         columns=columns,
         about=about,
     )
-    return compress_with(options, source, target, force=force, progress=progress)
+    return compress_with(options, source, target, strict=strict, force=force, progress=progress)
 
 
 def compress_with(
@@ -138,13 +146,41 @@ def compress_with(
     source: str | os.PathLike[str] | BinaryIO | Images,
     target: str | os.PathLike[str] | BinaryIO,
     *,
+    strict: bool = False,
     force: bool = False,
     progress: Progress = no_progress,
 ) -> Summary:
     """As :func:`compress`, with the encoding options built before."""
-    with open_images(source) as opened:
-        if not isinstance(target, str | os.PathLike):
-            return write(opened, target, options, progress)
-        keep_source(source, target)
-        with atomic_path(target, force=force) as temporary, open(temporary, "wb") as file:
+    path = target if isinstance(target, str | os.PathLike) else None
+    with (
+        claimed(inputs=[source], models=[options.model], outputs=[path], reads=is_read),
+        open_images(source) as opened,
+    ):
+        if strict:
+            _require_all(opened, reads_first=path is None or is_special(path))
+        with _output(target, source, force=force) as file:
             return write(opened, file, options, progress)
+
+
+def _require_all(opened: ImageSource, *, reads_first: bool) -> None:
+    """Let the set skip nothing: to be known first, where what is written cannot be taken back."""
+    opened.require_all()
+    if reads_first and not opened.is_settled:
+        for _ in opened.batches(most_chunk_images(opened.shape)):
+            pass
+
+
+@contextmanager
+def _output(
+    target: str | os.PathLike[str] | BinaryIO, source: object, *, force: bool
+) -> Iterator[BinaryIO]:
+    """The file to write to; a path appears whole or not at all, if it is no pipe."""
+    if not isinstance(target, str | os.PathLike):
+        yield target
+    elif is_special(target):
+        with open_special(target) as file:
+            yield file
+    else:
+        like = source if isinstance(source, str | os.PathLike) else None
+        with atomic_path(target, force=force, like=like) as path, open(path, "wb") as file:
+            yield file

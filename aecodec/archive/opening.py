@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aecodec.archive.head import nbytes_without_chunks
+from aecodec.archive.head import nbytes_of_head
 from aecodec.archive.options import Options, Progress, no_progress
 from aecodec.arrays import Images
 from aecodec.codec.choosing import SetEncoder
@@ -68,7 +68,7 @@ def best_opening(
         """The opening by an encoder, and the bytes that an image takes."""
         chunk_images = options.chunk_images or by.chunk_images(source.shape)
         found = _encoded(by, chunk_images, first, source.image_count, progress, is_whole=is_whole)
-        own = nbytes_without_chunks(source, by, options, found.lone) if is_whole else 0
+        own = nbytes_of_head(source, by, options, found.lone) if is_whole else 0
         return (found.nbytes + own) / max(1, found.image_count), found
 
     is_settled = encoder.target.kind == NBYTES or options.embed_model or not len(first)

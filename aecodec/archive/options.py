@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aecodec.annotations.annotations import Annotations, annotate
+from aecodec.annotations.annotations import LABEL, Annotations, annotate
 from aecodec.codec.choosing import NO_MODEL, ModelLike, choose_codec
 from aecodec.codec.codec import Codec
 from aecodec.container.modes import DEFAULT_CODER
 from aecodec.container.parts import part_of_variant
-from aecodec.images import Skipped
+from aecodec.images import ImageSource, Rows, Skipped, paired_columns
 from aecodec.models.model import Model
 from aecodec.targets import DEFAULT_EFFORT, MAX_ERROR, Target, one_target
 
@@ -33,6 +33,8 @@ class Summary:
     where zstd alone is smaller, the file needs none. ``unlike_images`` is how many images that
     model does not know: at a quality they are no latents of that quality, and under other targets
     zstd packs them.
+    ``skipped`` are the entries of the set that are not in it, with the reasons; ``notes`` tell what
+    is different in pictures that are: turned as EXIF says, a colour profile that is not kept.
     """
 
     images: int
@@ -44,6 +46,7 @@ class Summary:
     model: str
     images_by_mode: dict[str, int]
     skipped: tuple[Skipped, ...] = field(default=(), repr=False)
+    notes: tuple[str, ...] = field(default=(), repr=False)
     tried_model: str = NO_MODEL
     unlike_images: int = 0
 
@@ -71,6 +74,7 @@ class Options:
     labels: Values | None = None
     columns: Mapping[str, Values] | None = None
     about: Mapping[str, Any] | None = None
+    tables: tuple[Rows, ...] = ()
 
     def __post_init__(self) -> None:
         _ = self.target, self.pixel_part, self.annotations  # which raises before anything is read
@@ -119,8 +123,24 @@ class Options:
 
     @cached_property
     def annotations(self) -> Annotations:
-        """Labels, columns and words about the set; they go over those of the source."""
+        """Labels, columns and words about the set; they go over those of the source.
+
+        ``tables`` are not among them before they are ``paired``.
+        """
         return annotate(self.labels, self.columns, self.about)
+
+    def paired(self, source: ImageSource) -> Options:
+        """The options with all columns in the order of the source's images.
+
+        Columns come from ``columns`` and from ``tables``, of files; those that have the names of
+        images are paired by these, if the source has names. ImageSetError where they do not match.
+        """
+        given = self.annotations
+        labels = None if self.labels is None else given.column(LABEL)
+        own = Rows("columns", tuple(c for c in given.columns if c is not labels))
+        skipped = {name for name, _ in source.skipped}
+        columns = paired_columns([own, *self.tables], source.names, skipped)
+        return replace(self, labels=labels, columns={c.name: c for c in columns}, tables=())
 
     def choose_codec(self, sample: Images) -> Codec:
         """The codec for a set of which ``sample`` (n, H, W, C) are some images.

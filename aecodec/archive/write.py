@@ -25,6 +25,8 @@ from aecodec.targets import NBYTES
 
 def write(source: ImageSource, file: BinaryIO, options: Options, progress: Progress) -> Summary:
     """Write the set as an ``.aez``; see :func:`aecodec.encode` for errors."""
+    given = options
+    options = given.paired(source)
     if source.is_settled:
         options.annotations.over(source.annotations).require_count(source.image_count)
     batches = source.batches(options.chunk_images or most_chunk_images(source.shape))
@@ -50,7 +52,7 @@ def write(source: ImageSource, file: BinaryIO, options: Options, progress: Progr
         if totals.images > opening.image_count:
             progress(totals.images, source.image_count or totals.images)
     if not source.is_settled:
-        for section in row_sections(source, options.annotations):
+        for section in row_sections(source, given.paired(source).annotations):
             writer.write_section(section)
     return totals.summary(writer.close(), source, encoder, codec)
 
@@ -90,6 +92,7 @@ class _Totals:
             encoder.codec.model.name if encoder.codec.model else NO_MODEL,
             self.images_by_mode,
             source.skipped,
+            tuple(note.text for note in source.notes),
             tried_model=wanted.model.name if wanted.model else NO_MODEL,
             unlike_images=self.unlike_images if wanted.model else 0,
         )

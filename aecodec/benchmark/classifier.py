@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec.arrays import Images
-from aecodec.images.plain import load_npy, read_unzipped
+from aecodec.images import Skipped, paired_labels, read_label_rows
 
 if TYPE_CHECKING:
     import torch
@@ -21,23 +22,20 @@ STEPS, BATCH, SEED, LR = 1200, 128, 0, 2e-3
 BATCH_IMAGES = 2048  # classified at once
 
 
-def read_labels(path: str | os.PathLike[str]) -> Labels:
-    """A whole number for each image: IDX of bytes (gzipped or not), .npy, or text, one a line."""
-    data = read_unzipped(path)
-    if data[:4] == b"\0\0\x08\x01":
-        count = int.from_bytes(data[4:8], "big")
-        if len(data) != 8 + count:
-            raise ValueError(f"{path}: {len(data) - 8} labels, expected {count}")
-        return np.frombuffer(data, np.uint8, offset=8).astype(np.int64)
-    if data[:6] == b"\x93NUMPY":
-        labels = load_npy(path)
-        if labels.ndim != 1 or labels.dtype.kind not in "iu":
-            raise ValueError(f"{path}: {labels.dtype} {labels.shape}, expected whole numbers (N,)")
-        return np.asarray(labels, np.int64)
-    try:
-        return np.array([int(line) for line in data.decode().split()], np.int64)
-    except ValueError:
-        raise ValueError(f"{path}: expected labels as IDX, .npy or a whole number a line") from None
+def read_labels(
+    path: str | os.PathLike[str],
+    names: Sequence[str] | None = None,
+    skipped: Iterable[Skipped] = (),
+) -> Labels:
+    """A whole number for each image, of any file that :func:`aecodec.images.read_label_rows` reads.
+
+    A file that names its images has its labels put in the order of ``names``, if there are any;
+    ``skipped`` are entries of the set that are no images. ValueError for labels of another kind.
+    """
+    labels = paired_labels(read_label_rows(path), names, {name for name, _ in skipped})
+    if "int" not in labels.dtype:
+        raise ValueError(f"{path}: labels are {labels.dtype}, expected whole numbers")
+    return labels.array.astype(np.int64)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from aecodec.cli.exits import EXIT_IO, EXIT_USAGE, is_for_user, os_error_text, status_of
 from aecodec.cli.parser import build_parser
+from aecodec.cli.terminal import shown, shown_streams
 from aecodec.errors import AezError
 
 
@@ -18,6 +19,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     An error that the user can mend is said in a line, on standard error. Any other error is a
     fault of this package: it is raised, so that its traceback is seen.
     """
+    with shown_streams():
+        return _run(argv)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     arguments = build_parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -53,5 +59,5 @@ def _interrupt(*_: object) -> None:
 
 
 def _fail(message: str, status: int) -> int:
-    print(f"aecodec: {message}", file=sys.stderr)
+    print(f"aecodec: {shown(message)}", file=sys.stderr)
     return status

@@ -22,6 +22,7 @@ EXIT_USAGE: Final = 2
 EXIT_CORRUPT: Final = 3
 EXIT_UNSUPPORTED: Final = 4
 EXIT_MODEL: Final = 5
+EXIT_LEFT_OUT: Final = 6  # done, but for what could not be taken or kept
 
 
 def status_of(error: AezError) -> int:
