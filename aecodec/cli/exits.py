@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from aecodec.errors import (
+    AezChangedError,
     AezCorruptError,
     AezError,
     AezLimitError,
@@ -26,6 +27,8 @@ EXIT_MODEL: Final = 5
 
 def status_of(error: AezError) -> int:
     """The exit status for an error of a file or a model."""
+    if isinstance(error, AezChangedError):
+        return EXIT_IO
     if isinstance(error, AezCorruptError):
         return EXIT_CORRUPT
     if isinstance(error, AezUnsupportedError | AezLimitError):
