@@ -58,7 +58,10 @@ BARE = {
 }
 # What starts on the standard library alone, of packages of which other modules do not.
 BARE_MODULES = {
-    "archive": {"__init__", "array", "facts", "parts", "repair", "salvage", "sections", "source"},
+    "archive": {
+        "__init__", "array", "facts", "lazy", "origin", "parts", "repair", "salvage",
+        "sections", "source",
+    },
 }  # fmt: skip
 
 
