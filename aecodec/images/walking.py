@@ -73,8 +73,8 @@ def _look_at(
         return PassedOver(name, "not the name of a picture")
     try:
         check_picture_name(name)
-    except ImageSetError:
-        return Skipped(name, "its name has a backslash")
+    except ImageSetError as error:
+        return Skipped(name, "its name has a backslash" if "\\" in name else str(error))
     found.append(name)
     return None
 

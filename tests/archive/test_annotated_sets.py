@@ -545,18 +545,49 @@ def test_columns_from_a_table():
         assert archive.labels is None
 
 
-def test_file_names_of_an_archive_cannot_leave_the_folder():
-    names = zlib.compress(json.dumps(["a/../../evil.png"]).encode())
+def named(*names) -> bytes:
+    """A file whose images have these names."""
+    section = Section("NAME", required=False, payload=zlib.compress(json.dumps(names).encode()))
     out = io.BytesIO()
-    with Archive(aecodec.encode(IMAGES[:1], **NONE)) as archive:
-        writer = Writer(
-            out, archive.reader.header, [Section("NAME", required=False, payload=names)]
-        )
+    with Archive(aecodec.encode(IMAGES[: len(names)], **NONE)) as archive:
+        writer = Writer(out, archive.reader.header, [section])
         writer.write_chunk(archive.reader.read_chunk(0))
         writer.close()
-    with pytest.raises(ImageSetError, match="is not a plain file name, or path in a folder"):
-        aecodec.decompress(out.getvalue(), "out", kind="folder")
-    assert list(Path().iterdir()) == []
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a/../../evil.png"], "is not a plain file name, or path in a folder"),
+        (["/evil.png"], "is not a plain file name, or path in a folder"),
+        (["a\0.png"], "is not a plain file name, or path in a folder"),
+        (["\ud800.png"], "cannot name a file: surrogates not allowed"),
+        (["b" * 300 + ".png"], "is no path of up to 256 names of 255 bytes, 4095 in all"),
+        (["d/" * 3000 + "b.png"], "is no path of up to 256 names"),
+        (["d/" * 300 + "b.png"], "is no path of up to 256 names"),
+        (
+            ["e" * 250 + "/" + "/".join(["f" * 250] * 15) + "/b.png"],
+            "cannot name a file here: .*long",
+        ),
+        (["a.png", "a.png"], "two pictures would share one file"),
+        (["a.png", "a.png/b.png"], "would be a picture and a folder"),
+    ],
+)
+def test_names_that_no_folder_can_hold_are_errors_of_the_file(names, message, tmp_path):
+    Path("x" * 100).mkdir()
+    with pytest.raises(ImageSetError, match=message) as caught:
+        aecodec.decompress(named(*names), Path(tmp_path, "x" * 100, "out"), kind="folder")
+    assert isinstance(caught.value, aecodec.AezError)
+    assert len(str(caught.value)) < 300
+    assert list(Path("x" * 100).iterdir()) == []
+    assert aecodec.decompress(named(*names), "out.npz", kind="npz").images == len(names)
+
+
+def test_names_as_deep_as_a_system_allows():
+    aecodec.decompress(named("d/" * 255 + "b.png"), "out", kind="folder")
+    with open_images("out") as opened:
+        assert opened.names == ("d/" * 255 + "b.png",)
 
 
 def test_a_picture_where_a_folder_must_be():
