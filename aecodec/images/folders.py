@@ -37,9 +37,8 @@ from aecodec.images.pictures import (
 )
 from aecodec.images.walking import NOT_READABLE, walk
 
-# What a system says of a name that it cannot give a file of a new folder: too long, not in its
-# encoding, or the same as another to it.
-NOT_A_NAME = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EEXIST, errno.ENOTDIR}
+# What a system says of a name that it cannot give a file: too long, or not in its encoding.
+NOT_A_NAME = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.ENOTDIR}
 SAMPLE_PICTURES = 256  # in the sample that gives the shape: as many, or up to twice
 
 

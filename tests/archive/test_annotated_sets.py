@@ -614,3 +614,31 @@ def test_a_size_asked_for_counts_names_and_columns(codec, damage):
     assert Path("x.aez").stat().st_size <= 40 * summary.images
     with Archive("x.aez") as archive:
         assert len(archive.labels) == summary.images
+
+
+def test_a_tree_comes_back_with_tables_written_anew(capsys):
+    """As the README tells where such a tree differs."""
+    save_tree("in", ["b.png", "sub/a.png", "c.png"])
+    Path("in/empty").mkdir()
+    Path("in/notes.txt").write_text("n")
+    table = "\ufeffn;path;x\n1;c.png;0,5\n2;./sub/a.png;y\n3;b.png;\n4;gone.png;z\n"
+    Path("in/metadata.csv").write_text(table, encoding="utf-8")
+    Path("in/metadata.json").write_text('{"title": "T", "author": "me"}')
+    assert main(["compress", "in", "--model", "none"]) == EXIT_LEFT_OUT
+    err = capsys.readouterr().err
+    assert "metadata.json: author" in err
+    assert "gone.png" in err
+    assert main(["decompress", "in.aez", "-o", "out"]) == 0
+    assert sorted(tree_of("out")) == [
+        "b.png", "c.png", "metadata.csv", "metadata.json", "sub/a.png",
+    ]  # fmt: skip
+    assert not Path("out/empty").exists()
+    written = Path("out/metadata.csv").read_bytes()
+    assert written == b'file_name,n,x\r\nc.png,1,"0,5"\r\nsub/a.png,2,y\r\nb.png,3,\r\n'
+    assert json.loads(Path("out/metadata.json").read_text()) == {
+        "title": "T",
+        "dtypes": {"n": "int64", "x": "text"},
+    }
+    assert main(["compress", "out", "--model", "none", "-q"]) == 0
+    assert main(["decompress", "out.aez", "-o", "again", "-q"]) == 0
+    assert tree_of("again") == tree_of("out")
