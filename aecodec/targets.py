@@ -18,6 +18,7 @@ PEAK_SQUARED: Final = 255**2  # the peak of PSNR, in squared gray levels
 PSNR_MIN, PSNR_MAX = 1.0, 100.0
 NBYTES_MIN, NBYTES_MAX = 1 / 256, float(1 << 20)
 DEFAULT_QUALITY: Final = 5.0
+FLOOR_DB: Final = 13.0  # PSNR of every image at quality Q: at least 13 + Q dB
 DEFAULT_EFFORT: Final = 3  # of the search for better latents, 1 to 9
 
 
@@ -74,3 +75,13 @@ def one_target(
             "got several"
         )
     return named[0] if named else Target(QUALITY, DEFAULT_QUALITY)
+
+
+def floor_db(stored_quality: int) -> float:
+    """The PSNR in dB that every image has at least at a stored quality: 13 + Q, whatever model."""
+    return FLOOR_DB + stored_quality / QUALITY_UNIT
+
+
+def mse_at(psnr: float) -> float:
+    """The mean squared error, in gray levels squared, at a PSNR in dB."""
+    return PEAK_SQUARED * float(10 ** (-psnr / 10))

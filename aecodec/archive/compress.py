@@ -15,13 +15,11 @@ from aecodec.archive.write import write
 from aecodec.arrays import Images
 from aecodec.codec.choosing import ModelLike, most_chunk_images
 from aecodec.codec.codec import Codec
-from aecodec.container.modes import DEFAULT_CODER
 from aecodec.images import ImageSource, open_images
 from aecodec.images.walking import is_read
 from aecodec.io.atomic import atomic_path
 from aecodec.io.claims import claimed
 from aecodec.io.special import is_special, open_special
-from aecodec.targets import DEFAULT_EFFORT
 
 if TYPE_CHECKING:
     from aecodec.annotations.annotations import Values
@@ -37,8 +35,8 @@ def encode(
     psnr: float | None = None,
     target_bytes_per_image: float | None = None,
     variant: str | None = None,
-    coder: str = DEFAULT_CODER,
-    effort: int = DEFAULT_EFFORT,
+    coder: str | None = None,
+    effort: int | None = None,
     chunk_images: int | None = None,
     embed_model: bool = False,
     codec: Codec | None = None,
@@ -55,8 +53,13 @@ def encode(
     whatever is smallest; ``target_bytes_per_image`` is a size, of the whole file over its images,
     that is not exceeded. ``variant``, "fast" (default) or "small", is the pixel model that keeps
     error bounds; ``coder``, "zstd" (default) or "ans", which is smaller, is what packs latents;
-    ``effort``, 1 to 9, is how long better latents are searched for (from 4 on). A ``codec`` built
-    before saves loading the model again, and brings its own variant, coder and effort.
+    ``effort``, 1 to 9 (3), is how long better latents are searched for (from 4 on). A ``codec``
+    built before saves loading the model again, and brings its own model, variant, coder and effort.
+    ``chunk_images`` is how many images are packed together, at least 1. An option that has no
+    effect beside the others is refused.
+
+    Whatever the images are, none has a PSNR under 13 dB plus the quality, and no file is larger
+    than without loss: images that the model does not know are coded by its pixel model or by zstd.
 
     ``labels`` and ``columns`` (by name, or a data frame) are arrays, tensors, series or lists with
     a value for each image: int, float, bool or str. Where the images have names, a column
@@ -99,8 +102,8 @@ def compress(
     psnr: float | None = None,
     target_bytes_per_image: float | None = None,
     variant: str | None = None,
-    coder: str = DEFAULT_CODER,
-    effort: int = DEFAULT_EFFORT,
+    coder: str | None = None,
+    effort: int | None = None,
     chunk_images: int | None = None,
     embed_model: bool = False,
     codec: Codec | None = None,

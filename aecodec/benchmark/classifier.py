@@ -52,10 +52,10 @@ class Classifier:
 
     def accuracy(self, images: Images) -> float:
         """The share of ``rows`` of the decoded set (N, H, W, C) that are classified right."""
-        import torch
+        from aecodec.nets.exactness import float_inference
 
         right = 0
-        with torch.no_grad():
+        with float_inference():
             for start in range(0, len(self.rows), BATCH_IMAGES):
                 part = slice(start, start + BATCH_IMAGES)
                 found = self.net(_tensor(images[self.rows[part]])).argmax(1).numpy()
@@ -104,20 +104,24 @@ def _train(images: Images, labels: Labels, classes: int, steps: int) -> torch.nn
     import torch
     from torch import nn
 
-    from aecodec.training.draws import seeded
+    from aecodec.training.draws import Dropout
+    from aecodec.training.surroundings import undisturbed
+    from aecodec.twins.starting import conv, dense, seeded
 
-    with seeded(SEED):
+    @undisturbed
+    def trained() -> nn.Module:
         _, height, width, channels = images.shape
         features = 32 * -(-height // 4) * -(-width // 4)
-        net = nn.Sequential(
-            nn.Conv2d(channels, 16, 5, stride=2, padding=2),
-            nn.ReLU(),
-            nn.Conv2d(16, 32, 3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Dropout(0.2),
-            nn.Linear(features, classes),
-        )
+        with seeded(SEED) as generator:
+            net = nn.Sequential(
+                conv(channels, 16, 5, stride=2, padding=2),
+                nn.ReLU(),
+                conv(16, 32, 3, stride=2, padding=1),
+                nn.ReLU(),
+                nn.Flatten(),
+                Dropout(0.2, generator),
+                dense(features, classes),
+            )
         adam = torch.optim.Adam(net.parameters(), lr=LR)
         cycle = torch.optim.lr_scheduler.OneCycleLR(adam, 4 * LR, total_steps=steps)
         order = np.random.default_rng(SEED)
@@ -129,7 +133,9 @@ def _train(images: Images, labels: Labels, classes: int, steps: int) -> torch.nn
             torch.autograd.backward(loss)
             adam.step()
             cycle.step()
-    return net.eval()
+        return net.eval()
+
+    return trained()
 
 
 def _tensor(images: Images) -> torch.Tensor:

@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from aecodec.cli.files import STDIO, is_stdout, source_of, standard_output
@@ -42,13 +42,11 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--coder",
         choices=list(CODERS),
-        default=DEFAULT_CODER,
-        help="what packs latents; ans is smaller",
+        help=f"what packs latents ({DEFAULT_CODER}); ans is smaller",
     )
     sub.add_argument(
         "--effort",
         type=int,
-        default=DEFAULT_EFFORT,
         metavar="1..9",
         help="how long better latents are searched for: from 4 on, each level twice as long "
         f"({DEFAULT_EFFORT})",
@@ -129,7 +127,8 @@ def run(a: argparse.Namespace) -> int:
     if a.json and not to_stdout:
         print(json.dumps(facts))
     elif not a.quiet:
-        print(_summary_text(output, summary, verbose=a.verbose), file=sys.stderr)
+        text = _summary_text(output, summary, verbose=a.verbose, embedded=a.embed_model)
+        print(text, file=sys.stderr)
     return 0
 
 
@@ -172,17 +171,39 @@ def _options(a: argparse.Namespace) -> Options:
     )
 
 
-def _summary_text(output: str, s: Summary, *, verbose: bool) -> str:
+def _summary_text(output: str, s: Summary, *, verbose: bool, embedded: bool) -> str:
     if not s.images:
         return f"{output}: no images, {s.nbytes} bytes"
     text = (
         f"{output}: {images_text(s.images)}, {s.raw_nbytes:,} -> {s.nbytes:,} bytes "
-        f"({s.bpp:.4f} bpp, {psnr_text(s.psnr_db)}), model {s.model}"
+        f"({s.bpp:.4f} bpp), model {s.model}, {_loss_text(s)}"
     )
     if verbose or len(s.images_by_mode) > 1:
         modes = ", ".join(f"{count:,} {mode}" for mode, count in s.images_by_mode.items())
         text += f"\n  images by mode: {modes}; max error {s.max_error}"
-    return text
+    lines = [text, *_advice(s, embedded=embedded)]
+    return "\n".join(lines)
+
+
+def _loss_text(s: Summary) -> str:
+    if s.max_error == 0:
+        return "lossless"
+    return f"lossy, {psnr_text(s.psnr_db)}; --lossless keeps every pixel"
+
+
+def _advice(s: Summary, *, embedded: bool) -> Iterator[str]:
+    """What the user should know of a file that is larger than it need be."""
+    if 2 * s.unlike_images > s.images:
+        yield (
+            f"  {s.unlike_images:,} of {s.images:,} images are unlike those that model "
+            f"{s.tried_model!r} knows, and take more bytes than those; a model of your own is "
+            "smaller: 'aecodec train'"
+        )
+    if embedded and s.nbytes > s.raw_nbytes:
+        yield (
+            "  with the model inside, the file is larger than the raw images; without "
+            "--embed-model it is smaller, and needs the model to be read"
+        )
 
 
 def _skipped_facts(skipped: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
