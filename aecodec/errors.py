@@ -2,7 +2,7 @@
 
 
 class AezError(Exception):
-    """Base of all errors of ``.aez`` files and models."""
+    """Base of all errors of ``.aez`` files, models and image sets."""
 
 
 class AezCorruptError(AezError):
@@ -37,5 +37,8 @@ class QuantizerRangeError(AezError):
     """Symbols of latents outside the range that their coder can code."""
 
 
-class ImageSetError(ValueError):
-    """The content of an image set that cannot be read or written; the message says why."""
+class ImageSetError(AezError, ValueError):
+    """The content of an image set that cannot be read or written; the message says why.
+
+    An AezError, since names and columns of an ``.aez`` may be such that no set can hold them.
+    """
