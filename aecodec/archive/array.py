@@ -72,6 +72,8 @@ class Archive(LazyImages):
         device: str = "cpu",
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
+        if codec is not None and model is not None:
+            raise ValueError("model: has no effect with a codec, which brings its own")
         self._last: tuple[int, OpenChunk] | None = None
         self._file, self.name, self._owned = open_source(source)
         self._wanted_model, self._codec, self._device = model, codec, device
@@ -293,8 +295,9 @@ def reopened(recipe: Recipe, codec: Codec | None = None) -> Archive:
     """
     what = f"{recipe.name}: another file is here than was opened first: it was replaced, or "
     what += "overwritten, since; open it anew"
+    options = recipe.options if codec is None else recipe.options | {"model": None}
     try:
-        archive = Archive(recipe.origin.source, codec=codec, **recipe.options)
+        archive = Archive(recipe.origin.source, codec=codec, **options)
     except (AezCorruptError, AezUnsupportedError) as error:
         raise AezChangedError(f"{what} ({error})") from error
     if archive.reader.identity != recipe.identity:

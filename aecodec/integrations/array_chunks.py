@@ -107,11 +107,21 @@ class ChunkSettings:
         target = one_target(**_numbers(config), lossless=bool(config.get("lossless")))
         coder, variant = config.get("coder", DEFAULT_CODER), config.get("variant")
         settings = cls.create(model, target, coder, variant, parts)
-        if settings.model == NO_MODEL and parts is None:  # of a user: stored ones have all fields
-            for key in (QUALITY, "coder", "variant"):
-                if config.get(key) is not None:
-                    raise ValueError(f"aecodec configuration: {key}: has no effect without a model")
+        if parts is None:  # of a user: stored ones have all fields
+            settings._refuse_idle(config)
         return settings
+
+    def _refuse_idle(self, config: Mapping[str, Any]) -> None:
+        """ValueError for a field that a user gave and that has no effect."""
+        without_model = self.model == NO_MODEL
+        for key in (QUALITY, "coder", "variant") if without_model else ():
+            if config.get(key) is not None:
+                raise ValueError(f"aecodec configuration: {key}: has no effect without a model")
+        if self.target.kind == MAX_ERROR and config.get("coder") is not None:
+            raise ValueError(
+                "aecodec configuration: coder: has no effect under max_error or lossless: it is "
+                "about latents"
+            )
 
     def to_config(self) -> dict[str, Any]:
         """Plain values for JSON: the target by its name, the model, its parts' fingerprints."""

@@ -194,6 +194,7 @@ def test_chunk_of_another_shape(tiny):
         ({"model": "none", "quality": 3}, ValueError, "quality: has no effect without a model"),
         ({"model": "none", "coder": "ans"}, ValueError, "coder: has no effect without a model"),
         ({"model": "none", "variant": "fast"}, ValueError, "variant: has no effect"),
+        ({"model": "none", "lossless": True, "coder": "ans"}, ValueError, "coder: has no effect"),
         ({"model": "x", "parts": {"a": "ff"}}, ValueError, "a: expected 64 hexadecimal digits"),
         ({"model": "x", "parts": []}, TypeError, "parts: expected an object"),
     ],
