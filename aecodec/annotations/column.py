@@ -5,11 +5,10 @@ Needs the standard library alone; ``Column.array`` imports NumPy when it is aske
 
 from __future__ import annotations
 
-import operator
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from aecodec.annotations.values import (
     DTYPES,
@@ -98,35 +97,47 @@ class Column:
     def __len__(self) -> int:
         return len(self.data) // self.width
 
-    @overload
-    def __getitem__(self, key: int) -> Value: ...
+    def __getitem__(self, key: Any) -> Any:  # noqa: ANN401  # a value, or a column
+        """A value for an integer; for a slice, a mask or several integers a column of that name.
 
-    @overload
-    def __getitem__(self, key: slice) -> Column: ...
+        Negatives count from the end. IndexError for what is out of range, TypeError for any other
+        kind of key.
+        """
+        if not isinstance(key, int) or isinstance(key, bool):
+            from aecodec.arrays import position
 
-    def __getitem__(self, key: int | slice) -> Value | Column:
-        """A value for an int, a column of the same name for a slice."""
-        if isinstance(key, slice):
-            return self.take(range(len(self))[key])
-        index = operator.index(key)
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"column {self.name}: value {index}, it holds {len(self)}")
-        at = index % len(self) * self.width
+            number = position(key, len(self), self._out_of_range)
+            if number is None:
+                return self.take(key)
+            key = number
+        if not -len(self) <= key < len(self):
+            raise IndexError(self._out_of_range.format(key))
+        at = key % len(self) * self.width
         piece = replace(self, data=self.data[at : at + self.width])
         return piece.values[0]
 
     def __iter__(self) -> Iterator[Value]:
         return iter(self.values)
 
-    def take(self, indices: Sequence[int]) -> Column:
-        """The values at these indices, none of them negative."""
+    def take(self, indices: Any) -> Column:  # noqa: ANN401  # as NumPy's arrays
+        """The values at these indices: a slice, a mask or integers, negatives from the end."""
         width, data = self.width, self.data
-        if isinstance(indices, range) and indices.step == 1:
-            return _renumbered(
-                replace(self, data=data[indices.start * width : indices.stop * width])
-            )
-        taken = b"".join(data[i * width : (i + 1) * width] for i in indices)
+        if isinstance(indices, slice):
+            indices = range(len(self))[indices]
+        is_run = isinstance(indices, range) and indices.step == 1
+        if is_run and 0 <= indices.start < indices.stop <= len(self):
+            piece = data[indices.start * width : indices.stop * width]
+            return _renumbered(replace(self, data=piece))
+        from aecodec.arrays import positions
+
+        chosen = positions(indices, len(self), self._out_of_range).ravel().tolist()
+        taken = b"".join(data[i * width : (i + 1) * width] for i in chosen)
         return _renumbered(replace(self, data=taken))
+
+    @property
+    def _out_of_range(self) -> str:
+        name = self.name.replace("{", "{{").replace("}", "}}")  # format fills in the index
+        return f"column {name}: value {{}}, it holds {len(self)}"
 
 
 def _renumbered(column: Column) -> Column:

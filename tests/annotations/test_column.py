@@ -85,6 +85,47 @@ def test_indexing_and_slices():
 
 
 @pytest.mark.parametrize(
+    "key",
+    [
+        slice(None, None, -1),
+        [3, -1, 0],
+        [],
+        np.array([1, 2], np.uint8),
+        np.array([True, False, False, True]),
+        [False, True, False, False],
+        range(3, 0, -2),
+    ],
+    ids=repr,
+)
+def test_several_values(key):
+    values = np.array(["b", "a", "b", "c"])
+    column = Column.of("c", values)
+    for taken in (column[key], column.take(key)):
+        assert taken == Column.of("c", values[key].tolist())
+    assert column[np.int8(-2)] == column[np.array(2)] == "b"
+
+
+@pytest.mark.parametrize(
+    ("key", "kind", "message"),
+    [
+        ([0, 4], IndexError, "column {c}: value 4, it holds 4"),
+        (-5, IndexError, "column {c}: value -5, it holds 4"),
+        (np.int64(4), IndexError, "column {c}: value 4, it holds 4"),
+        ([True, False], IndexError, "mask has shape"),
+        (True, TypeError, "found a single boolean"),
+        (1.0, TypeError, "found float"),
+        ([0.5], TypeError, "found list"),
+        ("b", TypeError, "found str"),
+        (None, TypeError, "found None"),
+    ],
+    ids=repr,
+)
+def test_refused_indices(key, kind, message):
+    with pytest.raises(kind, match=message):
+        Column.of("{c}", [1, 2, 3, 4])[key]
+
+
+@pytest.mark.parametrize(
     ("values", "dtype", "message"),
     [
         ([1, "a"], None, "values are of int, str, expected all int, float, bool or str"),

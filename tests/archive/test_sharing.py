@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -82,6 +83,17 @@ def test_asyncio(path):
 SHARED = {}  # what forked children have of their parent
 
 
+@contextmanager
+def pool_of(count, method):
+    """A pool whose processes end by themselves: a signal may find a handler of their parent's."""
+    pool = multiprocessing.get_context(method).Pool(count)
+    try:
+        yield pool
+    finally:
+        pool.close()
+        pool.join()
+
+
 def take_shared(index):
     return SHARED["archive"][index]
 
@@ -100,7 +112,7 @@ def test_forked_processes(path, kind):
         with Archive(source) as archive:
             SHARED["archive"] = archive
             _ = archive[0]
-            with multiprocessing.get_context("fork").Pool(3) as pool:
+            with pool_of(3, "fork") as pool:
                 found = pool.map(take_shared, ASKED, chunksize=1)
             np.testing.assert_array_equal(found, IMAGES[ASKED])
             np.testing.assert_array_equal(archive[5], IMAGES[5])
@@ -110,7 +122,7 @@ def test_forked_processes(path, kind):
 def test_spawned_processes(path, method):
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"no {method} on this system")
-    with Archive(path) as archive, multiprocessing.get_context(method).Pool(1) as pool:
+    with Archive(path) as archive, pool_of(1, method) as pool:
         found = pool.starmap(take, [(archive, index) for index in ASKED[:5]])
     np.testing.assert_array_equal(found, IMAGES[ASKED[:5]])
 
