@@ -40,7 +40,7 @@ def read_labels(path: str | os.PathLike[str]) -> Labels:
         raise ValueError(f"{path}: expected labels as IDX, .npy or a whole number a line") from None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Classifier:
     """A trained network, and the images that it classifies: ``rows`` of the set.
 
