@@ -97,7 +97,8 @@ class AezDataset(Dataset[Any]):
         if len(asked) and not (-self._count <= asked.min() and asked.max() < self._count):
             raise IndexError(f"image {int(asked.max())}, the file holds {self._count}")
         asked %= max(self._count, 1)
-        batch = torch.from_numpy(self._take(asked)).permute(0, 3, 1, 2).contiguous()
+        planes = np.ascontiguousarray(self._take(asked).transpose(0, 3, 1, 2))  # on no threads
+        batch = torch.from_numpy(planes)
         images: Sequence[Any] = batch.unbind()
         if self.transform is not None:
             images = [self.transform(image) for image in images]
