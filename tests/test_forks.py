@@ -69,6 +69,20 @@ context = multiprocessing.get_context("fork")
 with ProcessPoolExecutor(2, mp_context=context) as pool:
     assert [pool.submit(work).result() for _ in range(3)] == [True] * 3
 """,
+    "a data set in colour, shared with a child": """
+from aecodec.integrations.torch import AezDataset
+
+colours = np.random.default_rng(0).integers(0, 256, (200, 16, 16, 3), np.uint8)
+dataset = AezDataset(aecodec.encode(colours, model="none"))
+want = torch.stack(dataset.__getitems__(range(200))).numpy()
+
+def take():
+    signal.alarm(60)
+    items = [image.numpy() for image in dataset.__getitems__(range(200))]
+    assert np.array_equal(items, want)
+
+assert in_fork(take) == 0
+""",
     "from a thread": """
 found = []
 thread = threading.Thread(target=lambda: (work(), found.append(in_fork(work))))

@@ -38,7 +38,7 @@ def read_labels(
     return labels.array.astype(np.int64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Classifier:
     """A trained network, and the images that it classifies: ``rows`` of the set.
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from aecodec.cli.exits import EXIT_IO, EXIT_USAGE, is_for_user, os_error_text, status_of
 from aecodec.cli.parser import build_parser
@@ -14,10 +17,11 @@ from aecodec.errors import AezError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status.
+    """Run the command line; returns the exit status. Any thread of any program may call it.
 
     An error that the user can mend is said in a line, on standard error. Any other error is a
-    fault of this package: it is raised, so that its traceback is seen.
+    fault of this package: it is raised, so that its traceback is seen. As ``argparse`` does, help
+    and mistakes in the arguments raise SystemExit.
     """
     with shown_streams():
         return _run(argv)
@@ -25,11 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     arguments = build_parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        status = int(arguments.run(arguments))
-        sys.stdout.flush()  # here, where a full disk still has a status and a message
-        return status
+        with _interrupted_by_sigterm():
+            status = int(arguments.run(arguments))
+            sys.stdout.flush()  # here, where a full disk still has a status and a message
+            return status
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:
@@ -46,12 +50,33 @@ def _run(argv: Sequence[str] | None) -> int:
         return _fail(str(error), EXIT_USAGE)
 
 
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """SIGTERM acts as Ctrl-C does inside; afterwards the caller's handler is back.
+
+    In another thread than the main one no handler can be set. One that was not set from Python
+    could not be put back. Both are left as they are.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _drop_unwritten() -> None:
     """Discard what standard output refuses: Python would write it again at exit, and complain."""
     try:
         sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):  # a stream without a file of the system
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
 
 
 def _interrupt(*_: object) -> None:

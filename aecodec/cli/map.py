@@ -64,7 +64,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     add_talk(sub)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Input:
     """What to map: the rows of a table, latents, or images, and what to call it.
 

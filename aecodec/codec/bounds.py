@@ -79,7 +79,7 @@ class Plans:
         return errors, np.stack([plan.bits for plan, _ in plans])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BoundAssignment:
     """A bound for each image of a chunk: image i has ``bounds[choice[i]]``.
 

@@ -21,7 +21,7 @@ def encode_with_bound(images: Images, bound: int, refiner: Refiner) -> Chunk:
     return encode_pixels(plan, priced_by(*cheapest_within(images, bound, refiner)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Priced:
     """Images of a chunk, by their positions, and the plan of all of its images that prices them."""
 

@@ -46,13 +46,14 @@ SEARCH_STEPS = {1: 0, 2: 0, 3: 0, 4: 3, 5: 6, 6: 12, 7: 24, 8: 50, 9: 120}
 ENOUGH_DB = 3.0  # over the floor of a quality: such an image keeps its latents, whatever they cost
 
 
-@dataclass
+@dataclass(unsafe_hash=True)
 class Codec:
     """A model on a device, or no model: then chunks are stored under zstd.
 
     ``pixel_part`` names the pixel model to use; None takes the fast one, or the only one there is.
     ``coder`` names the coder of latents, "zstd" or "ans". ``effort``, 1 to 9, is how long encoding
     searches for better latents. ``networks`` are the model's, built when they are first needed.
+    Codecs are equal if their models and options are; a copy builds networks of its own.
     """
 
     model: Model | None

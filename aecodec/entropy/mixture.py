@@ -58,7 +58,7 @@ def level_count(bound: int) -> int:
     return (255 + bound) // (2 * bound + 1) + 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Mixtures:
     """M mixtures of K logistics: mean, inverse scale and weight, int64 (M, K).
 

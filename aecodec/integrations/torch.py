@@ -107,7 +107,8 @@ class AezDataset(Dataset[Any]):
 
     def _items(self, asked: Indices) -> list[Any]:
         """The items at these positions 0 to N - 1."""
-        batch = torch.from_numpy(self._take(asked)).permute(0, 3, 1, 2).contiguous()
+        planes = np.ascontiguousarray(self._take(asked).transpose(0, 3, 1, 2))  # on no threads
+        batch = torch.from_numpy(planes)
         images: Sequence[Any] = batch.unbind()
         if self.transform is not None:
             images = [self.transform(image) for image in images]

@@ -57,7 +57,7 @@ class FrequencyRate:
         low, high = int(symbols.min()) - 2, int(symbols.max()) + 2
         levels = np.arange(low, high + 1)
         table = np.empty((symbols.shape[1], len(levels)), np.float32)
-        unseen = 0.3 * np.exp(-np.abs(levels))
+        unseen = 0.3 * np.exp(-np.minimum(np.abs(levels), 700))  # beyond, a float underflows
         for column, row in zip(symbols.T, table, strict=True):
             count = np.bincount(column.astype(np.int64) - low, minlength=len(levels)) + unseen
             row[:] = np.minimum(-np.log2(count / count.sum()), RARE_BITS)

@@ -9,7 +9,7 @@ import numpy as np
 from aecodec.arrays import Floats, Images
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PcaBasis:
     """Mean (P,) and the strongest axes (K, P), orthonormal, of images flattened to P samples."""
 

@@ -22,13 +22,28 @@ from aecodec.container.parts import ANNOUNCED
 from aecodec.errors import ModelMismatchError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
-    """One decoding part: its config, and its integer tensors by name."""
+    """One decoding part: its config, and its integer tensors by name.
+
+    Parts are equal if their fingerprints are.
+    """
 
     name: str
     config: Mapping[str, Any]
     tensors: Mapping[str, np.ndarray]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Part):
+            return NotImplemented
+        return self is other or self.fingerprint() == other.fingerprint()
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint())
+
+    def __repr__(self) -> str:
+        short = self.fingerprint().hex()[:16]
+        return f"<Part {self.name}, {shape_text(self.shape)}, {self.nbytes} bytes, {short}>"
 
     def fingerprint(self) -> bytes:
         """SHA-256 of all that decoding uses: name, config and tensors (aez.md 10.2)."""
@@ -40,11 +55,8 @@ class Part:
 
         feed(canonical_json({"part": self.name, **self.config}))
         for name in sorted(self.tensors):
-            tensor = self.tensors[name]
-            feed(name.encode())
-            feed(tensor.dtype.name.encode())
-            feed(struct.pack(f"<{tensor.ndim}Q", *tensor.shape))
-            feed(np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).tobytes())
+            for data in _tensor_fields(name, self.tensors[name]):
+                feed(data)
         return digest.digest()
 
     @property
@@ -62,12 +74,13 @@ class Part:
         return None if None in sides else sides  # type: ignore[return-value]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """A loaded model: its decoding parts, and the tensors and settings of its encoder.
 
     ``encoder`` is empty in a model that was embedded in a file: it decodes but cannot encode.
-    ``training`` is the provenance.
+    ``training`` is the provenance. Models are equal if all that their files hold is: equal models
+    write the same bytes.
     """
 
     name: str
@@ -76,6 +89,19 @@ class Model:
     encoder: Mapping[str, np.ndarray] = field(default_factory=dict)
     encoder_config: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Model):
+            return NotImplemented
+        return self is other or self._contents() == other._contents()
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint())
+
+    def __repr__(self) -> str:
+        parts = ", ".join(sorted(self.parts)) or "no parts"
+        encoder = ", encoder" if self.encoder else ""
+        return f"<Model {self.name!r}, {shape_text(self.shape)}: {parts}{encoder}>"
 
     def required_flags(self, parts: Iterable[str]) -> int:
         """The flags that announce those tensors of these parts that version 1.1 does not know."""
@@ -96,6 +122,14 @@ class Model:
         for name, fingerprint in self.fingerprints().items():
             digest.update(struct.pack("<Q", len(name)) + name.encode() + fingerprint)
         return digest.digest()
+
+    def _contents(self) -> tuple[object, ...]:
+        """All that the model is made of, in values that compare."""
+        encoder = [_tensor_fields(name, self.encoder[name]) for name in sorted(self.encoder)]
+        about = (self.encoder_config, self.training)
+        texts = [json.dumps(dict(each), sort_keys=True, default=repr) for each in about]
+        shape = None if self.shape is None else tuple(self.shape)
+        return self.name, shape, self.fingerprints(), encoder, texts
 
     def fits(self, shape: Shape) -> bool:
         """Whether the model is for images of this shape (H, W, C)."""
@@ -120,6 +154,16 @@ class Model:
     def decoding(self, parts: Iterable[str]) -> Model:
         """A model of the named parts alone: it decodes, and cannot encode with layer L."""
         return Model(self.name, self.shape, {name: self.parts[name] for name in parts})
+
+
+def _tensor_fields(name: str, tensor: np.ndarray) -> tuple[bytes, ...]:
+    """Name, dtype, shape and values of a tensor, as a fingerprint covers them (aez.md 10.2)."""
+    return (
+        name.encode(),
+        tensor.dtype.name.encode(),
+        struct.pack(f"<{tensor.ndim}Q", *tensor.shape),
+        np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).tobytes(),
+    )
 
 
 def shape_text(shape: Shape | None) -> str:

@@ -29,7 +29,7 @@ LAYER_TYPES = {"bias": np.int32, "shift": np.uint8}
 MANTISSA_BITS = {torch.float32: 24, torch.float64: 53}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayerArrays:
     """One exact layer as stored: weight int8/int16 (out, in[, 3, 3]), bias int32, shift uint8."""
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aecodec.latents.prior import PriorNetwork
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CodedUnderlay:
     """The underlay of N images, as planes (N, P, R, S), and the bits (N,) that it costs.
 

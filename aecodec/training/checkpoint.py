@@ -18,7 +18,7 @@ from aecodec.io.atomic import atomic_path
 OptimizerState = dict[int, dict[str, Tensor]]  # by the index of the parameter
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Checkpoint:
     """The state of a run after ``step`` steps."""
 

@@ -27,7 +27,7 @@ from aecodec.training.pixels import (
 from aecodec.training.prior import PriorTrainConfig, train_prior
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Setup:
     """What all layers of a model are trained on, and what the user decided about them."""
 

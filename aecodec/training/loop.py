@@ -242,13 +242,15 @@ def _shifted(images: np.ndarray, generator: torch.Generator) -> np.ndarray:
 def _deferred_interrupt() -> Iterator[threading.Event]:
     """Ctrl-C and SIGTERM set the event, so that no step is left half done.
 
-    A second signal has its usual effect. Handlers are set in the main thread alone.
+    A second signal has its usual effect. Handlers are set in the main thread alone, and only where
+    the one before can be put back: not one that was set outside of Python.
     """
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
-    old = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    now = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    old = {number: handler for number, handler in now.items() if handler is not None}
 
     def restore() -> None:
         for number, handler in old.items():

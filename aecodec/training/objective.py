@@ -13,7 +13,7 @@ from aecodec.training.draws import Draws
 from aecodec.twins.layers import TwinLayer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ParameterGroups:
     """All parameters of an objective, each in one group, in the order of ``parameters()``."""
 

@@ -120,7 +120,7 @@ def train_pixel_model(
     return part, about
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Stored:
     """The pixel model that training continues from."""
 

@@ -40,7 +40,7 @@ class MapConfig(TrainConfig):
     weight_decay: float = 0.02
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Map:
     """Points (N, D) of a set, and the mean squared error per sample of their reconstruction."""
 

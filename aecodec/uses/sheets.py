@@ -16,7 +16,7 @@ from aecodec.measures.metrics import psnr_db, squared_error
 from aecodec.uses.latents import unpack_symbols
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Shown:
     """The images of a sheet, uint8 (n, H, W, C); how each is coded (``labels``), and its bytes.
 

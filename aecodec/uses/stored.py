@@ -75,7 +75,9 @@ def store(
     about: Mapping[str, Any],
 ) -> Model:
     """The model of a trained objective; ValueError if a tensor is not finite."""
-    tensors = {k: v.cpu().numpy().astype(np.float16) for k, v in objective.state_dict().items()}
+    arrays = {k: v.cpu().numpy() for k, v in objective.state_dict().items()}
+    with np.errstate(under="ignore", over="ignore"):  # tiny weights become zero; see below
+        tensors = {k: v.astype(np.float16) for k, v in arrays.items()}
     for key, tensor in tensors.items():
         if not np.isfinite(tensor).all():
             raise ValueError(f"{name}: training diverged, tensor {key} is not finite")

@@ -35,7 +35,7 @@ SECTION_NAMES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Gathered:
     """``data`` are the plain values that the page draws; the images go into sheets."""
 

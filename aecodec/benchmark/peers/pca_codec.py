@@ -16,7 +16,7 @@ ZSTD_LEVEL = 19
 SYMBOL_MAX = 32767
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PcaCodec:
     """The first k axes of a basis and a step in gray levels, for images of one shape."""
 
