@@ -2,11 +2,15 @@
 
 
 class AezError(Exception):
-    """Base of all errors of ``.aez`` files and models."""
+    """Base of all errors of ``.aez`` files, models and image sets."""
 
 
 class AezCorruptError(AezError):
     """Not an ``.aez`` file, or a damaged one: cut, a wrong checksum, overlapping entries."""
+
+
+class AezChangedError(AezError):
+    """The file is another one than was opened first: it was replaced or overwritten since."""
 
 
 class AezUnsupportedError(AezError):
@@ -33,5 +37,8 @@ class QuantizerRangeError(AezError):
     """Symbols of latents outside the range that their coder can code."""
 
 
-class ImageSetError(ValueError):
-    """The content of an image set that cannot be read or written; the message says why."""
+class ImageSetError(AezError, ValueError):
+    """The content of an image set that cannot be read or written; the message says why.
+
+    An AezError, since names and columns of an ``.aez`` may be such that no set can hold them.
+    """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 from collections import Counter, defaultdict
@@ -36,6 +37,8 @@ from aecodec.images.pictures import (
 )
 from aecodec.images.walking import NOT_READABLE, walk
 
+# What a system says of a name that it cannot give a file: too long, or not in its encoding.
+NOT_A_NAME = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.ENOTDIR}
 SAMPLE_PICTURES = 256  # in the sample that gives the shape: as many, or up to twice
 
 
@@ -204,11 +207,21 @@ class FolderSink(ImageSink):
         pixels = batch[..., 0] if self.shape[2] == 1 else batch
         names = self._names[self.written_count : self.written_count + len(batch)]
         for name, one in zip(names, pixels, strict=True):
-            below = posixpath.dirname(name)
+            self._write_picture(name, one)
+
+    def _write_picture(self, name: str, pixels: Images) -> None:
+        below = posixpath.dirname(name)
+        try:
             if below not in self._folders:
                 os.makedirs(os.path.join(self._folder, below), exist_ok=True)
                 self._folders.add(below)
-            save_picture(self._pillow, one, os.path.join(self._folder, name))
+            save_picture(self._pillow, pixels, os.path.join(self._folder, name))
+        except OSError as error:
+            if error.errno not in NOT_A_NAME:
+                raise
+            raise ImageSetError(
+                f"names: {name!r:.80} cannot name a file here: {error.strerror}"
+            ) from error
 
     def close(self) -> None:
         """Write the tables, if they are needed; ValueError if images are missing."""

@@ -49,6 +49,10 @@ LOSSLESS_FORMATS: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
 }
 
 
+NAME_MAX_NBYTES, PATH_MAX_NBYTES = 255, 4095  # of names of files and paths, on most systems
+DEPTH_MAX = 256  # of folders in each other: removing them recurses
+
+
 def is_picture(name: str) -> bool:
     """Whether a file's name is that of a picture."""
     # A leading dot: hidden files, and the resource forks that macOS puts beside pictures
@@ -187,4 +191,13 @@ def check_picture_name(name: str) -> None:
     forbidden = '\\\0<>:"|?*' if os.name == "nt" else "\\\0"
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts) or any(c in forbidden for c in name):
-        raise ImageSetError(f"names: {name!r} is not a plain file name, or path in a folder")
+        raise ImageSetError(f"names: {name!r:.80} is not a plain file name, or path in a folder")
+    try:
+        too_long = max(len(os.fsencode(part)) for part in parts) > NAME_MAX_NBYTES
+    except UnicodeEncodeError as error:
+        raise ImageSetError(f"names: {name!r:.80} cannot name a file: {error.reason}") from error
+    if too_long or len(os.fsencode(name)) > PATH_MAX_NBYTES or len(parts) > DEPTH_MAX:
+        raise ImageSetError(
+            f"names: {name!r:.80} is no path of up to {DEPTH_MAX} names of "
+            f"{NAME_MAX_NBYTES} bytes, {PATH_MAX_NBYTES} in all"
+        )

@@ -31,7 +31,7 @@ ACCEPTED = "an IDX file, .npy, .npz, CSV or text, one a line"
 class Table(NamedTuple):
     """The cells of a table by column, and the line of the file that each row ends on."""
 
-    cells: dict[str, list[str]]
+    cells: dict[str, list[Any]]
     lines: list[int]
     passed_over: tuple[Skipped, ...] = ()
 
@@ -54,7 +54,7 @@ class Table(NamedTuple):
             if name == but or (but is None and is_name_header(name)):
                 continue
             for line, cell in zip(self.lines, column, strict=True):
-                if not cell.isascii() and (fault := _utf8_fault(cell)):
+                if isinstance(cell, str) and not cell.isascii() and (fault := _utf8_fault(cell)):
                     raise ImageSetError(f"{where}: line {line}, column {name!r}: {fault}")
 
 

@@ -9,7 +9,7 @@ import stat
 
 from aecodec.errors import ImageSetError
 from aecodec.images.base import PassedOver, Skipped
-from aecodec.images.metadata import ABOUT_FILE, TABLE_FILE
+from aecodec.images.metadata import METADATA_FILES
 from aecodec.images.pictures import check_picture_name, is_picture
 
 # Pictures, or several in a file, of kinds that are not read.
@@ -22,7 +22,7 @@ NOT_READABLE = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG}
 
 def is_read(name: str) -> bool:
     """Whether a file of this name, in a folder, is read when the folder is."""
-    return is_picture(name) or name in (TABLE_FILE, ABOUT_FILE)
+    return is_picture(name) or name in METADATA_FILES
 
 
 def walk(folder: str) -> tuple[list[str], list[Skipped]]:
@@ -65,7 +65,7 @@ def _look_at(
         return PassedOver(name, "hidden")
     if not stat.S_ISREG(mode):
         return PassedOver(name, "not a file")
-    if name in (TABLE_FILE, ABOUT_FILE):
+    if name in METADATA_FILES:
         return None
     if entry.name.lower().endswith(OTHER_PICTURES):
         return Skipped(name, "a picture of a kind that is not read")
@@ -73,8 +73,8 @@ def _look_at(
         return PassedOver(name, "not the name of a picture")
     try:
         check_picture_name(name)
-    except ImageSetError:
-        return Skipped(name, "its name has a backslash")
+    except ImageSetError as error:
+        return Skipped(name, "its name has a backslash" if "\\" in name else str(error))
     found.append(name)
     return None
 

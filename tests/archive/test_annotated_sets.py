@@ -545,18 +545,49 @@ def test_columns_from_a_table():
         assert archive.labels is None
 
 
-def test_file_names_of_an_archive_cannot_leave_the_folder():
-    names = zlib.compress(json.dumps(["a/../../evil.png"]).encode())
+def named(*names) -> bytes:
+    """A file whose images have these names."""
+    section = Section("NAME", required=False, payload=zlib.compress(json.dumps(names).encode()))
     out = io.BytesIO()
-    with Archive(aecodec.encode(IMAGES[:1], **NONE)) as archive:
-        writer = Writer(
-            out, archive.reader.header, [Section("NAME", required=False, payload=names)]
-        )
+    with Archive(aecodec.encode(IMAGES[: len(names)], **NONE)) as archive:
+        writer = Writer(out, archive.reader.header, [section])
         writer.write_chunk(archive.reader.read_chunk(0))
         writer.close()
-    with pytest.raises(ImageSetError, match="is not a plain file name, or path in a folder"):
-        aecodec.decompress(out.getvalue(), "out", kind="folder")
-    assert list(Path().iterdir()) == []
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a/../../evil.png"], "is not a plain file name, or path in a folder"),
+        (["/evil.png"], "is not a plain file name, or path in a folder"),
+        (["a\0.png"], "is not a plain file name, or path in a folder"),
+        (["\ud800.png"], "cannot name a file: surrogates not allowed"),
+        (["b" * 300 + ".png"], "is no path of up to 256 names of 255 bytes, 4095 in all"),
+        (["d/" * 3000 + "b.png"], "is no path of up to 256 names"),
+        (["d/" * 300 + "b.png"], "is no path of up to 256 names"),
+        (
+            ["e" * 250 + "/" + "/".join(["f" * 250] * 15) + "/b.png"],
+            "cannot name a file here: .*long",
+        ),
+        (["a.png", "a.png"], "two pictures would share one file"),
+        (["a.png", "a.png/b.png"], "would be a picture and a folder"),
+    ],
+)
+def test_names_that_no_folder_can_hold_are_errors_of_the_file(names, message, tmp_path):
+    Path("x" * 100).mkdir()
+    with pytest.raises(ImageSetError, match=message) as caught:
+        aecodec.decompress(named(*names), Path(tmp_path, "x" * 100, "out"), kind="folder")
+    assert isinstance(caught.value, aecodec.AezError)
+    assert len(str(caught.value)) < 300
+    assert list(Path("x" * 100).iterdir()) == []
+    assert aecodec.decompress(named(*names), "out.npz", kind="npz").images == len(names)
+
+
+def test_names_as_deep_as_a_system_allows():
+    aecodec.decompress(named("d/" * 255 + "b.png"), "out", kind="folder")
+    with open_images("out") as opened:
+        assert opened.names == ("d/" * 255 + "b.png",)
 
 
 def test_a_picture_where_a_folder_must_be():
@@ -583,3 +614,31 @@ def test_a_size_asked_for_counts_names_and_columns(codec, damage):
     assert Path("x.aez").stat().st_size <= 40 * summary.images
     with Archive("x.aez") as archive:
         assert len(archive.labels) == summary.images
+
+
+def test_a_tree_comes_back_with_tables_written_anew(capsys):
+    """As the README tells where such a tree differs."""
+    save_tree("in", ["b.png", "sub/a.png", "c.png"])
+    Path("in/empty").mkdir()
+    Path("in/notes.txt").write_text("n")
+    table = "\ufeffn;path;x\n1;c.png;0,5\n2;./sub/a.png;y\n3;b.png;\n4;gone.png;z\n"
+    Path("in/metadata.csv").write_text(table, encoding="utf-8")
+    Path("in/metadata.json").write_text('{"title": "T", "author": "me"}')
+    assert main(["compress", "in", "--model", "none"]) == EXIT_LEFT_OUT
+    err = capsys.readouterr().err
+    assert "metadata.json: author" in err
+    assert "gone.png" in err
+    assert main(["decompress", "in.aez", "-o", "out"]) == 0
+    assert sorted(tree_of("out")) == [
+        "b.png", "c.png", "metadata.csv", "metadata.json", "sub/a.png",
+    ]  # fmt: skip
+    assert not Path("out/empty").exists()
+    written = Path("out/metadata.csv").read_bytes()
+    assert written == b'file_name,n,x\r\nc.png,1,"0,5"\r\nsub/a.png,2,y\r\nb.png,3,\r\n'
+    assert json.loads(Path("out/metadata.json").read_text()) == {
+        "title": "T",
+        "dtypes": {"n": "int64", "x": "text"},
+    }
+    assert main(["compress", "out", "--model", "none", "-q"]) == 0
+    assert main(["decompress", "out.aez", "-o", "again", "-q"]) == 0
+    assert tree_of("again") == tree_of("out")

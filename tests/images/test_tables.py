@@ -290,3 +290,39 @@ def test_an_unfit_title_names_the_file():
     Path("p/metadata.json").write_text('{"title": "a\\u001b"}')
     with pytest.raises(ImageSetError, match=r"metadata\.json: title .* has control characters"):
         open_images("p")
+
+
+def test_a_table_of_json_lines():
+    for i in range(3):
+        save(f"p/{i}.png", i)
+    entries = [
+        {"file_name": "2.png", "text": "zwei", "n": 2, "x": 1.5, "ok": True, "box": [1]},
+        {"file_name": "0.png", "text": "null", "n": 0, "x": 2, "ok": False, "box": [3]},
+        {"file_name": "1.png", "text": "eins", "n": 1, "x": 3, "ok": True, "box": [], "more": 1},
+    ]
+    lines = [json.dumps(entry) for entry in entries]
+    Path("p/metadata.jsonl").write_text("\n".join([*lines, ""]), encoding="utf-8-sig")
+    with open_images("p") as source:
+        assert source.names == ("2.png", "0.png", "1.png")
+        assert {c.name: (c.dtype, c.values) for c in source.annotations.columns} == {
+            "text": ("text", ("zwei", "null", "eins")),
+            "n": ("int64", (2, 0, 1)),
+            "x": ("float64", (1.5, 2, 3)),
+            "ok": ("bool", (True, False, True)),
+        }
+        assert [name for name, _ in source.skipped] == [
+            "metadata.jsonl: box",
+            "metadata.jsonl: more",
+        ]
+    Path("p/metadata.csv").write_text("file_name,n\n1.png,7\n0.png,8\n2.png,9\n")
+    with open_images("p") as source:
+        assert source.annotations.column("n").values == (7, 8, 9)
+        assert source.skipped == (("metadata.jsonl", "metadata.csv is there, and read"),)
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", "x"])
+def test_wrong_json_lines(line):
+    save("p/a.png")
+    Path("p/metadata.jsonl").write_text(f'{{"file_name": "a.png"}}\n{line}\n')
+    with pytest.raises(ImageSetError, match=r"metadata\.jsonl: line 2: (not JSON|expected a JSON)"):
+        open_images("p")
