@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from typing import BinaryIO, NamedTuple
+from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 
@@ -16,7 +17,8 @@ MAX_SAMPLES = 2_400_000  # 3,000 images of 28 x 28, which take about a minute
 READ_IMAGES = 1024
 
 
-class Sample(NamedTuple):
+@dataclass(frozen=True)
+class Sample:
     """Images (n, H, W, C) and their positions in a set; the names in that set, if it has any."""
 
     images: Images

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from aecodec.cli.endings import refuse_foreign_ending
 from aecodec.cli.files import name_of, refuse_existing, refuse_pipe, source_of
 from aecodec.cli.options import IMAGE_SETS, InputPath, ModelPath, OutputPath, add_force, add_talk
 from aecodec.cli.terminal import raw_stream
@@ -54,6 +55,7 @@ def run(a: argparse.Namespace) -> int:
 
     if a.limit is not None and a.limit < 1:
         raise ValueError(f"--limit: expected 1 or more, got {a.limit}")
+    refuse_foreign_ending(a.output, ".html", ".htm")
     refuse_existing(a.output, force=a.force)
     if a.output:
         refuse_pipe(a.output, "the tables go to standard output")

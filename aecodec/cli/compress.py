@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from aecodec.cli.endings import refuse_foreign_ending
 from aecodec.cli.files import STDIO, is_stdout, source_of, standard_output
 from aecodec.cli.options import IMAGE_SETS, InputPath, ModelPath, OutputPath, add_force, add_talk
 from aecodec.cli.progress import progress_bar
@@ -116,6 +117,7 @@ def run(a: argparse.Namespace) -> int:
     to_stdout = is_stdout(output)
     if a.chunk is not None and a.chunk < 1:
         raise ValueError(f"--chunk: expected 1 or more, got {a.chunk}")
+    refuse_foreign_ending(a.output, ".aez")
     options = _options(a)
     source, target = source_of(a.input), standard_output() if to_stdout else output
     with progress_bar(a, "compress") as progress:

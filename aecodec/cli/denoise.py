@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aecodec.cli.endings import refuse_foreign_ending
 from aecodec.cli.files import STDIO, name_of, output_path, refuse_existing, whole_source_of
 from aecodec.cli.options import SETS_OR_AEZ, InputPath, ModelPath, OutputPath, add_force, add_talk
 from aecodec.cli.use_outputs import say, write_set
@@ -63,6 +64,7 @@ def run(a: argparse.Namespace) -> int:
         refuse_existing(path, force=a.force)
     if not a.output and not a.sheet and not a.against and not a.add_noise:
         raise ValueError("nothing to do: name an output with -o, or originals with --against")
+    refuse_foreign_ending(a.sheet, ".png", option="--sheet")
     if a.output:
         _kind_of(a.output)  # an ending that names none is told before the work
     if a.against and a.add_noise:

@@ -128,7 +128,8 @@ def _read(a: argparse.Namespace, source: Source) -> _Input:
         if a.model:
             raise ValueError(f"--model: {a.input} is a table, models are for images")
         return _Input(table, None, "a table")
-    images, names, skipped = load_image_set(source)
+    found = load_image_set(source)
+    images, names, skipped = found.images, found.names, found.skipped
     if a.model and not _is_for_map(a.model):
         from aecodec.latents.layer import LatentNetworks
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 
+from aecodec.cli.endings import refuse_foreign_ending
 from aecodec.cli.exits import EXIT_CORRUPT
 from aecodec.cli.files import is_stdout, output_path, source_of
 from aecodec.cli.limits import add_limit_options, limits_of
@@ -26,6 +27,7 @@ def run(a: argparse.Namespace) -> int:
     """Write the intact part of a damaged file; returns the exit status."""
     from aecodec.archive.repair import repair
 
+    refuse_foreign_ending(a.output, ".aez")
     output = output_path(a.output)
 
     done = repair(source_of(a.input), output, force=a.force, limits=limits_of(a))

@@ -6,6 +6,7 @@ import argparse
 import math
 from pathlib import Path
 
+from aecodec.cli.endings import refuse_foreign_ending
 from aecodec.cli.files import name_of, output_path, refuse_existing, source_of
 from aecodec.cli.options import InputPath, OutputPath, add_force, add_talk
 from aecodec.cli.use_outputs import say
@@ -26,6 +27,7 @@ def run(a: argparse.Namespace) -> int:
     from aecodec.archive.array import Archive
     from aecodec.uses import drawing, sheets
 
+    refuse_foreign_ending(a.output, ".png")
     refuse_existing(a.output, force=a.force)
     with Archive(source_of(a.input)) as archive:
         if not len(archive):

@@ -16,7 +16,8 @@ The source is kept, and the output appears whole or not at all.""",
     "decompress": """
 Unpack an .aez, whole or a range of it, to the kind of set it was made from or to another. Labels,
 columns and names are written too where that kind can hold them; the command names what it leaves
-out. Every chunk that is unpacked whole is compared with the hash of its pixels.
+out. Every chunk that is unpacked whole is compared with the hash of its pixels. An empty folder is
+filled; -f replaces one that holds nothing but names that are written again.
 
 The model is found by its fingerprint: in the file, in the package, or in the folders of
 $AECODEC_MODEL_PATH.""",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from aecodec.cli.endings import refuse_foreign_ending
 from aecodec.cli.files import refuse_existing, refuse_pipe
 from aecodec.cli.options import IMAGE_SETS, InputPath, ModelPath, OutputPath, add_force, add_talk
 from aecodec.container.parts import DEQUANTIZER, LATENT_PRIOR, PIXEL_FAST, VARIANTS
@@ -88,6 +89,7 @@ def _add_details(sub: argparse.ArgumentParser) -> None:
 def run(a: argparse.Namespace) -> int:
     """Train until the end or an interruption, and write the model; returns the exit status."""
     refuse_pipe(a.output, "checkpoints are written beside it")
+    refuse_foreign_ending(a.output, ".safetensors")
     refuse_existing(a.output, force=a.force)
     with claimed(inputs=(), outputs=[f"{a.output}{infix}.ckpt" for infix in CHECKPOINTS]):
         if a.map or a.vae or a.denoise is not None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from aecodec.cli.endings import refuse_foreign_ending
 from aecodec.cli.files import Source, is_stdout, output_path, source_of, whole_source_of
 from aecodec.cli.options import InputPath, ModelPath, OutputPath, add_force
 from aecodec.cli.progress import progress_bar
@@ -52,6 +53,7 @@ def run(a: argparse.Namespace) -> int:
 
     if not 0 <= a.port <= 65535:
         raise ValueError(f"--port: expected 0 to 65535, got {a.port}")
+    refuse_foreign_ending(a.output, ".html", ".htm")
     source, against = whole_source_of(a.input), source_of(a.against) if a.against else None
     if not a.output and not a.serve and source is not a.input:
         raise ValueError("--output: expected a name for the page, since IN is a pipe")

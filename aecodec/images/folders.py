@@ -112,15 +112,15 @@ class FolderSource(ImageSource):
         row = 0
         for i, name in enumerate(self._found):
             try:
-                pixels, changes = self._read_alike(name)
+                picture = self._read_alike(name)
             except ImageSetError as error:
                 path = os.path.join(self.label, name)
                 skipped.append(Skipped(name, str(error).removeprefix(f"{path}: ")))
                 self._check_skipped(skipped)
                 continue
-            for change in changes:
+            for change in picture.changes:
                 changed[change].append(name)
-            batch[row] = pixels
+            batch[row] = picture.pixels
             taken.append(i)
             row += 1
             if row == len(batch):

@@ -7,7 +7,8 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -73,7 +74,8 @@ def import_pillow(verb: str) -> ModuleType:
     return Image
 
 
-class Picture(NamedTuple):
+@dataclass(frozen=True)
+class Picture:
     """The pixels uint8 (H, W, C) of a picture, and what was changed or is not kept."""
 
     pixels: Images

@@ -63,8 +63,8 @@ def atomic_path(
     )
     try:
         yield temporary
+        _fsync(temporary)  # before it may become read-only
         permissions.apply(temporary)
-        _fsync(temporary)
         # Again, for a target made meanwhile. What is made in the instant between this check
         # and the rename is lost: a rename that never replaces is not portable.
         _refuse_to_replace(target, force=force, directory=directory, temporary=temporary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -18,10 +19,12 @@ def is_empty_folder(folder: Path, besides: Path | None = None) -> bool:
 
 
 def refuse_precious_folder(folder: Path) -> None:
-    """FileExistsError for a folder that is in use, and so never replaced."""
+    """FileExistsError for a folder that is in use, PermissionError for one that is read-only."""
     for place, what in ((Path.cwd(), "the working folder"), (_home(), "the home folder")):
         if place is not None and place.is_relative_to(folder):
             raise FileExistsError(f"{folder}: is or holds {what}, it is not replaced")
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
     if os.path.ismount(folder):
         raise FileExistsError(f"{folder}: another disk is mounted there, it is not replaced")
 
@@ -96,12 +99,13 @@ def replace_folder(temporary: Path, folder: Path) -> None:
     refuse_other_entries(folder, _files(temporary))
     # No system renames over a folder with files.
     aside = new_temporary(folder.parent, folder.name, mode=0o700, directory=True, suffix=".old")
-    folder.replace(aside / folder.name)
     try:
+        folder.replace(aside / folder.name)
         temporary.replace(folder)
     except BaseException:
-        (aside / folder.name).replace(folder)
-        aside.rmdir()
+        if (aside / folder.name).is_dir():
+            (aside / folder.name).replace(folder)
+        remove(aside)
         raise
     remove(aside)
 

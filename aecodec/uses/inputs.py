@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,8 @@ def is_aez(source: str | BinaryIO) -> bool:
         return file.read(len(AEZ_HEAD)) == AEZ_HEAD
 
 
-class ImageSet(NamedTuple):
+@dataclass(frozen=True)
+class ImageSet:
     """uint8 (N, H, W, C), the names of the images if they have any, and what was left out."""
 
     images: Images

@@ -287,15 +287,16 @@ def test_bench_refuses_labels_of_another_set_and_a_limit_of_none(tmp_path, capsy
 def test_a_sample_is_spread_over_the_set(monkeypatch):
     images = noise(10)
     monkeypatch.setattr(sample, "READ_IMAGES", 3)
-    found, rows, *_ = sample.read_sample(images, 4)
+    some = sample.read_sample(images, 4)
+    found, rows = some.images, some.indices
     assert rows.tolist() == [0, 2, 5, 7]
     np.testing.assert_array_equal(found, images[rows])
     monkeypatch.setattr(sample, "MAX_SAMPLES", 3 * SIDE * SIDE)
-    assert len(sample.read_sample(images, None)[0]) == 3
+    assert len(sample.read_sample(images, None).images) == 3
     buffer = io.BytesIO()
     np.save(buffer, images)
     buffer.seek(0)
-    assert len(sample.read_sample(buffer, 99)[0]) == 10
+    assert len(sample.read_sample(buffer, 99).images) == 10
 
 
 def test_progress_is_silent_without_a_terminal(capsys):

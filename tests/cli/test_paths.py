@@ -157,11 +157,12 @@ def through(line: str, stdin: str | None = None) -> subprocess.CompletedProcess[
 
 
 @no_pipes
-@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
-def test_a_file_through_a_pipe(name):
-    told = through(f"info {name} --json", "set.aez")
-    assert json.loads(told.stdout)["images"] == 40
-    assert through(f"decompress {name} -o -", "set.aez").stdout == Path("set.npy").read_bytes()
+def test_a_file_through_a_pipe():
+    for name in ("-", "/dev/stdin"):
+        told = through(f"info {name} --json", "set.aez")
+        assert json.loads(told.stdout)["images"] == 40
+    told = through("decompress /dev/stdin -o /dev/stdout", "set.aez")
+    assert told.stdout == Path("set.npy").read_bytes()
 
 
 @no_pipes
@@ -228,6 +229,32 @@ def test_an_unknown_ending_is_refused(name, capsys):
     assert main(["decompress", "set.aez", "-o", name, "--to", "npz"]) == 0
     with np.load(name) as file:
         np.testing.assert_array_equal(file["images"], IMAGES)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "compress set.npy --model none -o x.npz",
+        "compress set.npy --model none -o t10k-images-idx3-ubyte",
+        "repair set.aez -o x.npy",
+        "view set.aez -o x.jpg",
+        "bench set.npy -o x.png",
+        "sheet set.aez --against set.npy -o x.html",
+        "demo -o x.jpg",
+        "denoise set.npy --model fashion --sheet x.npy",
+        "train set.npy -o x.aez",
+    ],
+)
+def test_no_file_ends_as_another_kind(line, capsys):
+    assert main(line.split()) == 2
+    assert "ends as another kind of file does, expected ." in capsys.readouterr().err
+    assert not list(Path().glob("x.*"))
+
+
+def test_other_endings_are_free():
+    for name in ("x", "x.v2", "x.bin", "x.AEZ"):
+        assert main(["compress", "set.npy", "--model", "none", "-o", name, "-q"]) == 0
+        assert aecodec.verify(name) == 40
 
 
 @pytest.mark.parametrize(

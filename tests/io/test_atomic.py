@@ -206,6 +206,41 @@ def test_working_folder_is_never_replaced(tmp_path, monkeypatch):
 
 
 @posix_only
+def test_read_only_folder_is_not_replaced(tmp_path, monkeypatch):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "0.png").touch()
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may do all
+    with (
+        pytest.raises(PermissionError, match="out"),
+        atomic_path(tmp_path / "out", force=True, directory=True),
+    ):
+        pass
+    assert names(tmp_path) == ["out"]
+    assert names(tmp_path / "out") == ["0.png"]
+
+
+@posix_only
+def test_an_old_folder_comes_back_when_the_new_one_cannot_be_moved(tmp_path, monkeypatch):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "0.png").write_bytes(b"old")
+    replace = type(tmp_path).replace
+
+    def failing(path, target):
+        if path.name.endswith(".tmp"):
+            raise OSError("the disk is gone")
+        return replace(path, target)
+
+    monkeypatch.setattr(type(tmp_path), "replace", failing)
+    with (
+        pytest.raises(OSError, match="the disk is gone"),
+        atomic_path(tmp_path / "out", force=True, directory=True) as temporary,
+    ):
+        (temporary / "0.png").write_bytes(b"new")
+    assert names(tmp_path) == ["out"]
+    assert (tmp_path / "out" / "0.png").read_bytes() == b"old"
+
+
+@posix_only
 def test_device_is_written_to_and_never_replaced():
     with atomic_path(os.devnull) as temporary:
         temporary.write_bytes(b"data")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import aecodec
 from aecodec.io import temporary
 from aecodec.io.atomic import atomic_path
 
@@ -26,6 +27,7 @@ def start(name, *, directory=False):
     """A process that writes, and its temporary file."""
     process = subprocess.Popen(
         [sys.executable, "-c", WRITING, name, "d" if directory else "f"],
+        env={**os.environ, "PYTHONPATH": str(Path(aecodec.__file__).parent.parent)},
         stdout=subprocess.PIPE,
         text=True,
     )
