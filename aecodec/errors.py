@@ -9,6 +9,10 @@ class AezCorruptError(AezError):
     """Not an ``.aez`` file, or a damaged one: cut, a wrong checksum, overlapping entries."""
 
 
+class AezChangedError(AezError):
+    """The file is another one than was opened first: it was replaced or overwritten since."""
+
+
 class AezUnsupportedError(AezError):
     """An intact file that needs a version, flag, section or mode unknown to this reader."""
 

@@ -18,7 +18,15 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Packages by line, the lowest first: a package imports only from packages on lower lines.
 LINES = (
-    {"errors", "limits", "targets", "arrays", "forks", "_version"},  # words that all share
+    {
+        "errors",
+        "advice",
+        "limits",
+        "targets",
+        "arrays",
+        "forks",
+        "_version",
+    },  # words that all share
     {"io"},  # whole-or-nothing output, URLs, bytes of strangers
     {"container", "entropy", "nets"},  # bytes of a file; symbols <-> payloads; decoding networks
     {"models", "twins", "annotations", "measures"},
@@ -32,7 +40,8 @@ LINES = (
 )
 LINE = {package: number for number, packages in enumerate(LINES, 1) for package in packages}
 TOP_MODULES = {
-    "__init__", "__main__", "_version", "arrays", "demo", "errors", "forks", "limits", "targets",
+    "__init__", "__main__", "_version", "advice", "arrays", "demo", "errors", "forks", "limits",
+    "targets",
 }  # fmt: skip
 TORCH_AT_ONCE = {
     "nets",
@@ -45,6 +54,7 @@ TORCH_AT_ONCE = {
 }
 BARE = {
     "_version",
+    "advice",
     "errors",
     "forks",
     "limits",
@@ -58,7 +68,10 @@ BARE = {
 }
 # What starts on the standard library alone, of packages of which other modules do not.
 BARE_MODULES = {
-    "archive": {"__init__", "array", "facts", "parts", "repair", "salvage", "sections", "source"},
+    "archive": {
+        "__init__", "array", "facts", "lazy", "origin", "parts", "repair", "salvage",
+        "sections", "source",
+    },
 }  # fmt: skip
 
 

@@ -58,8 +58,9 @@ def encode(
     ``chunk_images`` is how many images are packed together, at least 1. An option that has no
     effect beside the others is refused.
 
-    Whatever the images are, none has a PSNR under 13 dB plus the quality, and no file is larger
-    than without loss: images that the model does not know are coded by its pixel model or by zstd.
+    Whatever the images are, none has a PSNR under 12 dB at quality 1, 18 dB at quality 5 and 22 dB
+    at quality 9, on lines between, and no file is larger than without loss: images that the model
+    does not know are coded by its pixel model or by zstd.
 
     ``labels`` and ``columns`` (by name, or a data frame) are arrays, tensors, series or lists with
     a value for each image: int, float, bool or str. Where the images have names, a column

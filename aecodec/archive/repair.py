@@ -26,9 +26,10 @@ Range = list[int]  # [first, last + 1]
 class Repair:
     """What was kept; ranges are [first, last + 1] positions in the damaged file's images.
 
-    ``images`` is how many there were, None if nothing left in the file says so: then images may
-    also be lost after the last known one. ``dropped_sections`` are kinds left out of the output;
-    ``lost_nbytes`` counts the bytes of sections whose kind is lost as well, None if unknown.
+    ``images`` is how many there were, None if nothing left in the file says so: then images from
+    ``unknown_from`` on are lost too, if there were any. ``dropped_sections`` are kinds left out of
+    the output; ``lost_nbytes`` counts the bytes of sections whose kind is lost as well, None if
+    unknown.
     """
 
     images: int | None
@@ -44,9 +45,16 @@ class Repair:
         nothing_lost = not self.lost and not self.dropped_sections and self.lost_nbytes == 0
         return self.images is not None and nothing_lost
 
+    @property
+    def unknown_from(self) -> int | None:
+        """Position of the first image that nothing is known of; None if all are accounted for."""
+        if self.images is not None:
+            return None
+        return max((end for _, end in [*self.kept, *self.lost]), default=0)
+
     def facts(self) -> dict[str, Any]:
-        """The fields and ``whole``, as plain values for JSON."""
-        return {**asdict(self), "whole": self.whole}
+        """The fields, ``unknown_from`` and ``whole``, as plain values for JSON."""
+        return {**asdict(self), "unknown_from": self.unknown_from, "whole": self.whole}
 
 
 def repair(
@@ -85,7 +93,7 @@ def rewrite(scan: Scan, out: BinaryIO) -> Repair:
     total = scan.image_count()
     if total is None:
         total = rows.count()
-    known = max([total or 0, *(end for _, end in spans)])
+    known = max([total or 0, scan.least_image_count(), *(end for _, end in spans)])
     kept, lost = ranges(spans, known)
     before, after, dropped = _sections(scan, rows, kept, lost, known)
     writer = container.Writer(out, scan.header, before)

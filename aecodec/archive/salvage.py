@@ -88,6 +88,8 @@ def _salvage(archive: Archive, done: Repair | None) -> Salvage:
         except AezCorruptError:
             continue
         spans.append((start, stop, old_start))
-    total = len(archive) if done is None else max([done.images or 0, *(r[1] for r in done.kept)])
+    total = len(archive)
+    if done is not None:
+        total = max([done.images or 0, *(end for _, end in [*done.kept, *done.lost])])
     _, lost = ranges([(at, at + stop - start) for start, stop, at in spans], total)
     return Salvage(archive, spans, lost, done)

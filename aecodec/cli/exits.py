@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from aecodec.errors import (
+    AezChangedError,
     AezCorruptError,
     AezError,
     AezLimitError,
@@ -27,6 +28,8 @@ EXIT_LEFT_OUT: Final = 6  # done, but for what could not be taken or kept
 
 def status_of(error: AezError) -> int:
     """The exit status for an error of a file or a model."""
+    if isinstance(error, AezChangedError):
+        return EXIT_IO
     if isinstance(error, AezCorruptError):
         return EXIT_CORRUPT
     if isinstance(error, AezUnsupportedError | AezLimitError):

@@ -25,12 +25,15 @@ def psnr_fact(psnr_db: float | None) -> float | None:
 
 def losses_text(lost: list[list[int]], repair: Repair | None) -> str:
     """What a damaged file lost: images, and sections where it had to be repaired to be read."""
-    parts = [f"images lost: {', '.join(f'{at}:{end}' for at, end in lost) or 'none'}"]
+    spans = [f"{at}:{end}" for at, end in lost]
+    if repair is not None and repair.unknown_from is not None:
+        spans.append(f"all from {repair.unknown_from} on, and nothing left tells how many")
+    parts = [f"images lost: {', '.join(spans) or 'none'}"]
     if repair is not None:
-        if repair.images is None:
-            parts.append("how many there were is unknown")
         if repair.dropped_sections:
             parts.append(f"sections lost: {', '.join(repair.dropped_sections)}")
-        if repair.lost_nbytes:
+        if repair.lost_nbytes is None:
+            parts.append("nothing left tells whether labels or other sections are lost too")
+        elif repair.lost_nbytes:
             parts.append(f"{repair.lost_nbytes:,} bytes of unreadable sections lost")
     return "; ".join(parts)

@@ -61,6 +61,8 @@ class Scan:
         self.chunks: list[FoundChunk] = []
         self.sections: list[tuple[SectionEntry, bool]] = []
         self.damaged: list[SectionEntry] = []
+        self._last_head: tuple[int, ChunkHead] | None = None  # with its offset
+        self._section_offsets: set[int] = set()  # of whole frames
         at = HEADER_NBYTES
         while (found := self._next_marker(at)) is not None:
             at = self._take(*found)
@@ -69,12 +71,31 @@ class Scan:
     # ------------------------------------------------------------ what the file contained
 
     def image_count(self) -> int | None:
-        """How many images the file had; None if no whole record says so."""
+        """How many images the file had; None if no whole record says so.
+
+        Without the index, the last chunk tells. It is known as the last one if it is not full, or
+        if a section or nothing follows it in a file of the right size.
+        """
         if self.index is not None:
             return sum(entry.image_count for entry in self.index)
-        if self.lost_nbytes() == 0:
-            return sum(found.head.image_count for found in self.chunks)
+        if self.lost_nbytes() == 0 or self._has_last_head():
+            return self.least_image_count()
         return None
+
+    def least_image_count(self) -> int:
+        """The end of the last image that a whole chunk head tells of: there were no fewer."""
+        if self._last_head is None:
+            return 0
+        head = self._last_head[1]
+        return head.ordinal * self.header.chunk_images + head.image_count
+
+    def _has_last_head(self) -> bool:
+        """Whether the last chunk head that was found is that of the file's last chunk."""
+        if self._last_head is None:
+            return False
+        offset, head = self._last_head
+        is_full = head.image_count == self.header.chunk_images
+        return not is_full or offset + head.nbytes in self._section_offsets
 
     def lost_nbytes(self) -> int | None:
         """Bytes of sections that are lost with their kind; None if that is unknown.
@@ -158,6 +179,7 @@ class Scan:
         last = self.chunks[-1].head if self.chunks else None
         if last and (head.ordinal <= last.ordinal or last.image_count < self.header.chunk_images):
             return at + 1  # a file inside a damaged payload, perhaps
+        self._last_head = (at, head)
         table = self._bytes.read(at + CHUNK_HEAD_NBYTES, head.table_nbytes, "chunk table")
         found = FoundChunk(at, unpack_chunk_table(head, table, self.header, where))
         self.read_chunk(found)
@@ -166,6 +188,7 @@ class Scan:
 
     def _take_section(self, at: int) -> int:
         entry = self._bytes.read_section_frame(at)
+        self._section_offsets.add(at)
         try:
             self.section_payload(entry)
         except AezCorruptError:

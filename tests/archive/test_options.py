@@ -70,3 +70,10 @@ def test_wrong_coder_and_effort_are_found_before_anything_is_read():
         Options(coder="xz")
     with pytest.raises(ValueError, match="effort: expected 1 to 9, got 12"):
         Options(effort=12)
+
+
+def test_decoding_with_a_codec_takes_no_other_model(fashion):
+    blob = aecodec.encode(IMAGES, model="none")
+    for read in (aecodec.decode, aecodec.open):
+        with pytest.raises(ValueError, match=r"^model: has no effect with a codec"):
+            read(blob, codec=Codec(fashion), model="mnist")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import pytest
 import aecodec
 from aecodec import container
 from aecodec.archive.array import Archive
+from aecodec.archive.repair import Repair, rewrite
 from aecodec.cli import main
+from aecodec.cli.words import losses_text
 from aecodec.container import Header, Section, SubPayload, Writer
+from aecodec.container.scan import Scan
 from aecodec.errors import AezCorruptError, AezLimitError
 from aecodec.limits import Limits
 
@@ -118,6 +122,74 @@ def test_images_after_a_lost_index_are_not_promised(good, tmp_path):
     entry = chunk_at(good, 12)
     done = run(without(good, entry.offset, len(good) - entry.offset), tmp_path)
     assert (done.images, done.images_kept, done.whole) == (None, 192, False)
+
+
+TINY = np.random.default_rng(2).integers(0, 256, (19, 2, 2), np.uint8)  # 5 chunks, one not full
+
+
+def tiny_file(count: int, **options) -> bytes:
+    return aecodec.encode(TINY[:count], chunk_images=4, **NONE, **options)
+
+
+def repaired(data: bytes, undamaged: bytes) -> Repair:
+    """What a repair tells; what it keeps must be the images at the places that it names."""
+    out = io.BytesIO()
+    done = rewrite(Scan(io.BytesIO(data), "bad.aez", Limits()), out)
+    decoded = aecodec.decode(out.getvalue()).reshape(-1, 2, 2)
+    np.testing.assert_array_equal(decoded, kept_images(done, TINY))
+    if done.whole:
+        assert out.getvalue() == undamaged
+    return done
+
+
+def require_truth(done: Repair, count: int) -> None:
+    """Every image is kept, told as lost, or among those that nothing is known of."""
+    assert done.images in (count, None)
+    known = sorted([*done.kept, *done.lost])
+    assert [0, *(end for _, end in known)][:-1] == [at for at, _ in known]
+    told = known[-1][1] if known else 0
+    assert told == count if done.images else (told <= count and done.unknown_from == told)
+    text = losses_text(done.lost, done)
+    assert ("images lost: none" in text) == (done.images_kept == count and done.images == count)
+    assert done.whole == (text == "images lost: none")
+
+
+@pytest.mark.parametrize("count", [19, 16, 3])
+@pytest.mark.parametrize("labelled", [False, True])
+def test_every_cut_is_told_as_it_is(count, labelled):
+    data = tiny_file(count, labels=LABELS[:count]) if labelled else tiny_file(count)
+    for nbytes in range(48, len(data)):
+        require_truth(repaired(data[:nbytes], data), count)
+
+
+def test_every_damaged_byte_is_told_as_it_is():
+    data = tiny_file(19)
+    for at in range(len(data)):
+        done = repaired(without(data, at, 1), data)
+        require_truth(done, 19)
+        assert done.images == 19, at
+
+
+def test_a_cut_in_the_first_chunk_loses_all_images(tmp_path, capsys):
+    """A whole chunk head tells how many images its chunk had; without it nobody knows."""
+    source, output = tmp_path / "bad.aez", tmp_path / "out.aez"
+    for count, nbytes, told in (
+        (3, 60, "all from 0 on, and nothing left tells how many"),
+        (3, 85, "0:3"),
+        (16, 85, "0:4, all from 4 on, and nothing left tells how many"),
+    ):
+        data = tiny_file(count)
+        source.write_bytes(data[: chunk_at(data, 0).offset + nbytes])
+        assert main(["repair", str(source), "-o", str(output), "-f"]) == 3
+        assert f"0 images kept; images lost: {told}" in capsys.readouterr().out
+
+
+def test_a_section_after_a_chunk_tells_that_it_was_the_last():
+    """The copy of the header follows the chunks: the index is lost, and yet all are known."""
+    data = tiny_file(16)
+    end = chunk_at(data, 3).offset + chunk_at(data, 3).nbytes
+    assert repaired(data[: end + 30], data).images == 16
+    assert repaired(data[:end], data).images is None
 
 
 # ---------------------------------------------------------------- sections

@@ -65,7 +65,7 @@ def test_no_image_is_under_the_floor_and_no_file_over_lossless(kind, quality):
     asked = {} if quality is None else {"quality": quality}
     blob = aecodec.encode(images, **asked)
     worst = psnr_of_each(images, aecodec.decode(blob)).min()
-    assert worst >= 13 + (quality or 5)
+    assert worst >= floor_db(256 * (quality or 5))
     lossless, plain = (
         len(aecodec.encode(images, lossless=True, model=model)) for model in (None, "none")
     )
@@ -89,7 +89,7 @@ def test_floor_does_not_trust_a_badly_trained_model(quality, kind):
     images = (smooth_images if kind == "smooth" else noise_images)(GRAY, 40)
     blob = aecodec.encode(images, model=bad, quality=quality)
     worst = psnr_of_each(images[..., 0], aecodec.decode(blob, model=bad)[..., 0]).min()
-    assert worst >= 13 + quality
+    assert worst >= floor_db(256 * quality)
     assert len(blob) <= len(aecodec.encode(images, model="none"))
 
 
@@ -100,7 +100,8 @@ def test_floor_under_ans():
 
 
 def test_floor_of_a_quality():
-    assert [floor_db(256 * quality) for quality in (1, 5, 9)] == [14, 18, 22]
+    floors = [floor_db(stored) for stored in (256, 512, 640, 1280, 1792, 2304)]
+    assert floors == [12, 13.5, 14.25, 18, 20, 22]
     assert mse_at(20) == pytest.approx(255**2 / 100)
 
 
