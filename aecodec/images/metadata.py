@@ -21,7 +21,7 @@ from aecodec.annotations.column import Column
 from aecodec.annotations.values import DTYPES
 from aecodec.errors import ImageSetError
 from aecodec.images.base import PassedOver, Skipped
-from aecodec.images.pairing import FILE_NAME, NamesOfImages, name_column
+from aecodec.images.pairing import FILE_NAME, NamesOfImages, is_name_header, name_column
 from aecodec.images.tables import Table, cell_text, read_table, typed_column
 from aecodec.images.texts import decode_text, split_lines
 
@@ -59,7 +59,8 @@ def read_folder_table(
         return found, annotate(about=about), [*skipped, Skipped(name, _NO_NAMES), *without]
     table.require_texts(path, column)
     rows, missing = _rows_of_pictures(path, table, column, found)
-    taken = {n: [v[i] for i in rows.values()] for n, v in table.cells.items() if n != column}
+    kept = {n: v for n, v in table.cells.items() if n != column or not is_name_header(column)}
+    taken = {n: [v[i] for i in rows.values()] for n, v in kept.items()}
     try:
         if name == LINES_FILE:
             columns, unfit = _json_columns(taken, dtypes)

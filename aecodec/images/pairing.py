@@ -61,7 +61,7 @@ class Rows:
     def paired(
         self, names: Sequence[str], skipped: Collection[str] = ()
     ) -> tuple[Column, ...] | None:
-        """The columns in the order of ``names``, without the one that holds the names.
+        """The columns in the order of ``names``, without the one called as names of images are.
 
         None if no column does. ``skipped`` are entries of the set that are no images: rows for
         them are left out. ImageSetError unless there is one row for each image and no other.
@@ -93,7 +93,8 @@ class Rows:
                 + "; ".join(filter(None, faults))
             )
         order = [row_of[at] for at in range(len(names))]
-        return tuple(other.take(order) for other in self.columns if other.name != column)
+        kept = (c for c in self.columns if c.name != column or not is_name_header(column))
+        return tuple(other.take(order) for other in kept)
 
     def _fault(self, rows: Sequence[int], cells: Sequence[str], one: str, many: str) -> str:
         if not rows:
@@ -136,16 +137,28 @@ class NamesOfImages:
         )
         return 2 * named > len(cells)
 
+    def are_named_by(self, cells: Sequence[str]) -> bool:
+        """Whether most of the cells are names of these images, with the suffix, and none twice."""
+        found = [self.find(cell) for cell in cells if is_picture(posixpath.basename(cell))]
+        known = [at for at in found if at is not None]
+        return 2 * len(known) > len(cells) and len(set(known)) == len(known)
+
 
 def name_column(columns: Mapping[str, Sequence[str]], images: NamesOfImages) -> str | None:
-    """Which of these columns of texts holds the names of images, or None."""
+    """Which of these columns of texts holds the names of images, or None.
+
+    It is known by its own name, or else by its values: an "id", say, of most of the images' names.
+    """
     found: dict[str, str] = {}
     for name, cells in columns.items():
         header = _plain_header(name)
         sure = header in _SURE_HEADERS
         if sure or (header in _HEADERS and images.are_meant_by(cells)):
             found.setdefault(header, name)
-    return next((found[header] for header in _HEADERS if header in found), None)
+    known = next((found[header] for header in _HEADERS if header in found), None)
+    if known is not None:
+        return known
+    return next((name for name, cells in columns.items() if images.are_named_by(cells)), None)
 
 
 def _plain_name(name: str) -> str:

@@ -24,6 +24,7 @@ from aecodec.images.streams import read_idx_dims
 from aecodec.images.texts import decode_text, split_lines, table_rows
 
 LABELS_MAX_NBYTES = 1 << 30
+_BINARY = (b"\x93NUMPY", b"PK\x03\x04", b"\0\0\x08", b"\x89")  # no text starts so
 TABLE_SUFFIXES = (".csv", ".tsv")
 ACCEPTED = "an IDX file, .npy, .npz, CSV or text, one a line"
 
@@ -115,6 +116,8 @@ def parse_table(data: bytes, label: str) -> Table:
         text = decode_text(data, keep_bytes=True)
     except UnicodeDecodeError as error:
         raise ImageSetError(f"{label}: not a table in CSV, {error}") from error
+    if data.startswith(_BINARY):
+        raise ImageSetError(f"{label}: not a table in CSV, it starts with {data[:8]!r}")
     rows = table_rows(text, label, _is_known_header)
     if not rows:
         raise ImageSetError(f"{label}: an empty file, expected a first row with names of columns")

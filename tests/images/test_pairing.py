@@ -71,6 +71,21 @@ def test_names_without_a_suffix_name_pictures():
         assert a.columns["stem"].values == tuple(f"s{i}" for i in range(6))
 
 
+def test_names_under_any_header_name_pictures(capsys):
+    table(["v", "id"], [(i, f"{i}.png") for i in ROWS])
+    assert compress("--columns", "c.csv") == 0
+    with opened() as a:
+        assert a.columns["v"].values == tuple(range(6))
+        assert a.columns["id"].values == tuple(NAMES)
+    table(["v", "id"], [(i, f"{i}.png") for i in (*ROWS[:5], 9)])
+    assert compress("--columns", "c.csv") == 2
+    assert "column id pairs rows with images; 1 row names no image" in capsys.readouterr().err
+    table(["v", "next"], [(i, f"{i // 2}.png") for i in ROWS])  # names, but not of the rows
+    assert compress("--columns", "c.csv") == 0
+    with opened() as a:
+        assert a.columns["v"].values == ROWS
+
+
 def test_a_column_of_other_names_is_a_column(capsys):
     table(["name", "n"], [(f"person {i}", i) for i in ROWS])
     assert compress("--columns", "c.csv") == 0

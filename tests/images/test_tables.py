@@ -191,6 +191,13 @@ def test_another_column_without_a_name_is_refused(text):
         read_rows("t.csv")
 
 
+@pytest.mark.parametrize("start", [b"\x93NUMPY", b"PK\x03\x04", b"\x89AEZ", b"\0\0\x08\1"])
+def test_a_file_of_another_kind_is_no_table(start):
+    Path("t.csv").write_bytes(start + b"a,b\n1\n")
+    with pytest.raises(ImageSetError, match=r"t\.csv: not a table in CSV, it starts with"):
+        read_rows("t.csv")
+
+
 def test_bytes_that_are_no_text_are_refused_by_line():
     Path("t.csv").write_bytes(b"a,b\nx,1\nM\xf6we,2\n")
     with pytest.raises(ImageSetError, match=r"t\.csv: line 3, column 'a': .* byte 0xf6"):
