@@ -7,9 +7,17 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from aecodec.cli.exits import EXIT_IO, EXIT_USAGE, is_for_user, os_error_text, status_of
+from aecodec.advice import command_text
+from aecodec.cli.exits import (
+    EXIT_IO,
+    EXIT_USAGE,
+    is_for_user,
+    os_error_text,
+    status_of,
+    status_of_interrupt,
+)
 from aecodec.cli.parser import build_parser
-from aecodec.errors import AezError
+from aecodec.errors import AezError, Terminated
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,20 +32,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = int(arguments.run(arguments))
         sys.stdout.flush()  # here, where a full disk still has a status and a message
         return status
-    except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+    except KeyboardInterrupt as interrupt:
+        return _fail("interrupted", status_of_interrupt(interrupt))
     except BrokenPipeError:
         _drop_unwritten()  # the reader has left: there is nobody to say it to
         return EXIT_IO
     except AezError as error:
-        return _fail(str(error), status_of(error))
+        return _fail(command_text(error), status_of(error))
     except OSError as error:
         _drop_unwritten()
         return _fail(os_error_text(error), EXIT_IO)
     except (ValueError, ImportError) as error:
         if not is_for_user(error):
             raise
-        return _fail(str(error), EXIT_USAGE)
+        return _fail(command_text(error), EXIT_USAGE)
 
 
 def _drop_unwritten() -> None:
@@ -49,7 +57,7 @@ def _drop_unwritten() -> None:
 
 
 def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+    raise Terminated
 
 
 def _fail(message: str, status: int) -> int:

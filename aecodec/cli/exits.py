@@ -14,6 +14,7 @@ from aecodec.errors import (
     ModelCorruptError,
     ModelMismatchError,
     ModelMissingError,
+    Terminated,
 )
 
 PACKAGE: Final = Path(__file__).parent.parent
@@ -22,6 +23,13 @@ EXIT_USAGE: Final = 2
 EXIT_CORRUPT: Final = 3
 EXIT_UNSUPPORTED: Final = 4
 EXIT_MODEL: Final = 5
+EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells count
+EXIT_TERMINATED: Final = 143  # 128 + SIGTERM
+
+
+def status_of_interrupt(error: KeyboardInterrupt) -> int:
+    """The exit status for Ctrl-C or SIGTERM."""
+    return EXIT_TERMINATED if isinstance(error, Terminated) else EXIT_INTERRUPTED
 
 
 def status_of(error: AezError) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aecodec.cli.files import refuse_existing
 from aecodec.cli.options import IMAGE_SETS, add_force, add_talk
+from aecodec.cli.train_end import say_kept
 from aecodec.container.parts import PIXEL_FAST, VARIANTS
 
 
@@ -76,12 +77,18 @@ def _add_details(sub: argparse.ArgumentParser) -> None:
 def run(a: argparse.Namespace) -> int:
     """Train until the end or an interruption, and write the model; returns the exit status."""
     refuse_existing(a.output, force=a.force)
+    try:
+        return _train(a)
+    except KeyboardInterrupt:  # training itself ends otherwise: this came before it, or after
+        say_kept(Path(a.output))
+        raise
+
+
+def _train(a: argparse.Namespace) -> int:
     if a.map or a.vae or a.denoise is not None:
         from aecodec.cli.train_use import train_use
 
-        train_use(a, Path(a.output))
-    else:
-        from aecodec.cli.train_layers import train_layers
+        return train_use(a, Path(a.output))
+    from aecodec.cli.train_layers import train_layers
 
-        train_layers(a, Path(a.output))
-    return 0
+    return train_layers(a, Path(a.output))

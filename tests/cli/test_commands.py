@@ -490,16 +490,23 @@ def test_interrupted_training_goes_on(monkeypatch, capsys):
 
     with monkeypatch.context() as patch:
         patch.setattr(tqdm.tqdm, "update", interrupt)
-        assert main([*TRAIN, "-o", "a.safetensors", "--name", "m", "--json"]) == 0
-    facts = json.loads(capsys.readouterr().out)
+        assert main([*TRAIN, "-o", "a.safetensors", "--name", "m", "--json"]) == 130
+    out, err = capsys.readouterr()
+    facts = json.loads(out)
+    assert "interrupted after 1 of" in err
+    assert "a.safetensors is an unfinished model: the same command with --resume -f goes on" in err
     assert list(facts["layers"]) == ["l"]
+    assert facts["name"] == load_model("a.safetensors").name == "m (unfinished)"
+    assert load_model("a.safetensors").training["finished"] is False
     assert (facts["layers"]["l"]["steps_done"], facts["layers"]["l"]["finished"]) == (1, False)
     assert Path("a.safetensors.ckpt").is_file()
-    assert main([*TRAIN, "-o", "a.safetensors", "--name", "m", "--resume", "-f"]) == 0
+    assert main([*TRAIN, "-o", "a.safetensors", "--resume", "-f"]) == 0
     assert not Path("a.safetensors.ckpt").exists()
     assert main([*TRAIN, "-o", "b.safetensors", "--name", "m"]) == 0
     resumed, straight = load_model("a.safetensors"), load_model("b.safetensors")
     assert resumed.fingerprint() == straight.fingerprint()
+    assert resumed.name == straight.name == "m"
+    assert resumed.training["finished"] is True
     for name, tensor in straight.encoder.items():
         np.testing.assert_array_equal(resumed.encoder[name], tensor)
 
