@@ -12,6 +12,7 @@ from aecodec.codec.by_bound import encode_with_bound
 from aecodec.codec.by_psnr import encode_with_psnr, psnr_bounds, squared_error_limit
 from aecodec.codec.by_quality import encode_with_quality
 from aecodec.codec.by_size import (
+    SizeError,
     encode_pixels_within,
     encode_rounded_within,
     encode_within_nbytes,
@@ -160,8 +161,10 @@ class Codec:
                 found = within(images, nbytes)
                 if found is not None:
                     break
+            if found is None:
+                found = encode_rounded_within(images, nbytes)
         if found is None:
-            raise ValueError(
+            raise SizeError(
                 f"target_bytes_per_image is {target:g}, which leaves {max(0, nbytes)} bytes for "
                 f"{len(images)} images: no way of coding them takes as little"
             )
