@@ -18,7 +18,15 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Packages by line, the lowest first: a package imports only from packages on lower lines.
 LINES = (
-    {"errors", "advice", "limits", "targets", "arrays", "_version"},  # words that all share
+    {
+        "errors",
+        "advice",
+        "arguments",
+        "limits",
+        "targets",
+        "arrays",
+        "_version",
+    },  # words that all share
     {"io"},  # whole-or-nothing output, URLs, bytes of strangers
     {"container", "entropy", "nets"},  # bytes of a file; symbols <-> payloads; decoding networks
     {"models", "twins", "annotations", "measures"},
@@ -32,7 +40,8 @@ LINES = (
 )
 LINE = {package: number for number, packages in enumerate(LINES, 1) for package in packages}
 TOP_MODULES = {
-    "__init__", "__main__", "_version", "advice", "arrays", "demo", "errors", "limits", "targets",
+    "__init__", "__main__", "_version", "advice", "arguments", "arrays", "demo", "errors", "limits",
+    "targets",
 }  # fmt: skip
 TORCH_AT_ONCE = {
     "nets",
@@ -46,6 +55,7 @@ TORCH_AT_ONCE = {
 BARE = {
     "_version",
     "advice",
+    "arguments",
     "errors",
     "limits",
     "targets",

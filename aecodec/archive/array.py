@@ -15,6 +15,7 @@ from aecodec.archive.facts import facts_of
 from aecodec.archive.parts import FileParts
 from aecodec.archive.sections import Sections
 from aecodec.archive.source import Source, open_source
+from aecodec.arguments import CODEC, LIMITS, MODEL, SOURCE, TEXT, checked
 from aecodec.container import MODL, Reader
 from aecodec.errors import AezError, AezLimitError
 from aecodec.limits import DEFAULT_LIMITS, Limits
@@ -45,6 +46,9 @@ class Archive:
     ``limits`` are what the file may make this process spend. A file raises only ``AezError``.
     """
 
+    @checked(
+        source=SOURCE, model=MODEL.or_none(), codec=CODEC.or_none(), device=TEXT, limits=LIMITS
+    )
     def __init__(
         self,
         source: Source,

@@ -17,6 +17,18 @@ from aecodec.archive.outputs import kind_and_target, labels_target, left_out
 from aecodec.archive.repair import Repair
 from aecodec.archive.salvage import Salvage, salvaged
 from aecodec.archive.source import Source, keep_source
+from aecodec.arguments import (
+    CODEC,
+    FUNCTION,
+    LIMITS,
+    MODEL,
+    PATH,
+    SLICE,
+    SOURCE,
+    TARGET,
+    TEXT,
+    checked,
+)
 from aecodec.arrays import Images
 from aecodec.codec.choosing import ModelLike
 from aecodec.codec.codec import Codec
@@ -25,6 +37,7 @@ from aecodec.io.atomic import atomic_path
 from aecodec.limits import DEFAULT_LIMITS, Limits
 
 
+@checked(blob=SOURCE, model=MODEL.or_none(), codec=CODEC.or_none(), limits=LIMITS)
 def decode(
     blob: bytes,
     *,
@@ -60,6 +73,17 @@ class Unpacked:
         return not self.lost and (self.repair is None or self.repair.whole)
 
 
+@checked(
+    source=SOURCE,
+    target=TARGET.or_none(),
+    kind=TEXT.or_none(),
+    images=SLICE,
+    model=MODEL.or_none(),
+    device=TEXT,
+    labels=PATH.or_none(),
+    limits=LIMITS,
+    progress=FUNCTION,
+)
 def decompress(
     source: Source,
     target: str | os.PathLike[str] | BinaryIO | None = None,

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from aecodec import container
 from aecodec.annotations.payload import column_length, pack_column, unpack_column
+from aecodec.arguments import LIMITS, PATH, checked
 from aecodec.container.scan import Scan, ranges
 from aecodec.errors import AezCorruptError, AezUnsupportedError
 from aecodec.io.atomic import atomic_path
@@ -55,6 +56,7 @@ class Repair:
         return {**asdict(self), "unknown_from": self.unknown_from, "whole": self.whole}
 
 
+@checked(source=PATH, output=PATH, limits=LIMITS)
 def repair(
     source: str | os.PathLike[str],
     output: str | os.PathLike[str],

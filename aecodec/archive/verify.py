@@ -9,6 +9,7 @@ from typing import BinaryIO
 from aecodec.archive.array import Archive
 from aecodec.archive.options import Progress, no_progress
 from aecodec.archive.source import Source
+from aecodec.arguments import FUNCTION, LIMITS, MODEL, SOURCE, checked
 from aecodec.arrays import Images
 from aecodec.codec.choosing import ModelLike
 from aecodec.errors import AezCorruptError
@@ -17,6 +18,7 @@ from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.measures import metrics
 
 
+@checked(source=SOURCE, model=MODEL.or_none(), limits=LIMITS, progress=FUNCTION)
 def verify(
     source: Source,
     *,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from aecodec.arguments import LOADED_MODEL, TEXT, WHOLE, check
 from aecodec.arrays import Images
 from aecodec.codec.bounds import BoundSearch
 from aecodec.codec.by_bound import encode_with_bound
@@ -52,6 +53,11 @@ class Codec:
     networks: Networks = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        check("model", self.model, LOADED_MODEL.or_none())
+        check("device", self.device, TEXT)
+        check("pixel_part", self.pixel_part, TEXT.or_none())
+        check("coder", self.coder, TEXT)
+        check("effort", self.effort, WHOLE)
         if self.coder not in CODERS:
             raise ValueError(f"coder: expected one of {', '.join(CODERS)}, got {self.coder!r}")
         if self.effort not in SEARCH_STEPS:
