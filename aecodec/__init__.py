@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aecodec._version import __version__
 from aecodec.errors import (
+    AezChangedError,
     AezCorruptError,
     AezError,
     AezLimitError,
@@ -60,6 +61,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
 
 
 __all__ = [
+    "AezChangedError",
     "AezCorruptError",
     "AezError",
     "AezLimitError",

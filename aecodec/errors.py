@@ -2,11 +2,15 @@
 
 
 class AezError(Exception):
-    """Base of all errors of ``.aez`` files and models."""
+    """Base of all errors of ``.aez`` files, models and image sets."""
 
 
 class AezCorruptError(AezError):
     """Not an ``.aez`` file, or a damaged one: cut, a wrong checksum, overlapping entries."""
+
+
+class AezChangedError(AezError):
+    """The file is another one than was opened first: it was replaced or overwritten since."""
 
 
 class AezUnsupportedError(AezError):
@@ -37,5 +41,8 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM has come. It ends work as Ctrl-C does; only the exit status is another."""
 
 
-class ImageSetError(ValueError):
-    """The content of an image set that cannot be read or written; the message says why."""
+class ImageSetError(AezError, ValueError):
+    """The content of an image set that cannot be read or written; the message says why.
+
+    An AezError, since names and columns of an ``.aez`` may be such that no set can hold them.
+    """

@@ -18,6 +18,7 @@ PEAK_SQUARED: Final = 255**2  # the peak of PSNR, in squared gray levels
 PSNR_MIN, PSNR_MAX = 1.0, 100.0
 NBYTES_MIN, NBYTES_MAX = 1 / 256, float(1 << 20)
 DEFAULT_QUALITY: Final = 5.0
+FLOORS_DB: Final = ((1, 12.0), (5, 18.0), (9, 22.0))  # by quality; lines between
 DEFAULT_EFFORT: Final = 3  # of the search for better latents, 1 to 9
 
 
@@ -74,3 +75,18 @@ def one_target(
             "got several"
         )
     return named[0] if named else Target(QUALITY, DEFAULT_QUALITY)
+
+
+def floor_db(stored_quality: int) -> float:
+    """The PSNR in dB that every image has at least at a stored quality, whatever the model.
+
+    It is 12 dB at quality 1, 18 dB at quality 5 and 22 dB at quality 9, on lines between.
+    """
+    quality = stored_quality / QUALITY_UNIT
+    (low, low_db), (high, high_db) = FLOORS_DB[:2] if quality < FLOORS_DB[1][0] else FLOORS_DB[1:]
+    return low_db + (quality - low) / (high - low) * (high_db - low_db)
+
+
+def mse_at(psnr: float) -> float:
+    """The mean squared error, in gray levels squared, at a PSNR in dB."""
+    return PEAK_SQUARED * float(10 ** (-psnr / 10))

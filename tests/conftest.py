@@ -36,6 +36,7 @@ from aecodec.training.latents import LatentConfig, export_autoencoder
 from aecodec.training.pixels import FEATURES, PixelTrainConfig, train_pixel_model
 from aecodec.training.prior import PriorTrainConfig, train_prior
 from aecodec.twins.autoencoder import Autoencoder
+from aecodec.twins.starting import seeded
 
 # The networks are small: threads of torch that wait for a core, on a busy machine, cost most.
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
@@ -106,8 +107,8 @@ def noise_images(c: AutoencoderConfig, count: int, seed: int = 0) -> np.ndarray:
 
 def build_model(c: AutoencoderConfig, name: str, seed: int = 0) -> Model:
     """An untrained but working model, exported as training exports one."""
-    torch.manual_seed(seed)
-    network = Autoencoder(c)
+    with seeded(seed):
+        network = Autoencoder(c)
     basis = torch.from_numpy(_smooth_basis(c)).float()
     step = np.sqrt(12 / (2 * math.log(2) * LatentConfig().lmbdas())) / 256
     with torch.no_grad():

@@ -202,6 +202,7 @@ def test_exit_statuses_are_documented():
         exits.EXIT_CORRUPT,
         exits.EXIT_UNSUPPORTED,
         exits.EXIT_MODEL,
+        exits.EXIT_LEFT_OUT,
         130,
     }
 

@@ -25,6 +25,7 @@ LINES = (
         "limits",
         "targets",
         "arrays",
+        "forks",
         "_version",
     },  # words that all share
     {"io"},  # whole-or-nothing output, URLs, bytes of strangers
@@ -40,7 +41,8 @@ LINES = (
 )
 LINE = {package: number for number, packages in enumerate(LINES, 1) for package in packages}
 TOP_MODULES = {
-    "__init__", "__main__", "_version", "advice", "arguments", "arrays", "demo", "errors", "limits",
+    "__init__", "__main__", "_version", "advice", "arguments", "arrays", "demo", "errors", "forks",
+    "limits",
     "targets",
 }  # fmt: skip
 TORCH_AT_ONCE = {
@@ -57,6 +59,7 @@ BARE = {
     "advice",
     "arguments",
     "errors",
+    "forks",
     "limits",
     "targets",
     "io",
@@ -68,7 +71,10 @@ BARE = {
 }
 # What starts on the standard library alone, of packages of which other modules do not.
 BARE_MODULES = {
-    "archive": {"__init__", "array", "facts", "parts", "repair", "salvage", "sections", "source"},
+    "archive": {
+        "__init__", "array", "facts", "lazy", "origin", "parts", "repair", "salvage",
+        "sections", "source",
+    },
 }  # fmt: skip
 
 

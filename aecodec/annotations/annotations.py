@@ -5,19 +5,17 @@ Needs the standard library alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from aecodec.annotations.column import Column
-from aecodec.annotations.values import NAME_MAX_NBYTES, Value, text_fault
+from aecodec.annotations.foreign import named_values
+from aecodec.annotations.values import NAME_MAX_NBYTES, text_fault
 from aecodec.errors import AezCorruptError
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Values = Sequence[Value] | Column | npt.NDArray[np.generic]
+    Values = Iterable[Any]  # a value for each image: Column.of says of which kinds
 
 LABEL: Final = "label"
 LABEL_NAMES: Final = (LABEL, "labels", "y", "target", "targets")  # names of columns of labels
@@ -105,11 +103,12 @@ def annotate(
 ) -> Annotations:
     """Annotations from a caller's arrays, lists or columns of one value for each image.
 
+    ``columns`` map names to values; a data frame or table does, too.
     ``labels`` become the column "label". Without them, the column whose name comes first in
     LABEL_NAMES is the one of labels. ``about`` may have title, origin and licence, and classes, a
     list of texts.
     """
-    made = {name: _column(name, values) for name, values in (columns or {}).items()}
+    made = {name: _column(name, values) for name, values in named_values(columns).items()}
     if labels is not None:
         made[LABEL] = _column(LABEL, labels)
     known = {field.name for field in fields(Annotations)} - {"columns", "label"}
@@ -122,7 +121,7 @@ def annotate(
     return Annotations(tuple(made.values()), label_name(made), **given)
 
 
-def _column(name: str, values: Values) -> Column:
+def _column(name: str, values: Iterable[Any]) -> Column:
     return replace(values, name=name) if isinstance(values, Column) else Column.of(name, values)
 
 

@@ -46,10 +46,14 @@ class Column:
     def of(cls, name: str, values: Iterable[Any], dtype: str | None = None) -> Column:
         """A column of these values; ValueError if ``dtype`` does not hold them all exactly.
 
-        ``values`` are a NumPy array (N,) or any other iterable of integers, floats, booleans or
-        texts. ``dtype`` defaults to the array's own; for others to "text", "bool", "int64"
-        ("uint64" if one is too large for that) or "float64".
+        ``values`` are an array (N,) or (N, 1), a tensor, a series, or any other iterable of
+        integers, floats, booleans or texts, NumPy's among them. ``dtype`` defaults to the array's
+        own; for others to "text", "bool", "int64" ("uint64" if one is too large for that) or
+        "float64". ValueError where a value is missing.
         """
+        if isinstance(values, Column):
+            dtype = dtype or values.dtype
+            values = values.values
         if fault := text_fault(name, NAME_MAX_NBYTES):
             raise ValueError(f"column name {name!r}: {fault}")
         return cls(name, *pack_values(values, dtype, f"column {name}"))

@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from aecodec.annotations.foreign import plain_values
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -49,16 +51,14 @@ def pack_values(values: Iterable[Any], dtype: str | None, where: str) -> PackedV
 
     Without a ``dtype`` it is the array's own, or else follows from the types of the values.
     """
-    own = _array_dtype(values, where)
-    if own is None:
-        listed = list(values)
-        dtype = dtype or _guess(listed, where)
+    plain = plain_values(values, where)
+    if isinstance(plain, list):
+        listed, dtype = plain, dtype or _guess(plain, where)
     else:
-        array = cast("npt.NDArray[Any]", values)
+        own = _dtype_name(plain, where)
         if own != TEXT and dtype in (None, own):  # bit for bit: NaNs keep their payloads
-            return PackedValues(own, array.astype(array.dtype.newbyteorder("<")).tobytes())
-        listed = array.tolist()
-        dtype = dtype or own
+            return PackedValues(own, plain.astype(plain.dtype.newbyteorder("<")).tobytes())
+        listed, dtype = plain.tolist(), dtype or own
     if dtype not in DTYPES:
         raise ValueError(f"{where}: dtype is {dtype!r}, expected one of {', '.join(DTYPES)}")
     if dtype == TEXT:
@@ -66,18 +66,18 @@ def pack_values(values: Iterable[Any], dtype: str | None, where: str) -> PackedV
     return PackedValues(dtype, _pack_numbers(listed, dtype, where))
 
 
-def _array_dtype(values: Iterable[Any], where: str) -> str | None:
-    """The dtype of values that are a NumPy array; None for anything else."""
-    dtype = getattr(values, "dtype", None)
-    if dtype is None or not hasattr(values, "tolist"):
-        return None
-    array = cast("npt.NDArray[Any]", values)
-    if array.ndim != 1:
-        raise ValueError(f"{where}: shape is {array.shape}, expected one value for each image")
-    name = TEXT if dtype.kind == "U" else str(dtype.name)
-    if name not in DTYPES:
-        raise ValueError(f"{where}: dtype is {dtype}, expected one of {', '.join(DTYPES)}")
-    return name
+def _dtype_name(array: npt.NDArray[Any], where: str) -> str:
+    """The name of an array's dtype in a file; ValueError if a column cannot have it."""
+    kind = array.dtype.kind
+    name = TEXT if kind in "UT" else str(array.dtype.name)
+    if name in DTYPES:
+        return name
+    hint = ""
+    if kind in "Mm":
+        hint = "; .astype(str) makes texts of times"
+    elif kind == "S":
+        hint = "; numpy.char.decode(values, 'utf-8') makes texts of bytes"
+    raise ValueError(f"{where}: dtype is {array.dtype}, expected one of {', '.join(DTYPES)}{hint}")
 
 
 def _guess(values: list[Any], where: str) -> str:
@@ -90,6 +90,10 @@ def _guess(values: list[Any], where: str) -> str:
         return "uint64" if max(values) >= 1 << 63 else "int64"
     if kinds <= {int, float}:
         return "float64"
+    for i, value in enumerate(values):
+        is_nan = isinstance(value, float) and math.isnan(value) and str in kinds
+        if value is None or is_nan or type(value).__name__ in ("NAType", "NaTType"):
+            raise ValueError(f"{where}: value {i} is missing ({value}), the others are not")
     names = ", ".join(sorted(kind.__name__ for kind in kinds))
     raise ValueError(f"{where}: values are of {names}, expected all int, float, bool or str")
 

@@ -1,4 +1,4 @@
-"""An open ``.aez`` as a lazy array: facts of the file, and any image in it.
+"""An open ``.aez``: facts of the file, and any image in it, as an array.
 
 Opening and describing a file need the standard library alone; NumPy and torch are imported when
 images are asked for.
@@ -7,17 +7,26 @@ images are asked for.
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aecodec.archive.facts import facts_of
+from aecodec.archive.lazy import LazyImages
+from aecodec.archive.origin import Origin, Recipe
 from aecodec.archive.parts import FileParts
 from aecodec.archive.sections import Sections
 from aecodec.archive.source import Source, open_source
 from aecodec.arguments import CODEC, LIMITS, MODEL, SOURCE, TEXT, checked
 from aecodec.container import MODL, Reader
-from aecodec.errors import AezError, AezLimitError
+from aecodec.errors import (
+    AezChangedError,
+    AezCorruptError,
+    AezError,
+    AezLimitError,
+    AezUnsupportedError,
+)
+from aecodec.io.locks import ForkLock
 from aecodec.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
@@ -38,12 +47,21 @@ if TYPE_CHECKING:
 TOGETHER_IMAGES, TOGETHER_NBYTES = 4096, 16 << 20  # decoded at once, where chunks are small
 
 
-class Archive:
+class Archive(LazyImages):
     """An open ``.aez`` as a read-only array of images, uint8 (N, H, W) or (N, H, W, C).
 
-    Indexing reads and decodes only the chunks it touches. ``model`` is needed only when the file's
-    parts are neither embedded nor found among the installed models; ``codec`` is one loaded before.
+    It is indexed as NumPy's arrays are, and only the chunks that are touched are read and decoded;
+    ``numpy.asarray(archive)`` decodes all. ``model`` is needed only when the file's parts are
+    neither embedded nor found among the installed models; ``codec`` is one loaded before.
     ``limits`` are what the file may make this process spend. A file raises only ``AezError``.
+
+    Threads may share an archive (``asyncio.to_thread`` too), and so may processes that were forked
+    from the one that opened it. It pickles, for processes that were spawned, and there it opens
+    its path or URL again; AezChangedError if another file is there. Where a path is given another
+    file, an open archive goes on with the old one; where a file is overwritten in place, it raises
+    AezChangedError for what it finds changed. A file object that no path, URL or bytes stand behind
+    can be shared by threads; by forks only if it is a file of the system or in memory, and it does
+    not pickle.
     """
 
     @checked(
@@ -58,11 +76,14 @@ class Archive:
         device: str = "cpu",
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
+        self._last: tuple[int, OpenChunk] | None = None
         self._file, self.name, self._owned = open_source(source)
         self._wanted_model, self._codec, self._device = model, codec, device
+        self._given_codec = codec
         self.limits = limits
         self._codec_is_checked = False  # that it is the one that the file names
-        self._last: tuple[int, OpenChunk] | None = None
+        self._lock = ForkLock()  # of the codec
+        self._origin = Origin.of(source, self._file)
         try:
             self.reader = Reader(self._file, self.name, max_memory_nbytes=limits.max_memory_nbytes)
             self._sections = Sections(self.reader, limits)
@@ -80,15 +101,14 @@ class Archive:
         return header.height, header.width, header.channels
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """(N, H, W), or (N, H, W, C) when the images came with a channel axis."""
-        full = (self.reader.image_count, *self.image_shape)
-        return full if self.has_channel_axis else full[:3]
-
-    @property
     def has_channel_axis(self) -> bool:
         """Whether images have shape (H, W, C) in Python; else it is (H, W)."""
         return bool(self.metadata.get("has_channel_axis", True)) or self.image_shape[2] > 1
+
+    @property
+    def chunk_images(self) -> int:
+        """How many images each chunk has; the last one may have fewer."""
+        return self.reader.header.chunk_images
 
     def __len__(self) -> int:
         return self.reader.image_count
@@ -135,52 +155,25 @@ class Archive:
 
     # ------------------------------------------------------------ images
 
-    def __getitem__(self, key: int | slice) -> npt.NDArray[np.uint8]:
-        """One image (H, W[, C]) for an int, (n, H, W[, C]) for a slice."""
-        import numpy as np
-
-        if isinstance(key, slice):
-            asked = range(*key.indices(len(self)))
-            self.check_decoded(len(asked))
-            return self._squeeze(self._take(np.arange(asked.start, asked.stop, asked.step)))
-        index = operator.index(key)
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"image {index}, the file holds {len(self)}")
-        return self._squeeze(self._take(np.array([index % len(self)])))[0]  # type: ignore[no-any-return]
-
-    def __iter__(self) -> Iterator[npt.NDArray[np.uint8]]:
-        for batch in self.batches():
-            yield from self._squeeze(batch)
-
     def batches(self) -> Iterator[npt.NDArray[np.uint8]]:
         """Chunk by chunk, uint8 (n, H, W, C), each checked against its hash of the pixels."""
         for opened in self.open_chunks(range(self.reader.chunk_count)):
             yield opened.all()
 
-    def take(self, indices: Sequence[int] | npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
-        """The images at these indices (n, H, W, C); every chunk they touch is read once."""
+    def _decode(self, indices: npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
         import numpy as np
 
-        asked = np.asarray(indices, np.intp)
-        if len(asked) and not 0 <= asked.min() <= asked.max() < len(self):
-            raise IndexError(f"images {asked.min()}..{asked.max()}, the file holds {len(self)}")
-        self.check_decoded(len(asked))
-        return self._take(asked)
-
-    def _take(self, indices: npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
-        import numpy as np
-
-        chunk_of = indices // self.reader.header.chunk_images
+        chunk_of = indices // self.chunk_images
         wanted = [int(i) for i in np.unique(chunk_of)]
         if len(wanted) == 1:
             (opened,) = self.open_chunks(wanted)
-            start = wanted[0] * self.reader.header.chunk_images
+            start = wanted[0] * self.chunk_images
             whole = np.array_equal(indices, np.arange(start, start + opened.chunk.image_count))
             return opened.all() if whole else opened.take(indices - start)
         out = np.empty((len(indices), *self.image_shape), np.uint8)
         for i, opened in zip(wanted, self.open_chunks(wanted), strict=True):
             here = chunk_of == i
-            within = indices[here] - i * self.reader.header.chunk_images
+            within = indices[here] - i * self.chunk_images
             whole = len(within) == opened.chunk.image_count  # then its hash can be checked
             out[here] = opened.all()[within] if whole else opened.take(within)
         return out
@@ -203,8 +196,9 @@ class Archive:
         together = max(1, images // header.chunk_images)
         for start in range(0, len(numbers), together):
             group = numbers[start : start + together]
-            if len(group) == 1 and self._last and self._last[0] == group[0]:
-                yield self._last[1]
+            last = self._last  # another thread may replace it
+            if len(group) == 1 and last is not None and last[0] == group[0]:
+                yield last[1]
                 continue
             chunks, damage = self._read_chunks(group)
             where = [f"{self.name}: chunk {i}" for i in group[: len(chunks)]]
@@ -226,9 +220,6 @@ class Archive:
             return chunks, error
         return chunks, None
 
-    def _squeeze(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        return images if self.has_channel_axis else images[..., 0]
-
     @property
     def codec(self) -> Codec | None:
         """The codec that decodes this file, None before it is needed; other archives may use it."""
@@ -236,27 +227,52 @@ class Archive:
 
     def require_codec(self) -> Codec:
         """The codec that decodes this file, found if need be; errors as when images are read."""
-        if self._codec_is_checked and self._codec is not None:
+        with self._lock:
+            if self._codec is None:
+                embedded = self._sections.unpacked(MODL) if self.reader.parts else None
+                most = self.limits.max_model_nbytes
+                given, device = self._wanted_model, self._device
+                self._codec = self._parts.find_codec(given, embedded, device, most)
+            elif not self._codec_is_checked:
+                self._codec = self._parts.adopt(self._codec)
+            self._codec_is_checked = True
             return self._codec
-        if self._codec is None:
-            embedded = self._sections.unpacked(MODL) if self.reader.parts else None
-            most = self.limits.max_model_nbytes
-            given, device = self._wanted_model, self._device
-            self._codec = self._parts.find_codec(given, embedded, device, most)
-        else:
-            self._codec = self._parts.adopt(self._codec)
-        self._codec_is_checked = True
-        return self._codec
 
     @property
     def _parts(self) -> FileParts:
         return FileParts(self.reader)
+
+    @property
+    def _out_of_range(self) -> str:
+        return f"image {{}}, the file holds {len(self)}"
+
+    # ------------------------------------------------------------ other processes
+
+    def recipe(self) -> Recipe:
+        """What opens the file again; TypeError for a file object, ValueError once it is closed."""
+        if self._origin is None:
+            raise TypeError(f"{self.name}: a file object does not pickle: open a path or bytes")
+        if self._file.closed:
+            raise ValueError(f"{self.name}: the archive is closed")
+        model, device = self._wanted_model, self._device
+        if self._given_codec is not None:
+            model, device = self._given_codec.model, self._given_codec.device
+        options = {"model": model, "device": device, "limits": self.limits}
+        return Recipe(self._origin, self.reader.identity, self.name, options)
+
+    def __reduce__(self) -> tuple[Callable[[Recipe], Archive], tuple[Recipe]]:
+        return _unpickled, (self.recipe(),)
+
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        """What tells this array from others, for Dask."""
+        return "aecodec.Archive", self.reader.identity
 
     # ------------------------------------------------------------ closing
 
     def close(self) -> None:
         """Close the file, if this archive opened it."""
         if self._owned:
+            self._last = None
             self._file.close()
 
     def __enter__(self) -> Self:
@@ -272,3 +288,28 @@ class Archive:
 
     def __repr__(self) -> str:
         return f"<Archive {self.name!r} {self.shape}>"
+
+
+def reopened(recipe: Recipe, codec: Codec | None = None) -> Archive:
+    """The archive of a recipe, opened again; AezChangedError if another file is there.
+
+    ``codec`` is one that decoded the file before.
+    """
+    what = f"{recipe.name}: another file is here than was opened first: it was replaced, or "
+    what += "overwritten, since; open it anew"
+    try:
+        archive = Archive(recipe.origin.source, codec=codec, **recipe.options)
+    except (AezCorruptError, AezUnsupportedError) as error:
+        raise AezChangedError(f"{what} ({error})") from error
+    if archive.reader.identity != recipe.identity:
+        archive.close()
+        raise AezChangedError(what)
+    archive.name = archive.reader.name = recipe.name
+    return archive
+
+
+def _unpickled(recipe: Recipe) -> Archive:
+    """As :func:`reopened`; the file is closed with the last reference, whoever made the copy."""
+    archive = reopened(recipe)
+    weakref.finalize(archive, archive._file.close)
+    return archive

@@ -14,9 +14,10 @@ import numpy as np
 from aecodec.archive.array import Archive
 from aecodec.archive.options import Progress, no_progress
 from aecodec.archive.outputs import kind_and_target, labels_target, left_out
+from aecodec.archive.ranges import asked_for
 from aecodec.archive.repair import Repair
 from aecodec.archive.salvage import Salvage, salvaged
-from aecodec.archive.source import Source, keep_source
+from aecodec.archive.source import Source
 from aecodec.arguments import (
     CODEC,
     FUNCTION,
@@ -33,7 +34,11 @@ from aecodec.arrays import Images
 from aecodec.codec.choosing import ModelLike
 from aecodec.codec.codec import Codec
 from aecodec.images import idx_labels, open_sink
+from aecodec.images.folders import FolderSink
 from aecodec.io.atomic import atomic_path
+from aecodec.io.claims import claimed
+from aecodec.io.directories import refuse_other_entries
+from aecodec.io.special import is_special, open_special
 from aecodec.limits import DEFAULT_LIMITS, Limits
 
 
@@ -94,46 +99,54 @@ def decompress(
     device: str = "cpu",
     labels: str | os.PathLike[str] | None = None,
     skip_damaged: bool = False,
+    exact_range: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     force: bool = False,
     progress: Progress = no_progress,
 ) -> Unpacked:
     """Write the images of an ``.aez`` as a set: "idx", "idx.gz", "npy", "npz" or "folder".
 
-    Without ``kind``, the target's name decides it, or else the kind of set that the images came
-    from; a file object gets .npy in place of a folder. Without a target, the set is written under
-    the name of the source, a path or URL, without its .aez.
+    Without ``kind``, the target's ending decides it (ValueError for one that names no kind), or
+    without an ending the kind of set that the images came from; a file object or a pipe gets .npy
+    in place of a folder. Without a target, the set is written under the name of the source, a path
+    or URL, without its .aez.
 
-    ``images`` picks a range, step 1. Chunks that are written whole are checked against the hash of
-    their pixels. Labels go where the kind keeps them: into an .npz or a folder, or into a second
-    file beside an IDX file (``labels``; by default its name with "labels" for "images"). The result
-    says which annotations had to be left out.
+    ``images`` picks a range, step 1, which is cut at the end of the file as Python's slices are;
+    with ``exact_range`` it must lie in the file and hold an image. Chunks that are written whole
+    are checked against the hash of their pixels. Labels go where the kind keeps them: into an .npz
+    or a folder, or into a second file beside an IDX file (``labels``; by default its name with
+    "labels" for "images"). The result says which annotations had to be left out.
+
+    An existing output is replaced with ``force``: a file, or a folder that holds nothing but names
+    that are written again (FileExistsError names the others). An empty folder is filled. No output
+    may be the source, or another output (ValueError). A file takes the permissions and the time of
+    a source that is a file.
 
     ``skip_damaged`` writes what is whole of a cut or damaged file, with its names and labels, and
     the result says what is lost. Without it, damage raises AezCorruptError and nothing is written.
     """
     opened = salvaged if skip_damaged else _undamaged
-    with opened(source, model=model, device=device, limits=limits) as found:
+    with opened(source, model=model, device=device, limits=limits) as found, ExitStack() as stack:
         archive = found.archive
         kind, target = kind_and_target(source, archive, kind, target)
-        spans, lost = _asked_for(found, images)
+        spans, lost = asked_for(found, images, exact=exact_range)
         image_count = sum(stop - start for start, stop in spans)
         archive.check_decoded(image_count)
         place_of_labels = labels_target(archive, kind, target, labels)
-        with ExitStack() as stack:
-            options = _sink_options(archive, spans)
-            if place_of_labels is not None:
-                beside = stack.enter_context(atomic_path(place_of_labels, force=force))
-                column = options["annotations"].labels
-                beside.write_bytes(idx_labels(column, compress=kind == "idx.gz"))
-            written: Path | BinaryIO = target
-            if isinstance(target, Path):
-                keep_source(source, target)
-                directory = kind == "folder"
-                written = stack.enter_context(atomic_path(target, force=force, directory=directory))
-            sink = stack.enter_context(open_sink(written, kind, archive.image_shape, **options))
-            for batch in _batches(archive, spans, progress):
-                sink.write(batch)
+        outputs = [target if isinstance(target, Path) else None, place_of_labels]
+        stack.enter_context(claimed(inputs=[source], models=[model], outputs=outputs))
+        options = _sink_options(archive, spans)
+        like = source if isinstance(source, str | os.PathLike) else None
+        if place_of_labels is not None:
+            beside = stack.enter_context(atomic_path(place_of_labels, force=force, like=like))
+            column = options["annotations"].labels
+            beside.write_bytes(idx_labels(column, compress=kind == "idx.gz"))
+        written = _opened(stack, target, kind, force=force, like=like)
+        sink = stack.enter_context(open_sink(written, kind, archive.image_shape, **options))
+        if isinstance(sink, FolderSink) and isinstance(target, Path):
+            _refuse_others(target, written, sink)
+        for batch in _batches(archive, spans, progress):
+            sink.write(batch)
         return Unpacked(
             output=target if isinstance(target, Path) else None,
             kind=kind,
@@ -142,6 +155,30 @@ def decompress(
             lost=lost,
             repair=found.repair,
         )
+
+
+def _refuse_others(target: Path, written: object, sink: FolderSink) -> None:
+    """FileExistsError for what would be deleted, told before all the work."""
+    is_inside = isinstance(written, Path) and written.parent == Path(os.path.realpath(target))
+    if not is_inside:  # of a folder that was empty
+        refuse_other_entries(target, sink.paths)
+
+
+def _opened(
+    stack: ExitStack,
+    target: Path | BinaryIO,
+    kind: str,
+    *,
+    force: bool,
+    like: str | os.PathLike[str] | None,
+) -> Path | BinaryIO:
+    """Where a sink writes; a path appears whole or not at all, if it is no pipe."""
+    if not isinstance(target, Path):
+        return target
+    directory = kind == "folder"
+    if is_special(target) and not directory:
+        return stack.enter_context(open_special(target))
+    return stack.enter_context(atomic_path(target, force=force, directory=directory, like=like))
 
 
 def _sink_options(archive: Archive, spans: Sequence[tuple[int, int]]) -> dict[str, Any]:
@@ -163,28 +200,6 @@ def _undamaged(
     """The archive as it is, with all of its images."""
     with Archive(source, model=model, device=device, limits=limits) as archive:
         yield Salvage(archive, [(0, len(archive), 0)], [], None)
-
-
-def _asked_for(found: Salvage, images: slice) -> tuple[list[tuple[int, int]], list[list[int]]]:
-    """(first, last + 1) of the archive's images to write, and which of those asked for are lost.
-
-    ``images`` counts in the file as it was before any damage.
-    """
-    ends = [at + stop - start for start, stop, at in found.spans] + [end for _, end in found.lost]
-    total = max([len(found.archive), *ends])
-    first, last, step = images.indices(total)
-    if step != 1:
-        raise ValueError(f"images: step is {step}, expected 1")
-    last = max(first, last)
-    if total and images.start is not None and images.start >= total:
-        raise ValueError(f"images: the first is {images.start}, the file holds {total}")
-    spans: list[tuple[int, int]] = []
-    for start, stop, at in found.spans:
-        begin, end = max(first, at) - at + start, min(last - at + start, stop)
-        if begin < end:
-            spans.append((begin, end))
-    lost = [[max(first, at), min(last, end)] for at, end in found.lost]
-    return spans, [span for span in lost if span[0] < span[1]]
 
 
 def _batches(

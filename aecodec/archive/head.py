@@ -110,9 +110,22 @@ def row_sections(source: ImageSource, annotations: Annotations) -> list[containe
 
 def nbytes_without_chunks(source: ImageSource, encoder: SetEncoder, options: Options) -> int:
     """The bytes that a file takes besides its chunks, at most."""
-    head = head_of(source, encoder, options, 1)
-    writer = container.Writer(io.BytesIO(), head.header, head.sections)
+    writer = _writer(source, encoder, options, None)
     if not source.is_settled:
         for section in row_sections(source, options.annotations):
             writer.write_section(section)
     return writer.close()
+
+
+def nbytes_of_head(
+    source: ImageSource, encoder: SetEncoder, options: Options, lone: container.Chunk | None
+) -> int:
+    """The bytes of a file without chunks, and without what may follow them."""
+    return _writer(source, encoder, options, lone).close()
+
+
+def _writer(
+    source: ImageSource, encoder: SetEncoder, options: Options, lone: container.Chunk | None
+) -> container.Writer:
+    head = head_of(source, encoder, options, 1, lone)
+    return container.Writer(io.BytesIO(), head.header, head.sections)

@@ -11,9 +11,12 @@ from aecodec.archive.array import Archive
 from aecodec.archive.source import Source
 from aecodec.images import ImageSetError, idx_labels, labels_path
 from aecodec.io.remote import is_url, local_name
+from aecodec.io.special import is_special
 
 if TYPE_CHECKING:
     from aecodec.annotations.column import Column
+
+ENDINGS = ".npy, .npz, .idx, -ubyte, .gz, or none"
 
 
 def kind_and_target(
@@ -24,7 +27,8 @@ def kind_and_target(
 ) -> tuple[str, Path | BinaryIO]:
     """The kind of set to write, and where: as asked for, or as names and the archive suggest.
 
-    TypeError without a target where the source has no name.
+    TypeError without a target where the source has no name; ValueError for a target whose ending
+    names no kind.
     """
     came_from = archive.metadata.get("source")
     usual = came_from if came_from in ("idx", "idx.gz", "npz", "folder") else "npy"
@@ -33,19 +37,36 @@ def kind_and_target(
             raise TypeError("without a target the source must be a path or URL, to name the output")
         kind = kind or usual
         return kind, default_output(os.fspath(source), kind)
-    if isinstance(target, str | os.PathLike):
-        target = Path(target)
-        return kind or _kind_by_name(target.name) or usual, target
-    return kind or ("npy" if usual == "folder" else usual), target
+    if not isinstance(target, str | os.PathLike):
+        return kind or ("npy" if usual == "folder" else usual), target
+    if is_special(target):
+        return kind or ("npy" if usual == "folder" else usual), Path(target)
+    if kind is None and usual == "folder" and os.path.isdir(target):
+        kind = "folder"
+    return kind or kind_by_ending(target) or usual, Path(target)
 
 
-def _kind_by_name(name: str) -> str | None:
-    """The kind that an output's suffix asks for, if any."""
-    if name.endswith((".npy", ".npz")):
-        return name[-3:]
-    if name.endswith(".gz"):
+def kind_by_ending(target: str | os.PathLike[str]) -> str | None:
+    """The kind of set that an output's ending asks for; None for a name without one.
+
+    A name that ends in / is a folder's. ValueError for any other ending.
+    """
+    text = os.fspath(target).lower()
+    if text.endswith(("/", os.sep)):
+        return "folder"
+    if text.endswith("-ubyte"):
+        return "idx"
+    path = Path(text)
+    packed = path.with_suffix("") if path.suffix == ".gz" else None
+    if packed is not None and (packed.suffix in ("", ".idx") or packed.name.endswith("-ubyte")):
         return "idx.gz"
-    return "idx" if name.endswith(("-ubyte", ".idx")) else None
+    if path.suffix in ("", ".npy", ".npz", ".idx"):
+        return path.suffix[1:] or None
+    ending = "".join(path.suffixes[-2:] if packed else path.suffixes[-1:])
+    raise ValueError(
+        f"{os.fspath(target)}: the ending {ending} names no kind of set, expected {ENDINGS}; "
+        "or say the kind with --to (kind=)"
+    )
 
 
 def default_output(archive_path: str, kind: str) -> Path:
@@ -68,10 +89,11 @@ def labels_target(
         if column is None:
             raise ValueError(f"{archive.name}: has no labels to write to {os.fspath(wanted)}")
         return wanted
-    beside = kind in ("idx", "idx.gz") and isinstance(target, str | os.PathLike)
-    if column is None or not beside or not _fits_idx(column):
+    if not isinstance(target, str | os.PathLike) or is_special(target):
         return None
-    return labels_path(target)  # type: ignore[arg-type]
+    if column is None or kind not in ("idx", "idx.gz") or not _fits_idx(column):
+        return None
+    return labels_path(target)
 
 
 def _fits_idx(column: Column) -> bool:

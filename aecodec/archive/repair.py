@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 import zlib
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from aecodec import container
 from aecodec.annotations.payload import column_length, pack_column, unpack_column
-from aecodec.arguments import LIMITS, PATH, checked
+from aecodec.archive.source import Source, open_source
+from aecodec.arguments import LIMITS, PATH, SOURCE, checked
 from aecodec.container.scan import Scan, ranges
 from aecodec.errors import AezCorruptError, AezUnsupportedError
 from aecodec.io.atomic import atomic_path
+from aecodec.io.claims import claimed
 from aecodec.io.untrusted import inflate, parse_json
 from aecodec.limits import DEFAULT_LIMITS, Limits
 
@@ -56,9 +58,9 @@ class Repair:
         return {**asdict(self), "unknown_from": self.unknown_from, "whole": self.whole}
 
 
-@checked(source=PATH, output=PATH, limits=LIMITS)
+@checked(source=SOURCE, output=PATH, limits=LIMITS)
 def repair(
-    source: str | os.PathLike[str],
+    source: Source,
     output: str | os.PathLike[str],
     *,
     force: bool = False,
@@ -66,15 +68,20 @@ def repair(
 ) -> Repair:
     """Write all that is whole in ``source`` to ``output``; ``source`` is never changed.
 
+    ``source`` is a path, a URL, bytes, or an open file, from which a pipe is read whole.
     Images keep their order and are numbered anew from 0; names and columns go with their images.
     Where images were lost, META's ``repaired`` holds their old positions. AezCorruptError if
     neither header nor its copy is whole, or PART is needed and lost.
     """
-    if Path(output).exists() and Path(output).samefile(source):
-        raise ValueError(f"{output}: is the damaged file itself; write beside it")
-    with open(source, "rb") as file:
-        scan = Scan(file, os.fspath(source), limits)
-        with atomic_path(output, force=force) as temporary, open(temporary, "wb") as out:
+    like = source if isinstance(source, str | os.PathLike) else None
+    with ExitStack() as stack:
+        stack.enter_context(claimed(inputs=[source], outputs=[output]))
+        file, name, is_ours = open_source(source)
+        if is_ours:
+            stack.enter_context(file)
+        scan = Scan(file, name, limits)
+        temporary = stack.enter_context(atomic_path(output, force=force, like=like))
+        with open(temporary, "wb") as out:
             return rewrite(scan, out)
 
 

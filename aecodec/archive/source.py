@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import os
-from pathlib import Path
+from contextlib import ExitStack
 from typing import BinaryIO, Union
 
 from aecodec.io.remote import is_url, open_url
+from aecodec.io.special import seekable
 
 Source = Union[str, "os.PathLike[str]", bytes, BinaryIO]
 
@@ -19,16 +20,11 @@ def open_source(source: Source) -> tuple[BinaryIO, str, bool]:
     if isinstance(source, str) and is_url(source):
         return open_url(source), source, True
     if isinstance(source, str | os.PathLike):
-        return open(source, "rb"), os.fspath(source), True
-    if not source.seekable():  # a pipe: the index is at its end
-        return io.BytesIO(source.read()), str(getattr(source, "name", "stream")), True
-    return source, str(getattr(source, "name", "stream")), False
-
-
-def keep_source(source: object, target: str | os.PathLike[str]) -> None:
-    """ValueError if replacing ``target`` would delete ``source``: itself, or a folder around it."""
-    if not isinstance(source, str | os.PathLike):
-        return
-    read, written = Path(os.path.realpath(source)), Path(os.path.realpath(target))
-    if written == read or written in read.parents:
-        raise ValueError(f"{os.fspath(target)}: writing there would replace the input")
+        with ExitStack() as stack:
+            file = stack.enter_context(open(source, "rb"))
+            whole = seekable(file)  # of a pipe: the index is at its end
+            if whole is file:
+                stack.pop_all()
+            return whole, os.fspath(source), True
+    whole = seekable(source)
+    return whole, str(getattr(source, "name", "stream")), whole is not source

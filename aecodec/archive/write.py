@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from typing import BinaryIO
 
 import numpy as np
 
 from aecodec import container
 from aecodec.archive.head import head_of, nbytes_without_chunks, row_sections
+from aecodec.archive.opening import best_opening
 from aecodec.archive.options import Options, Progress, Summary
 from aecodec.arrays import Images
 from aecodec.codec.by_size import SizeError
@@ -25,6 +26,8 @@ from aecodec.targets import NBYTES
 
 def write(source: ImageSource, file: BinaryIO, options: Options, progress: Progress) -> Summary:
     """Write the set as an ``.aez``; see :func:`aecodec.encode` for errors."""
+    given = options
+    options = given.paired(source)
     if source.is_settled:
         options.annotations.over(source.annotations).require_count(source.image_count)
     batches = source.batches(options.chunk_images or most_chunk_images(source.shape))
@@ -32,25 +35,27 @@ def write(source: ImageSource, file: BinaryIO, options: Options, progress: Progr
     codec = options.choose_codec(first)
     if codec.model is not None:
         codec.model.require_shape(source.shape)
-    encoder = encoder_for(codec, options.target, first)
-    chunk_images = options.chunk_images or encoder.chunk_images(source.shape)
     second = next(batches, None)
-    pieces = _pieces(chain([first], [] if second is None else [second], batches), chunk_images)
+    encoder = encoder_for(codec, options.target, first)
+    opening = best_opening(encoder, options, source, first, is_whole=second is None, done=progress)
+    encoder, chunk_images = opening.encoder, opening.chunk_images
+    rest = [first[opening.image_count :], *([] if second is None else [second])]
+    pieces = _pieces(chain(rest, batches), chunk_images)
     chunks = _encoded(pieces, encoder, options, source)
-    opening = next(chunks, None)
-    lone = opening if opening and second is None and len(first) <= chunk_images else None
+    known = opening.chunks or tuple(islice(chunks, 1))
+    lone = known[0] if known and second is None and len(first) <= chunk_images else None
     head = head_of(source, encoder, options, chunk_images, lone)
     writer = container.Writer(file, head.header, head.sections)
     totals = _Totals()
-    for chunk in chain([opening] if opening else [], chunks):
+    for chunk in chain(known, chunks):
         writer.write_chunk(chunk)
-        totals.add(chunk)
-        progress(totals.images, source.image_count or totals.images)
+        totals.add(chunk, encoder)
+        if totals.images > opening.image_count:
+            progress(totals.images, source.image_count or totals.images)
     if not source.is_settled:
-        for section in row_sections(source, options.annotations):
+        for section in row_sections(source, given.paired(source).annotations):
             writer.write_section(section)
-    model = codec.model.name if codec.model else NO_MODEL
-    return totals.summary(writer.close(), source, model)
+    return totals.summary(writer.close(), source, encoder, codec)
 
 
 @dataclass
@@ -60,9 +65,10 @@ class _Totals:
     images: int = 0
     sum_squared_error: int = 0
     max_error: int = 0
+    unlike_images: int = 0
     images_by_mode: dict[str, int] = field(default_factory=dict)
 
-    def add(self, chunk: container.Chunk) -> None:
+    def add(self, chunk: container.Chunk, encoder: SetEncoder) -> None:
         self.images += chunk.image_count
         self.sum_squared_error += chunk.sum_squared_error
         self.max_error = max(self.max_error, chunk.max_error)
@@ -70,9 +76,12 @@ class _Totals:
         for sub, count in zip(chunk.sub_payloads, counts, strict=True):
             label = MODES[sub.mode].label(sub.parameter)
             self.images_by_mode[label] = self.images_by_mode.get(label, 0) + int(count)
+            self.unlike_images += 0 if encoder.is_usual(sub) else int(count)
 
-    def summary(self, nbytes: int, source: ImageSource, model: str) -> Summary:
-        """The summary of a file of ``nbytes``."""
+    def summary(
+        self, nbytes: int, source: ImageSource, encoder: SetEncoder, wanted: Codec
+    ) -> Summary:
+        """The summary of a file of ``nbytes``; ``wanted`` is the codec that was tried first."""
         raw_nbytes = self.images * math.prod(source.shape)
         return Summary(
             self.images,
@@ -81,9 +90,12 @@ class _Totals:
             bits_per_pixel(nbytes, (self.images, *source.shape)) if self.images else None,
             psnr_db(self.sum_squared_error, raw_nbytes) if self.images else None,
             self.max_error,
-            model,
+            encoder.codec.model.name if encoder.codec.model else NO_MODEL,
             self.images_by_mode,
             source.skipped,
+            tuple(note.text for note in source.notes),
+            tried_model=wanted.model.name if wanted.model else NO_MODEL,
+            unlike_images=self.unlike_images if wanted.model else 0,
         )
 
 

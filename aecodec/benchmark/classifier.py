@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec.arrays import Images
-from aecodec.images.plain import load_npy, read_unzipped
+from aecodec.images import Skipped, paired_labels, read_label_rows
 
 if TYPE_CHECKING:
     import torch
@@ -21,23 +22,20 @@ STEPS, BATCH, SEED, LR = 1200, 128, 0, 2e-3
 BATCH_IMAGES = 2048  # classified at once
 
 
-def read_labels(path: str | os.PathLike[str]) -> Labels:
-    """A whole number for each image: IDX of bytes (gzipped or not), .npy, or text, one a line."""
-    data = read_unzipped(path)
-    if data[:4] == b"\0\0\x08\x01":
-        count = int.from_bytes(data[4:8], "big")
-        if len(data) != 8 + count:
-            raise ValueError(f"{path}: {len(data) - 8} labels, expected {count}")
-        return np.frombuffer(data, np.uint8, offset=8).astype(np.int64)
-    if data[:6] == b"\x93NUMPY":
-        labels = load_npy(path)
-        if labels.ndim != 1 or labels.dtype.kind not in "iu":
-            raise ValueError(f"{path}: {labels.dtype} {labels.shape}, expected whole numbers (N,)")
-        return np.asarray(labels, np.int64)
-    try:
-        return np.array([int(line) for line in data.decode().split()], np.int64)
-    except ValueError:
-        raise ValueError(f"{path}: expected labels as IDX, .npy or a whole number a line") from None
+def read_labels(
+    path: str | os.PathLike[str],
+    names: Sequence[str] | None = None,
+    skipped: Iterable[Skipped] = (),
+) -> Labels:
+    """A whole number for each image, of any file that :func:`aecodec.images.read_label_rows` reads.
+
+    A file that names its images has its labels put in the order of ``names``, if there are any;
+    ``skipped`` are entries of the set that are no images. ValueError for labels of another kind.
+    """
+    labels = paired_labels(read_label_rows(path), names, {name for name, _ in skipped})
+    if "int" not in labels.dtype:
+        raise ValueError(f"{path}: labels are {labels.dtype}, expected whole numbers")
+    return labels.array.astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -54,10 +52,10 @@ class Classifier:
 
     def accuracy(self, images: Images) -> float:
         """The share of ``rows`` of the decoded set (N, H, W, C) that are classified right."""
-        import torch
+        from aecodec.nets.exactness import float_inference
 
         right = 0
-        with torch.no_grad():
+        with float_inference():
             for start in range(0, len(self.rows), BATCH_IMAGES):
                 part = slice(start, start + BATCH_IMAGES)
                 found = self.net(_tensor(images[self.rows[part]])).argmax(1).numpy()
@@ -106,20 +104,24 @@ def _train(images: Images, labels: Labels, classes: int, steps: int) -> torch.nn
     import torch
     from torch import nn
 
-    from aecodec.training.draws import seeded
+    from aecodec.training.draws import Dropout
+    from aecodec.training.surroundings import undisturbed
+    from aecodec.twins.starting import conv, dense, seeded
 
-    with seeded(SEED):
+    @undisturbed
+    def trained() -> nn.Module:
         _, height, width, channels = images.shape
         features = 32 * -(-height // 4) * -(-width // 4)
-        net = nn.Sequential(
-            nn.Conv2d(channels, 16, 5, stride=2, padding=2),
-            nn.ReLU(),
-            nn.Conv2d(16, 32, 3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Dropout(0.2),
-            nn.Linear(features, classes),
-        )
+        with seeded(SEED) as generator:
+            net = nn.Sequential(
+                conv(channels, 16, 5, stride=2, padding=2),
+                nn.ReLU(),
+                conv(16, 32, 3, stride=2, padding=1),
+                nn.ReLU(),
+                nn.Flatten(),
+                Dropout(0.2, generator),
+                dense(features, classes),
+            )
         adam = torch.optim.Adam(net.parameters(), lr=LR)
         cycle = torch.optim.lr_scheduler.OneCycleLR(adam, 4 * LR, total_steps=steps)
         order = np.random.default_rng(SEED)
@@ -131,7 +133,9 @@ def _train(images: Images, labels: Labels, classes: int, steps: int) -> torch.nn
             torch.autograd.backward(loss)
             adam.step()
             cycle.step()
-    return net.eval()
+        return net.eval()
+
+    return trained()
 
 
 def _tensor(images: Images) -> torch.Tensor:

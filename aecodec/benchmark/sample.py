@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import math
 import os
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from aecodec.arrays import Images, Indices, evenly
-from aecodec.images import open_images
+from aecodec.images import Skipped, open_images
 
 MAX_IMAGES = 3000
 MAX_SAMPLES = 2_400_000  # 3,000 images of 28 x 28, which take about a minute
 READ_IMAGES = 1024
 
 
-def read_sample(
-    source: str | os.PathLike[str] | BinaryIO | Images, limit: int | None
-) -> tuple[Images, Indices]:
-    """(images (n, H, W, C), their positions in the set): at most ``limit``, evenly spread.
+class Sample(NamedTuple):
+    """Images (n, H, W, C) and their positions in a set; the names in that set, if it has any."""
+
+    images: Images
+    indices: Indices
+    names: tuple[str, ...] | None
+    skipped: tuple[Skipped, ...]
+
+
+def read_sample(source: str | os.PathLike[str] | BinaryIO | Images, limit: int | None) -> Sample:
+    """Images of a set: at most ``limit``, evenly spread.
 
     Without a limit as many as can be measured in about a minute. ValueError for an empty set.
     """
@@ -34,4 +41,4 @@ def read_sample(
             here = wanted[(wanted >= start) & (wanted < start + len(batch))] - start
             found.append(batch[here])
             start += len(batch)
-    return np.concatenate(found), wanted
+        return Sample(np.concatenate(found), wanted[wanted < start], opened.names, opened.skipped)

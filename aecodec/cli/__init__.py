@@ -17,6 +17,7 @@ from aecodec.cli.exits import (
     status_of_interrupt,
 )
 from aecodec.cli.parser import build_parser
+from aecodec.cli.terminal import shown, shown_streams
 from aecodec.errors import AezError, Terminated
 
 
@@ -26,6 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     An error that the user can mend is said in a line, on standard error. Any other error is a
     fault of this package: it is raised, so that its traceback is seen.
     """
+    with shown_streams():
+        return _run(argv)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     arguments = build_parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -61,5 +67,5 @@ def _interrupt(*_: object) -> None:
 
 
 def _fail(message: str, status: int) -> int:
-    print(f"aecodec: {message}", file=sys.stderr)
+    print(f"aecodec: {shown(message)}", file=sys.stderr)
     return status

@@ -6,25 +6,36 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aecodec.cli.files import STDIO, refuse_existing
-from aecodec.cli.options import IMAGE_SETS, add_force, add_talk
+from aecodec.cli.files import name_of, refuse_existing, refuse_pipe, source_of
+from aecodec.cli.options import IMAGE_SETS, InputPath, ModelPath, OutputPath, add_force, add_talk
+from aecodec.cli.terminal import raw_stream
 from aecodec.errors import ModelMissingError
 
 if TYPE_CHECKING:
-    from aecodec.arrays import Images, Indices
+    from aecodec.arrays import Images
     from aecodec.benchmark.classifier import Labels
+    from aecodec.benchmark.sample import Sample
     from aecodec.codec.codec import Codec
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    sub.add_argument("input", metavar="IN", help=IMAGE_SETS)
-    sub.add_argument("-o", "--output", metavar="REPORT.html", help="write a page with figures too")
-    sub.add_argument("--model", metavar="NAME|FILE", help="default: the best installed one")
-    sub.add_argument("--labels", metavar="FILE", help="IDX, .npy or text: a classifier reads too")
+    sub.add_argument("input", type=InputPath, metavar="IN", help=IMAGE_SETS)
+    sub.add_argument(
+        "-o",
+        "--output",
+        type=OutputPath,
+        metavar="REPORT.html",
+        help="write a page with figures too",
+    )
+    sub.add_argument(
+        "--model", type=ModelPath, metavar="NAME|FILE", help="default: the best installed one"
+    )
+    sub.add_argument(
+        "--labels", type=InputPath, metavar="FILE", help="IDX, .npy or text: a classifier reads too"
+    )
     sub.add_argument(
         "--limit", type=int, metavar="N", help="images measured (3000, fewer if large)"
     )
@@ -44,14 +55,17 @@ def run(a: argparse.Namespace) -> int:
     if a.limit is not None and a.limit < 1:
         raise ValueError(f"--limit: expected 1 or more, got {a.limit}")
     refuse_existing(a.output, force=a.force)
-    images, indices = read_sample(sys.stdin.buffer if a.input == STDIO else a.input, a.limit)
+    if a.output:
+        refuse_pipe(a.output, "the tables go to standard output")
+    sample = read_sample(source_of(a.input), a.limit)
+    images = sample.images
     result = run_bench(
-        "standard input" if a.input == STDIO else Path(a.input).name,
+        name_of(a.input),
         images,
         _codec(a.model, images),
         ours.QUICK,
         quick=True,
-        classifier=train_classifier(images, _labels(a.labels, indices)) if a.labels else None,
+        classifier=train_classifier(images, _labels(a.labels, sample)) if a.labels else None,
         progress=_progress(a),
     )
     if a.output:
@@ -65,14 +79,14 @@ def run(a: argparse.Namespace) -> int:
     return 0
 
 
-def _labels(path: str, indices: Indices) -> Labels:
+def _labels(path: str, sample: Sample) -> Labels:
     """Labels of the images measured, from a file with one for every image of the set."""
     from aecodec.benchmark.classifier import read_labels
 
-    labels = read_labels(path)
-    if len(labels) <= indices[-1]:
+    labels = read_labels(path, sample.names, sample.skipped)
+    if len(labels) <= sample.indices[-1]:
         raise ValueError(f"--labels: {len(labels)} labels, expected one for every image")
-    return labels[indices]
+    return labels[sample.indices]
 
 
 def _codec(model: str | None, images: Images) -> Codec | None:
@@ -89,11 +103,11 @@ def _codec(model: str | None, images: Images) -> Codec | None:
 
 def _progress(a: argparse.Namespace) -> Callable[[str], None]:
     """Shows on a terminal what is being measured."""
-    shown = sys.stderr.isatty() and not a.quiet
+    is_shown = sys.stderr.isatty() and not a.quiet
 
     def show(what: str) -> None:
-        if shown:
-            print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)
+        if is_shown:
+            print(f"\r\x1b[K{what}", end="", file=raw_stream(sys.stderr), flush=True)
 
     return show
 

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from aecodec.cli.options import InputPath, ModelPath, OutputPath, SecondPath
+
 SHELLS = ("bash", "zsh", "tcsh")
-FILES = (
-    "input",
-    "output",
-    "against",
-    "labels",
-    "columns",
-    "model",
-    "base",
-)  # options that take one
+FILES = (InputPath, ModelPath, OutputPath, SecondPath)  # what takes one
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -39,5 +33,5 @@ def _complete_files(parser: argparse.ArgumentParser, files: object) -> None:
         if isinstance(action, argparse._SubParsersAction):
             for sub in action.choices.values():
                 _complete_files(sub, files)
-        elif action.dest in FILES:
+        elif action.type in FILES:
             action.complete = files  # type: ignore[attr-defined]

@@ -6,30 +6,34 @@ import argparse
 import json
 import os
 import sys
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from aecodec.cli.files import STDIO, standard_input, standard_output
-from aecodec.cli.options import IMAGE_SETS, add_force, add_talk
+from aecodec.cli.files import STDIO, is_stdout, source_of, standard_output
+from aecodec.cli.options import IMAGE_SETS, InputPath, ModelPath, OutputPath, add_force, add_talk
 from aecodec.cli.progress import progress_bar
+from aecodec.cli.terminal import shown
 from aecodec.cli.words import images_text, psnr_fact, psnr_text
 from aecodec.container.modes import CODERS, DEFAULT_CODER
 from aecodec.container.parts import VARIANTS
+from aecodec.io.special import is_special
 from aecodec.targets import DEFAULT_EFFORT
 
 if TYPE_CHECKING:
     from aecodec.archive.options import Options, Summary
 
-NAMES_SHOWN = 3  # of what was skipped for one reason
-
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    sub.add_argument("input", metavar="IN", help=IMAGE_SETS)
-    sub.add_argument("-o", "--output", metavar="OUT.aez", help="default: IN.aez; - is stdout")
+    sub.add_argument("input", type=InputPath, metavar="IN", help=IMAGE_SETS)
     sub.add_argument(
-        "--model", metavar="NAME|FILE", help="default: the best installed one; none: zstd alone"
+        "-o", "--output", type=OutputPath, metavar="OUT.aez", help="default: IN.aez; - is stdout"
+    )
+    sub.add_argument(
+        "--model",
+        type=ModelPath,
+        metavar="NAME|FILE",
+        help="default: the best installed one; none: zstd alone",
     )
     _add_targets(sub)
     sub.add_argument(
@@ -38,13 +42,11 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--coder",
         choices=list(CODERS),
-        default=DEFAULT_CODER,
-        help="what packs latents; ans is smaller",
+        help=f"what packs latents ({DEFAULT_CODER}); ans is smaller",
     )
     sub.add_argument(
         "--effort",
         type=int,
-        default=DEFAULT_EFFORT,
         metavar="1..9",
         help="how long better latents are searched for: from 4 on, each level twice as long "
         f"({DEFAULT_EFFORT})",
@@ -56,6 +58,11 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         help="images per chunk (16384; 2048 with ans; 256 by pixels)",
     )
     sub.add_argument("--embed-model", action="store_true", help="make the file self-contained")
+    sub.add_argument(
+        "--strict",
+        action="store_true",
+        help="skip nothing: an entry that cannot be taken is an error",
+    )
     _add_annotations(sub)
     add_force(sub)
     add_talk(sub)
@@ -84,10 +91,16 @@ def _add_targets(sub: argparse.ArgumentParser) -> None:
 def _add_annotations(sub: argparse.ArgumentParser) -> None:
     about = sub.add_argument_group("about the images")
     about.add_argument(
-        "--labels", metavar="FILE", help="an IDX file (gzipped or not), .npy, or text, one a line"
+        "--labels",
+        type=InputPath,
+        metavar="FILE",
+        help="IDX (gzipped or not), .npy, .npz, CSV, or text lines",
     )
     about.add_argument(
-        "--columns", metavar="CSV", help="a table with a row of names and one for each image"
+        "--columns",
+        type=InputPath,
+        metavar="CSV",
+        help="a table with a row for each image; file_name pairs rows with pictures",
     )
     about.add_argument("--title", metavar="TEXT", help="what the set is called")
     about.add_argument("--origin", metavar="TEXT", help="where the images are from")
@@ -98,30 +111,48 @@ def run(a: argparse.Namespace) -> int:
     """Pack a set; returns the exit status."""
     from aecodec.archive.compress import compress_with
 
-    source = standard_input() if a.input == STDIO else a.input
-    output = a.output or (STDIO if a.input == STDIO else f"{a.input.rstrip(os.sep)}.aez")
-    to_stdout = output == STDIO
+    is_piped = a.input == STDIO or is_special(a.input)
+    output = a.output or (STDIO if is_piped else _default_output(a.input))
+    to_stdout = is_stdout(output)
     if a.chunk is not None and a.chunk < 1:
         raise ValueError(f"--chunk: expected 1 or more, got {a.chunk}")
     options = _options(a)
-    target = standard_output() if to_stdout else output
+    source, target = source_of(a.input), standard_output() if to_stdout else output
     with progress_bar(a, "compress") as progress:
-        summary = compress_with(options, source, target, force=a.force, progress=progress)
+        summary = compress_with(
+            options, source, target, strict=a.strict, force=a.force, progress=progress
+        )
     facts = {"output": None if to_stdout else output, **vars(summary)}
     facts |= {"skipped": _skipped_facts(summary.skipped), "psnr_db": psnr_fact(summary.psnr_db)}
     if a.json and not to_stdout:
         print(json.dumps(facts))
     elif not a.quiet:
-        print(_summary_text(output, summary, verbose=a.verbose), file=sys.stderr)
+        text = _summary_text(output, summary, verbose=a.verbose, embedded=a.embed_model)
+        print(text, file=sys.stderr)
     return 0
+
+
+def _default_output(path: str) -> str:
+    """IN.aez; for an array of FILE.npz a name of its own, that of a file beside it."""
+    from aecodec.images import split_member
+
+    file, member = split_member(path)
+    if member is None:
+        return f"{path.rstrip(os.sep)}.aez"
+    stem, suffix = os.path.splitext(file)
+    return f"{stem}-{member.removesuffix('.npy').replace('/', '-')}{suffix}.aez"
 
 
 def _options(a: argparse.Namespace) -> Options:
     """The encoding options, with labels and columns read from their files."""
     from aecodec.archive.options import Options
-    from aecodec.images import read_labels, table_annotations
+    from aecodec.images import read_label_rows, read_rows
 
-    columns = table_annotations(a.columns).columns if a.columns else ()
+    tables = [read_rows(a.columns)] if a.columns else []
+    tables += [read_label_rows(a.labels)] if a.labels else []
+    for table in tables if not a.quiet else ():
+        for name, reason in table.passed_over:
+            print(f"{shown(table.where)}: passed over {shown(name)}: {reason}", file=sys.stderr)
     about = {"title": a.title, "origin": a.origin, "licence": a.licence}
     return Options(
         model=a.model,
@@ -135,38 +166,46 @@ def _options(a: argparse.Namespace) -> Options:
         effort=a.effort,
         chunk_images=a.chunk,
         embed_model=a.embed_model,
-        labels=read_labels(a.labels) if a.labels else None,
-        columns={column.name: column for column in columns} if a.columns else None,
+        tables=tuple(tables),
         about={name: text for name, text in about.items() if text is not None},
     )
 
 
-def _summary_text(output: str, s: Summary, *, verbose: bool) -> str:
+def _summary_text(output: str, s: Summary, *, verbose: bool, embedded: bool) -> str:
     if not s.images:
         return f"{output}: no images, {s.nbytes} bytes"
     text = (
         f"{output}: {images_text(s.images)}, {s.raw_nbytes:,} -> {s.nbytes:,} bytes "
-        f"({s.bpp:.4f} bpp, {psnr_text(s.psnr_db)}), model {s.model}"
+        f"({s.bpp:.4f} bpp), model {s.model}, {_loss_text(s)}"
     )
     if verbose or len(s.images_by_mode) > 1:
         modes = ", ".join(f"{count:,} {mode}" for mode, count in s.images_by_mode.items())
         text += f"\n  images by mode: {modes}; max error {s.max_error}"
-    return f"{text}\n{_skipped_text(s.skipped)}" if s.skipped else text
+    lines = [text, *_advice(s, embedded=embedded)]
+    return "\n".join(lines)
+
+
+def _loss_text(s: Summary) -> str:
+    if s.max_error == 0:
+        return "lossless"
+    return f"lossy, {psnr_text(s.psnr_db)}; --lossless keeps every pixel"
+
+
+def _advice(s: Summary, *, embedded: bool) -> Iterator[str]:
+    """What the user should know of a file that is larger than it need be."""
+    if 2 * s.unlike_images > s.images:
+        yield (
+            f"  {s.unlike_images:,} of {s.images:,} images are unlike those that model "
+            f"{s.tried_model!r} knows, and take more bytes than those; a model of your own is "
+            "smaller: 'aecodec train'"
+        )
+    if embedded and s.nbytes > s.raw_nbytes:
+        yield (
+            "  with the model inside, the file is larger than the raw images; without "
+            "--embed-model it is smaller, and needs the model to be read"
+        )
 
 
 def _skipped_facts(skipped: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
     """What was skipped, for JSON, in the order of the set."""
     return [{"name": name, "reason": reason} for name, reason in skipped]
-
-
-def _skipped_text(skipped: Sequence[tuple[str, str]]) -> str:
-    """What was skipped, a line for each reason, with the number and the first names."""
-    by_reason: dict[str, list[str]] = defaultdict(list)
-    for name, reason in skipped:
-        by_reason[reason].append(name)
-    lines = [f"  skipped {len(skipped):,}:"]
-    for reason, names in sorted(by_reason.items(), key=lambda item: -len(item[1])):
-        some = ", ".join(ascii(name)[1:-1] for name in names[:NAMES_SHOWN])
-        more = ", ..." if len(names) > NAMES_SHOWN else ""
-        lines.append(f"    {len(names):,} {reason}: {some}{more}")
-    return "\n".join(lines)

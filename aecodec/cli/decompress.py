@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
 import sys
 from typing import TYPE_CHECKING
 
-from aecodec.cli.exits import EXIT_CORRUPT
-from aecodec.cli.files import STDIO, standard_input, standard_output
+from aecodec.cli.exits import EXIT_CORRUPT, EXIT_LEFT_OUT
+from aecodec.cli.files import STDIO, is_stdout, source_of, standard_output
 from aecodec.cli.limits import add_limit_options, limits_of
-from aecodec.cli.options import add_force, add_talk
+from aecodec.cli.options import InputPath, ModelPath, OutputPath, SecondPath, add_force, add_talk
 from aecodec.cli.progress import progress_bar
 from aecodec.cli.words import images_text, losses_text
+from aecodec.io.special import is_special
 
 if TYPE_CHECKING:
     from aecodec.archive.decompress import Unpacked
@@ -20,12 +23,23 @@ if TYPE_CHECKING:
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    sub.add_argument("input", metavar="IN.aez", help="- for standard input")
-    sub.add_argument("-o", "--output", metavar="OUT", help="default: IN without .aez; - is stdout")
+    sub.add_argument("input", type=InputPath, metavar="IN.aez", help="- for standard input")
+    sub.add_argument(
+        "-o",
+        "--output",
+        type=OutputPath,
+        metavar="OUT",
+        help="default: IN without .aez; - is stdout",
+    )
     sub.add_argument("--to", choices=["idx", "idx.gz", "npy", "npz", "folder"], help="kind of OUT")
-    sub.add_argument("--images", metavar="A:B", help="only images A to B-1")
+    sub.add_argument(
+        "--images", metavar="A:B", help="only images A to B-1; negative ones count from the end"
+    )
+    # A range that begins with a negative number is no option.
+    sub._negative_number_matcher = re.compile(r"-\d+(:-?\d*)?$|-\d*\.\d+$")
     sub.add_argument(
         "--labels",
+        type=SecondPath,
         metavar="FILE",
         help="an IDX file for the labels (beside an IDX file by default)",
     )
@@ -34,7 +48,9 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write what is whole of a damaged file, tell the rest, exit 3 if there is any",
     )
-    sub.add_argument("--model", metavar="NAME|FILE", help="where the file's model is")
+    sub.add_argument(
+        "--model", type=ModelPath, metavar="NAME|FILE", help="where the file's model is"
+    )
     add_limit_options(sub)
     add_force(sub)
     add_talk(sub)
@@ -45,17 +61,19 @@ def run(a: argparse.Namespace) -> int:
     from aecodec.archive.decompress import decompress
 
     limits = limits_of(a)
-    source = standard_input().read() if a.input == STDIO else a.input
-    output = a.output or (STDIO if a.input == STDIO else None)
-    to_stdout = output == STDIO
+    is_piped = a.input == STDIO or is_special(a.input)
+    output = a.output or (STDIO if is_piped else None)
+    to_stdout = is_stdout(output)
+    labels = None if _is_one_file(output, a.labels) else a.labels
     with progress_bar(a, "decompress") as progress:
         done = decompress(
-            source,
+            source_of(a.input),
             standard_output() if to_stdout else output,
             kind=a.to,
             images=_range(a.images),
+            exact_range=True,
             model=a.model,
-            labels=a.labels,
+            labels=labels,
             skip_damaged=a.skip_damaged,
             limits=limits,
             force=a.force,
@@ -66,20 +84,36 @@ def run(a: argparse.Namespace) -> int:
         facts |= {"left_out": done.left_out}
         facts |= {"lost": done.lost, "repair": done.repair and done.repair.facts()}
         print(json.dumps(facts))
-    elif not a.quiet:
-        _say(done, to_stdout=to_stdout)
-    return 0 if done.whole else EXIT_CORRUPT
-
-
-def _say(done: Unpacked, *, to_stdout: bool) -> None:
-    """Say on standard error what was written, left out and lost."""
-    if not to_stdout:
+    elif not a.quiet and not to_stdout:
         print(f"{done.output}: {images_text(done.images)} as {done.kind}", file=sys.stderr)
-    if done.left_out and not to_stdout:
-        left = ", ".join(done.left_out)
-        print(f"  left out, which {done.kind} cannot hold: {left}", file=sys.stderr)
+    under = "  " if not (a.json or a.quiet or to_stdout) else f"{done.output or STDIO}: "
+    lines = _losses(done)
+    if labels != a.labels:
+        lines.append(f"--labels {a.labels} names the file of the images, no labels are there")
+    for line in lines:
+        print(f"{under}{line}", file=sys.stderr)
     if not done.whole:
-        print(f"  damaged: {losses_text(done.lost, done.repair)}", file=sys.stderr)
+        return EXIT_CORRUPT
+    has_less = labels != a.labels or any(text.startswith("column ") for text in done.left_out)
+    return EXIT_LEFT_OUT if has_less else 0
+
+
+def _losses(done: Unpacked) -> list[str]:
+    """What was left out and lost, which is told whatever else is not."""
+    lines = []
+    if done.left_out:
+        left = ", ".join(done.left_out)
+        lines.append(f"left out, which {done.kind} cannot hold: {left}")
+    if not done.whole:
+        lines.append(f"damaged: {losses_text(done.lost, done.repair)}")
+    return lines
+
+
+def _is_one_file(output: str | None, labels: str | None) -> bool:
+    """Whether labels are to go where the images do."""
+    if output is None or labels is None:
+        return False
+    return os.path.realpath(output) == os.path.realpath(labels)
 
 
 def _range(text: str | None) -> slice:

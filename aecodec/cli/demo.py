@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aecodec.cli.files import refuse_existing
-from aecodec.cli.options import add_force
+from aecodec.cli.options import OutputPath, add_force
 from aecodec.cli.words import psnr_fact
 from aecodec.container.parts import LATENT_DECODER, LATENT_PRIOR, PIXEL_FAST
 from aecodec.targets import DEFAULT_QUALITY
@@ -24,7 +24,7 @@ PICTURE = "aecodec-demo.png"  # the demo's own: it is replaced without -f
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    sub.add_argument("-o", "--output", metavar="PNG", default=PICTURE)
+    sub.add_argument("-o", "--output", type=OutputPath, metavar="PNG", default=PICTURE)
     sub.add_argument("--quality", type=float, default=DEFAULT_QUALITY, metavar="Q")
     sub.add_argument("--json", action="store_true", help="a JSON list of the rows instead")
     add_force(sub)

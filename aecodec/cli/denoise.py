@@ -6,25 +6,40 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aecodec.cli.files import refuse_existing
-from aecodec.cli.options import SETS_OR_AEZ, add_force, add_talk
+from aecodec.cli.files import STDIO, name_of, output_path, refuse_existing, whole_source_of
+from aecodec.cli.options import SETS_OR_AEZ, InputPath, ModelPath, OutputPath, add_force, add_talk
 from aecodec.cli.use_outputs import say, write_set
+from aecodec.io.special import is_special
 
 if TYPE_CHECKING:
     from aecodec.arrays import Images
 
 SHEET_IMAGES = 10
-KINDS = ((".npy", "npy"), (".npz", "npz"), (".gz", "idx.gz"), (".idx", "idx"))
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    sub.add_argument("input", metavar="IN", help=SETS_OR_AEZ)
-    sub.add_argument("-o", "--output", metavar="OUT", help="a set of the kind that the name tells")
+    sub.add_argument("input", type=InputPath, metavar="IN", help=SETS_OR_AEZ)
     sub.add_argument(
-        "--model", metavar="NAME|FILE", required=True, help="mnist, fashion, or one of train"
+        "-o",
+        "--output",
+        type=OutputPath,
+        metavar="OUT",
+        help="a set of the kind that the name tells",
     )
-    sub.add_argument("--against", metavar="CLEAN", help="the originals: tell PSNR before and after")
+    sub.add_argument(
+        "--model",
+        type=ModelPath,
+        metavar="NAME|FILE",
+        required=True,
+        help="mnist, fashion, or one of train",
+    )
+    sub.add_argument(
+        "--against",
+        type=InputPath,
+        metavar="CLEAN",
+        help="the originals: tell PSNR before and after",
+    )
     sub.add_argument(
         "--add-noise",
         nargs=2,
@@ -32,7 +47,9 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         help="IN is clean: add gaussian (clipped), salt-and-pepper or masking noise first",
     )
     sub.add_argument("--seed", type=int, default=0, help="of that noise (0)")
-    sub.add_argument("--sheet", metavar="PNG", help="draw noisy, denoised and original images")
+    sub.add_argument(
+        "--sheet", type=OutputPath, metavar="PNG", help="draw noisy, denoised and original images"
+    )
     add_force(sub)
     add_talk(sub)
 
@@ -46,6 +63,8 @@ def run(a: argparse.Namespace) -> int:
         refuse_existing(path, force=a.force)
     if not a.output and not a.sheet and not a.against and not a.add_noise:
         raise ValueError("nothing to do: name an output with -o, or originals with --against")
+    if a.output:
+        _kind_of(a.output)  # an ending that names none is told before the work
     if a.against and a.add_noise:
         raise ValueError("--add-noise: IN is then the original, --against has no place")
     model = load_use(a.model, DENOISE)
@@ -60,7 +79,7 @@ def run(a: argparse.Namespace) -> int:
         title += f": {before:.2f} dB before, {after:.2f} dB after"
         text += f"; {title}"
     if a.output:
-        write_set(cleaned, _kind_of(a.output), Path(a.output), force=a.force)
+        write_set(cleaned, _kind_of(a.output), Path(output_path(a.output)), force=a.force)
     if a.sheet:
         _draw(a, title, noisy, cleaned, clean)
     say(a, facts, text)
@@ -72,17 +91,17 @@ def _read(a: argparse.Namespace, model: str, channels: int) -> tuple[Images, Ima
     from aecodec.uses.denoising import noisy_images
     from aecodec.uses.inputs import read_image_set
 
-    noisy = read_image_set(a.input)
+    noisy = read_image_set(whole_source_of(a.input))
     if noisy.shape[3] != channels:
         raise ValueError(
             f"{a.input}: images have {noisy.shape[3]} channels, model {model!r} is for {channels}"
         )
-    title = Path(a.input).name
+    title = name_of(a.input)
     if a.add_noise:
         kind, level = a.add_noise
         title += f", {kind} noise {level}"
         return noisy_images(noisy, kind, _level(level), a.seed), noisy, title
-    clean = read_image_set(a.against) if a.against else None
+    clean = read_image_set(whole_source_of(a.against)) if a.against else None
     if clean is not None and clean.shape != noisy.shape:
         raise ValueError(f"--against: found images {clean.shape}, expected {noisy.shape}")
     return noisy, clean, title
@@ -96,11 +115,12 @@ def _level(text: str) -> float:
 
 
 def _kind_of(output: str) -> str:
-    """The kind of set that a name asks for: a folder, if it ends like no file's."""
-    for suffix, kind in KINDS:
-        if output.lower().endswith(suffix):
-            return kind
-    return "idx" if output.endswith("-ubyte") else "folder"
+    """The kind of set that a name asks for: a folder, if it has no ending; .npy for a pipe."""
+    from aecodec.archive.outputs import kind_by_ending
+
+    if output == STDIO or is_special(output):
+        return "npy"
+    return kind_by_ending(output) or "folder"
 
 
 def _draw(

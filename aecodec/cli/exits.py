@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from aecodec.errors import (
+    AezChangedError,
     AezCorruptError,
     AezError,
     AezLimitError,
@@ -23,6 +24,7 @@ EXIT_USAGE: Final = 2
 EXIT_CORRUPT: Final = 3
 EXIT_UNSUPPORTED: Final = 4
 EXIT_MODEL: Final = 5
+EXIT_LEFT_OUT: Final = 6  # done, but for what could not be taken or kept
 EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells count
 EXIT_TERMINATED: Final = 143  # 128 + SIGTERM
 
@@ -34,6 +36,8 @@ def status_of_interrupt(error: KeyboardInterrupt) -> int:
 
 def status_of(error: AezError) -> int:
     """The exit status for an error of a file or a model."""
+    if isinstance(error, AezChangedError):
+        return EXIT_IO
     if isinstance(error, AezCorruptError):
         return EXIT_CORRUPT
     if isinstance(error, AezUnsupportedError | AezLimitError):

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aecodec.cli.files import refuse_existing
-from aecodec.cli.options import SETS_OR_AEZ, add_force, add_talk
+from aecodec.cli.files import refuse_existing, whole_source_of
+from aecodec.cli.options import SETS_OR_AEZ, InputPath, ModelPath, OutputPath, add_force, add_talk
 from aecodec.cli.use_outputs import require_suffix, say, write_set
 
 if TYPE_CHECKING:
@@ -24,9 +24,19 @@ STRIP_IMAGES = 16  # in a row of an interpolation
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     sub.add_argument(
-        "--model", metavar="NAME|FILE", required=True, help="mnist, fashion, or one of train --vae"
+        "--model",
+        type=ModelPath,
+        metavar="NAME|FILE",
+        required=True,
+        help="mnist, fashion, or one of train --vae",
     )
-    sub.add_argument("-o", "--output", metavar="OUT", help=".png of a grid, or .npy of the images")
+    sub.add_argument(
+        "-o",
+        "--output",
+        type=OutputPath,
+        metavar="OUT",
+        help=".png of a grid, or .npy of the images",
+    )
     sub.add_argument("-n", type=int, default=64, metavar="N", help="how many images (64)")
     what = sub.add_mutually_exclusive_group()
     what.add_argument("--manifold", action="store_true", help="the plane of a 2-D latent")
@@ -38,11 +48,18 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         help="from image A to image B of --from; without that, from one sample to another",
     )
     sub.add_argument(
-        "--from", dest="source", metavar="IN", help=f"images to go between: {SETS_OR_AEZ}"
+        "--from",
+        type=InputPath,
+        dest="source",
+        metavar="IN",
+        help=f"images to go between: {SETS_OR_AEZ}",
     )
     sub.add_argument("--seed", type=int, default=0, help="of the samples (0)")
     sub.add_argument(
-        "--elbo", metavar="IN", help=f"tell the evidence bound on a set: {SETS_OR_AEZ}"
+        "--elbo",
+        type=InputPath,
+        metavar="IN",
+        help=f"tell the evidence bound on a set: {SETS_OR_AEZ}",
     )
     add_force(sub)
     add_talk(sub)
@@ -88,7 +105,7 @@ def _evidence(
     from aecodec.uses import generation
     from aecodec.uses.inputs import read_image_set
 
-    images = read_image_set(a.elbo)
+    images = read_image_set(whole_source_of(a.elbo))
     model.require_shape((images.shape[1], images.shape[2], images.shape[3]))
     bound = generation.evidence(objective, images, a.seed)
     return asdict(bound), (
@@ -148,7 +165,7 @@ def _ends(a: argparse.Namespace, objective: VaeObjective, latents: int) -> tuple
     if not a.source:
         y = generation.sample_latents(max(first, last) + 1, latents, a.seed)
         return y[first], y[last]
-    images = read_image_set(a.source)
+    images = read_image_set(whole_source_of(a.source))
     if max(first, last) >= len(images):
         raise ValueError(f"--interpolate: {a.source} has images 0 to {len(images) - 1}")
     ends = generation.latents_of(objective, images[[first, last]])

@@ -7,7 +7,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from aecodec.cli.files import STDIO, name_of, source_of
 from aecodec.cli.limits import add_limit_options, limits_of
+from aecodec.cli.options import InputPath
+from aecodec.cli.terminal import shown
 from aecodec.cli.words import psnr_text
 
 CLASSES_SHOWN = 10
@@ -15,7 +18,7 @@ CLASSES_SHOWN = 10
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    sub.add_argument("input", metavar="IN.aez")
+    sub.add_argument("input", type=InputPath, metavar="IN.aez", help="- for standard input")
     sub.add_argument("--json", action="store_true", help="one JSON object on standard output")
     add_limit_options(sub)
 
@@ -24,12 +27,12 @@ def run(a: argparse.Namespace) -> int:
     """Print what a file holds; returns the exit status."""
     from aecodec.archive.array import Archive
 
-    with Archive(a.input, limits=limits_of(a)) as archive:
+    with Archive(source_of(a.input), limits=limits_of(a)) as archive:
         info = archive.info
     if a.json:
         print(json.dumps(info))
     else:
-        print("\n".join(_lines(a.input, info)))
+        print("\n".join(_lines(name_of(a.input) if a.input == STDIO else a.input, info)))
     return 0
 
 
@@ -37,7 +40,7 @@ def _lines(name: str, info: Mapping[str, Any]) -> list[str]:
     modes = ", ".join(f"{count:,} {mode}" for mode, count in info["images_by_mode"].items())
     bpp = "-" if info["bpp"] is None else f"{info['bpp']:.4f}"
     lines = [
-        f"{name}: .aez version {info['version']}",
+        f"{shown(name)}: .aez version {info['version']}",
         f"images      {info['images']:,} of {info['height']}x{info['width']}x{info['channels']}",
         f"size        {info['file_nbytes']:,} bytes, {bpp} bpp, raw {info['raw_nbytes']:,}",
         f"error       {psnr_text(info['psnr_db'])}, max error {info['max_error']}",

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aecodec.cli.files import refuse_existing
-from aecodec.cli.options import SETS_OR_AEZ, add_force, add_talk
+from aecodec.cli.files import Source, name_of, refuse_existing, whole_source_of
+from aecodec.cli.options import SETS_OR_AEZ, InputPath, ModelPath, OutputPath, add_force, add_talk
 from aecodec.cli.progress import steps_bar
 from aecodec.cli.use_outputs import require_suffix, say
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from aecodec.arrays import Floats, Images
+    from aecodec.images import Skipped
     from aecodec.measures.pca import PcaBasis
     from aecodec.training.loop import Report
     from aecodec.uses.maps import Map, MapConfig
@@ -28,9 +29,19 @@ IMAGES_A_STEP = 96  # rows of a table are smaller, and a step takes more of them
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    sub.add_argument("input", metavar="IN", help=f"a table (.npy, .csv), or images: {SETS_OR_AEZ}")
     sub.add_argument(
-        "-o", "--output", metavar="MAP", required=True, help=".png, .html, or .npy of the points"
+        "input",
+        type=InputPath,
+        metavar="IN",
+        help=f"a table (.npy, .csv), or images: {SETS_OR_AEZ}",
+    )
+    sub.add_argument(
+        "-o",
+        "--output",
+        type=OutputPath,
+        metavar="MAP",
+        required=True,
+        help=".png, .html, or .npy of the points",
     )
     how = sub.add_mutually_exclusive_group()
     how.add_argument(
@@ -38,9 +49,14 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--nonlinear", action="store_true", help="the default")
     sub.add_argument("--dims", type=int, choices=[2, 3], default=2, help="of the map (2)")
-    sub.add_argument("--labels", metavar="FILE", help="IDX, .npy, or a text of one a line")
     sub.add_argument(
-        "--model", metavar="NAME|FILE", help="trained for map, or a codec's; else one is trained"
+        "--labels", type=InputPath, metavar="FILE", help="IDX, .npy, or a text of one a line"
+    )
+    sub.add_argument(
+        "--model",
+        type=ModelPath,
+        metavar="NAME|FILE",
+        help="trained for map, or a codec's; else one is trained",
     )
     sub.add_argument("--steps", type=int, help="optimizer steps, where one is trained (5000)")
     sub.add_argument("--seed", type=int, default=0, help="of weights and batches (0)")
@@ -52,12 +68,15 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 class _Input:
     """What to map: the rows of a table, latents, or images, and what to call it.
 
-    Images that come with rows are shown on the page.
+    Images that come with rows are shown on the page. ``names`` are those of the images, and
+    ``skipped`` what the set holds besides.
     """
 
     rows: Floats | None
     images: Images | None
     source: str
+    names: tuple[str, ...] | None = None
+    skipped: tuple[Skipped, ...] = ()
 
     @property
     def flat(self) -> npt.NDArray[Any]:
@@ -79,9 +98,12 @@ def run(a: argparse.Namespace) -> int:
         raise ValueError(f"--steps: expected 1 or more, got {a.steps}")
     config = maps.MapConfig(seed=a.seed)
     config = config if a.steps is None else replace(config, steps=a.steps)
-    found = _read(a)
+    source = whole_source_of(a.input)
+    found = _read(a, source)
     flat, count = found.flat, len(found.flat)
-    labels = read_labels(a.labels, count) if a.labels else _labels_within(a.input)
+    labels = _labels_within(source)
+    if a.labels:
+        labels = read_labels(a.labels, count, found.names, found.skipped)
     if flat.size // count < a.dims:
         raise ValueError(f"--dims: {a.input} has {flat.size // count} columns, fewer than {a.dims}")
     pca, basis = maps.map_pca(flat, a.dims)
@@ -94,31 +116,35 @@ def run(a: argparse.Namespace) -> int:
     return 0
 
 
-def _read(a: argparse.Namespace) -> _Input:
+def _read(a: argparse.Namespace, source: Source) -> _Input:
     """Read a table, the latents of an ``.aez``, or images, or make latents by a codec's model."""
     from aecodec.models.finding import load_model
-    from aecodec.uses.inputs import is_aez, read_image_set, read_table
+    from aecodec.uses.inputs import is_aez, load_image_set, read_table
 
-    if is_aez(a.input):
-        if latents := _latents_within(a):
+    if is_aez(source):
+        if latents := _latents_within(a, source):
             return latents
-    elif (table := read_table(a.input)) is not None:
+    elif (table := read_table(source)) is not None:
         if a.model:
             raise ValueError(f"--model: {a.input} is a table, models are for images")
         return _Input(table, None, "a table")
-    images = read_image_set(a.input)
+    images, names, skipped = load_image_set(source)
     if a.model and not _is_for_map(a.model):
         from aecodec.latents.layer import LatentNetworks
 
         model = load_model(a.model)
         model.require_shape((images.shape[1], images.shape[2], images.shape[3]))
         return _Input(
-            LatentNetworks(model).analyse(images), images, f"latents by model {model.name}"
+            LatentNetworks(model).analyse(images),
+            images,
+            f"latents by model {model.name}",
+            names,
+            skipped,
         )
-    return _Input(None, images, "images")
+    return _Input(None, images, "images", names, skipped)
 
 
-def _latents_within(a: argparse.Namespace) -> _Input | None:
+def _latents_within(a: argparse.Namespace, source: Source) -> _Input | None:
     """The latents that an ``.aez`` holds; None without, or if --model maps the images."""
     import numpy as np
 
@@ -126,12 +152,12 @@ def _latents_within(a: argparse.Namespace) -> _Input | None:
     from aecodec.uses.latents import has_latents, read_latents
 
     for_map = _is_for_map(a.model)
-    with Archive(a.input, model=None if for_map else a.model) as archive:
+    with Archive(source, model=None if for_map else a.model) as archive:
         if for_map or not len(archive) or not has_latents(archive):
             return None
         shown = a.output.lower().endswith(".html")
         images = np.concatenate(list(archive.batches())) if shown else None
-        return _Input(read_latents(archive), images, "latents in the file")
+        return _Input(read_latents(archive), images, "latents in the file", archive.names)
 
 
 def _is_for_map(name: str | None) -> bool:
@@ -146,16 +172,16 @@ def _is_for_map(name: str | None) -> bool:
     return bool(load_model(name).encoder_config.get("use") == MAP)
 
 
-def _labels_within(path: str) -> npt.NDArray[Any] | None:
+def _labels_within(source: Source) -> npt.NDArray[Any] | None:
     """The labels that an ``.aez`` holds; None without, and for other files."""
     import numpy as np
 
     from aecodec.archive.array import Archive
     from aecodec.uses.inputs import is_aez
 
-    if not is_aez(path):
+    if not is_aez(source):
         return None
-    with Archive(path) as archive:
+    with Archive(source) as archive:
         labels = getattr(archive, "labels", None)
         return None if labels is None else np.asarray(labels)
 
@@ -226,7 +252,7 @@ def _write(
     from aecodec.uses import drawing
     from aecodec.uses.page import map_page
 
-    title = f"{Path(a.input).name}: {'linear' if a.linear else 'nonlinear'} map"
+    title = f"{name_of(a.input)}: {'linear' if a.linear else 'nonlinear'} map"
     output = Path(a.output)
     if output.suffix.lower() == ".png":
         drawing.write_figure(drawing.scatter(points, labels, title, note), output, force=a.force)

@@ -4,8 +4,37 @@ from __future__ import annotations
 
 import argparse
 
-IMAGE_SETS = "IDX (gzipped or not), .npy, .npz, a folder of pictures, or - for standard input"
-SETS_OR_AEZ = "IDX (gzipped or not), .npy, .npz, a folder of pictures, or an .aez"
+
+class InputPath(str):
+    """The value of an option that names what the command reads; - is standard input.
+
+    Every option that takes a path has one of these classes as its ``type``: so the command line
+    knows all that a command reads and writes before it runs.
+    """
+
+    __slots__ = ()
+
+
+class ModelPath(str):
+    """The value of an option that names a model, or its file."""
+
+    __slots__ = ()
+
+
+class OutputPath(str):
+    """The value of an option that names what the command writes; - is standard output."""
+
+    __slots__ = ()
+
+
+class SecondPath(OutputPath):
+    """An output that the command itself tells from its other outputs."""
+
+    __slots__ = ()
+
+
+IMAGE_SETS = "IDX (gzipped or not), .npy, .npz[:ARRAY], a folder of pictures, or - (standard input)"
+SETS_OR_AEZ = "IDX (gzipped or not), .npy, .npz[:ARRAY], a folder of pictures, or an .aez"
 
 
 def add_force(sub: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -24,6 +25,8 @@ from aecodec.cli import (
     view,
 )
 from aecodec.cli import map as map_command
+from aecodec.cli.files import run_claimed
+from aecodec.cli.telling import run_telling
 from aecodec.cli.texts import description_of, examples_of
 
 DESCRIPTION = "Pack sets of small, alike 8-bit images into one .aez file, and back."
@@ -38,6 +41,7 @@ examples:
 
 exit status: 0 done, 1 input or output failed, 2 wrong usage or not an image set,
 3 not an .aez or a damaged one, 4 too new or over a limit, 5 a model is missing, wrong or damaged,
+6 done, but pictures, labels or columns were left out (standard error names them),
 130 interrupted, 143 terminated
 """
 
@@ -80,11 +84,16 @@ COMMANDS: Final = (
 )
 
 
+def _run(module: Module, a: argparse.Namespace) -> int:
+    """Run a command: its paths are claimed first, and what its sets left out is told at the end."""
+    return run_telling(functools.partial(run_claimed, module.run), a)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line.
 
-    ``run`` of what it parses is the command's function; ``build_parser`` is this function, which
-    the command ``completion`` needs.
+    ``run`` of what it parses is the command's function, which claims all paths first;
+    ``build_parser`` is this function, which the command ``completion`` needs.
     """
     parser = argparse.ArgumentParser(
         "aecodec",
@@ -105,5 +114,5 @@ def build_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.module.add_options(sub)
-        sub.set_defaults(run=command.module.run)
+        sub.set_defaults(run=functools.partial(_run, command.module))
     return parser

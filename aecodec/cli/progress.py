@@ -7,6 +7,8 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 
+from aecodec.cli.terminal import raw_stream
+
 
 @contextlib.contextmanager
 def progress_bar(a: argparse.Namespace, verb: str) -> Iterator[Callable[[int, int], None]]:
@@ -18,7 +20,8 @@ def progress_bar(a: argparse.Namespace, verb: str) -> Iterator[Callable[[int, in
     from tqdm import tqdm
 
     off = a.quiet or not sys.stderr.isatty()
-    with tqdm(desc=verb, unit=" images", disable=off, leave=False, delay=1) as bar:
+    file = raw_stream(sys.stderr)
+    with tqdm(desc=verb, unit=" images", file=file, disable=off, leave=False, delay=1) as bar:
 
         def update(done: int, total: int) -> None:
             bar.total = total
@@ -37,7 +40,8 @@ def steps_bar(
     """
     from tqdm import tqdm
 
-    with tqdm(total=steps, unit=" steps", disable=off, desc=title, delay=delay) as bar:
+    file = raw_stream(sys.stderr)
+    with tqdm(total=steps, unit=" steps", file=file, disable=off, desc=title, delay=delay) as bar:
         shown: dict[str, float] = {}
 
         def report(step: int, numbers: dict[str, float]) -> None:

@@ -6,16 +6,16 @@ import argparse
 import math
 from pathlib import Path
 
-from aecodec.cli.files import refuse_existing
-from aecodec.cli.options import add_force, add_talk
+from aecodec.cli.files import name_of, output_path, refuse_existing, source_of
+from aecodec.cli.options import InputPath, OutputPath, add_force, add_talk
 from aecodec.cli.use_outputs import say
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    sub.add_argument("input", metavar="FILE.aez")
-    sub.add_argument("--against", metavar="IN", required=True, help="the originals")
-    sub.add_argument("-o", "--output", metavar="PNG", required=True)
+    sub.add_argument("input", type=InputPath, metavar="FILE.aez")
+    sub.add_argument("--against", type=InputPath, metavar="IN", required=True, help="the originals")
+    sub.add_argument("-o", "--output", type=OutputPath, metavar="PNG", required=True)
     sub.add_argument("-n", type=int, default=10, metavar="N", help="how many, evenly spread (10)")
     add_force(sub)
     add_talk(sub)
@@ -27,10 +27,10 @@ def run(a: argparse.Namespace) -> int:
     from aecodec.uses import drawing, sheets
 
     refuse_existing(a.output, force=a.force)
-    with Archive(a.input) as archive:
+    with Archive(source_of(a.input)) as archive:
         if not len(archive):
             raise ValueError(f"{a.input}: holds no images")
-        shown = sheets.look_up(archive, a.against, sheets.choose(len(archive), a.n))
+        shown = sheets.look_up(archive, source_of(a.against), sheets.choose(len(archive), a.n))
         bpp = archive.info["bpp"]
     errors, largest = shown.error_maps()
     psnr = [None if math.isinf(v) else round(v, 2) for v in shown.psnr_db]
@@ -40,10 +40,12 @@ def run(a: argparse.Namespace) -> int:
     ]
     rows = [("original", shown.originals), ("decoded", shown.decoded), ("error", errors)]
     title = (
-        f"{Path(a.input).name}: {bpp:.3f} bpp; errors from 0 (white) to {largest} (black) of 255; "
+        f"{name_of(a.input)}: {bpp:.3f} bpp; errors from 0 (white) to {largest} (black) of 255; "
         "bytes are shares of a payload"
     )
-    drawing.write_figure(drawing.rows_figure(rows, title, notes), Path(a.output), force=a.force)
+    drawing.write_figure(
+        drawing.rows_figure(rows, title, notes), Path(output_path(a.output)), force=a.force
+    )
     facts = {"output": a.output, "images": shown.indices, "modes": shown.labels}
     facts |= {"nbytes": shown.nbytes, "psnr_db": psnr, "largest_error": largest}
     say(a, facts, f"{a.output}: {len(shown.indices)} images of {a.input}")

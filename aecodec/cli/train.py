@@ -5,16 +5,26 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from aecodec.cli.files import refuse_existing
-from aecodec.cli.options import IMAGE_SETS, add_force, add_talk
+from aecodec.cli.files import refuse_existing, refuse_pipe
+from aecodec.cli.options import IMAGE_SETS, InputPath, ModelPath, OutputPath, add_force, add_talk
 from aecodec.cli.train_end import say_kept
-from aecodec.container.parts import PIXEL_FAST, VARIANTS
+from aecodec.container.parts import DEQUANTIZER, LATENT_PRIOR, PIXEL_FAST, VARIANTS
+from aecodec.io.claims import claimed
+
+CHECKPOINTS = ("", *(f".{part}" for part in (LATENT_PRIOR, DEQUANTIZER, *VARIANTS.values())))
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    sub.add_argument("input", metavar="IN", help=IMAGE_SETS)
-    sub.add_argument("-o", "--output", metavar="MODEL", required=True, help="a .safetensors file")
+    sub.add_argument("input", type=InputPath, metavar="IN", help=IMAGE_SETS)
+    sub.add_argument(
+        "-o",
+        "--output",
+        type=OutputPath,
+        metavar="MODEL",
+        required=True,
+        help="a .safetensors file",
+    )
     sub.add_argument("--name", help="what files call the model (default: MODEL's name)")
     sub.add_argument(
         "--layers",
@@ -27,7 +37,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         default=next(name for name, part in VARIANTS.items() if part == PIXEL_FAST),
         help="of r (fast)",
     )
-    sub.add_argument("--base", metavar="MODEL", help="continue from this model")
+    sub.add_argument("--base", type=ModelPath, metavar="MODEL", help="continue from this model")
     sub.add_argument(
         "--steps", type=int, help="optimizer steps of each layer (32000, 6000, 6000, 5000)"
     )
@@ -56,7 +66,9 @@ def _add_uses(sub: argparse.ArgumentParser) -> None:
 
 
 def _add_details(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--exact", metavar="NPY", help="indices of the images that r ends on")
+    sub.add_argument(
+        "--exact", type=InputPath, metavar="NPY", help="indices of the images that r ends on"
+    )
     sub.add_argument("--flip", type=float, help="share of images mirrored in training (0)")
     sub.add_argument("--shift", type=float, help="share moved by up to a pixel, not at the end (0)")
     sub.add_argument("--tones", action="store_true", help="r learns a table of gray levels, too")
@@ -76,9 +88,11 @@ def _add_details(sub: argparse.ArgumentParser) -> None:
 
 def run(a: argparse.Namespace) -> int:
     """Train until the end or an interruption, and write the model; returns the exit status."""
+    refuse_pipe(a.output, "checkpoints are written beside it")
     refuse_existing(a.output, force=a.force)
     try:
-        return _train(a)
+        with claimed(inputs=(), outputs=[f"{a.output}{infix}.ckpt" for infix in CHECKPOINTS]):
+            return _train(a)
     except KeyboardInterrupt:  # training itself ends otherwise: this came before it, or after
         say_kept(Path(a.output))
         raise

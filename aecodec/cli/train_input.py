@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from aecodec.cli.files import STDIO
+from aecodec.cli.files import name_of, source_of
 from aecodec.errors import ImageSetError
 
 if TYPE_CHECKING:
@@ -62,7 +60,7 @@ def load_set(path: str) -> tuple[Images, dict[str, object]]:
 
     from aecodec.images import open_images
 
-    with open_images(sys.stdin.buffer if path == STDIO else path) as source:
+    with open_images(source_of(path)) as source:
         height, width, _ = shape = source.shape
         if not all(SIDE_MIN <= side <= SIDE_MAX for side in (height, width)):
             raise ImageSetError(
@@ -75,7 +73,7 @@ def load_set(path: str) -> tuple[Images, dict[str, object]]:
     if not data:
         raise ImageSetError(f"{path}: the set is empty, nothing to train on")
     images = np.frombuffer(data, np.uint8).reshape(-1, *shape)
-    name = Path(path).name if path != STDIO else "standard input"
+    name = name_of(path)
     digest = hashlib.sha256(data).hexdigest()
     return images, {"data": name, "data_sha256": digest, "images": len(images)}
 

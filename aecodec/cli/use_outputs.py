@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aecodec.cli.files import is_stdout
+
 if TYPE_CHECKING:
     from aecodec.arrays import Images
 
@@ -22,7 +24,7 @@ def require_suffix(output: str | None, suffixes: Sequence[str]) -> None:
 
 def say(a: argparse.Namespace, facts: Mapping[str, Any], text: str) -> None:
     """Print the facts with --json, else the text on standard error unless --quiet is given."""
-    if a.json:
+    if a.json and not is_stdout(a.output):
         print(json.dumps(facts))
     elif not a.quiet:
         print(text, file=sys.stderr)

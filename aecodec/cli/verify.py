@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
-from aecodec.cli.files import STDIO
+from aecodec.cli.files import source_of
 from aecodec.cli.limits import add_limit_options, limits_of
-from aecodec.cli.options import add_talk
+from aecodec.cli.options import InputPath, ModelPath, add_talk
 from aecodec.cli.progress import progress_bar
+from aecodec.cli.terminal import shown
 from aecodec.cli.words import images_text
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    sub.add_argument("input", metavar="IN.aez")
+    sub.add_argument("input", type=InputPath, metavar="IN.aez", help="- for standard input")
     how = sub.add_mutually_exclusive_group()
     how.add_argument("--full", action="store_true", help="decode everything too, compare hashes")
-    how.add_argument("--against", metavar="IN", help="the originals: compute all errors again")
-    sub.add_argument("--model", metavar="NAME|FILE", help="where the file's model is")
+    how.add_argument(
+        "--against", type=InputPath, metavar="IN", help="the originals: compute all errors again"
+    )
+    sub.add_argument(
+        "--model", type=ModelPath, metavar="NAME|FILE", help="where the file's model is"
+    )
     add_limit_options(sub)
     add_talk(sub)
 
@@ -29,9 +33,9 @@ def run(a: argparse.Namespace) -> int:
     from aecodec.archive.verify import verify
 
     with progress_bar(a, "verify") as progress:
-        against = sys.stdin.buffer if a.against == STDIO else a.against
+        against = source_of(a.against) if a.against else None
         count = verify(
-            a.input,
+            source_of(a.input),
             full=a.full,
             against=against,
             model=a.model,
@@ -42,11 +46,11 @@ def run(a: argparse.Namespace) -> int:
         facts = {"full": a.full or bool(a.against), "against": a.against, "ok": True}
         print(json.dumps({"input": a.input, "images": count, **facts}))
     elif not a.quiet:
-        print(f"{a.input}: {images_text(count)}, {_checked(a)} right")
+        print(f"{shown(a.input)}: {images_text(count)}, {_checked(a)} right")
     return 0
 
 
 def _checked(a: argparse.Namespace) -> str:
     if a.against:
-        return f"checksums, pixel hashes and errors against {a.against}"
+        return f"checksums, pixel hashes and errors against {shown(a.against)}"
     return "checksums and pixel hashes" if a.full else "checksums"

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from aecodec.cli.options import add_force
+from aecodec.cli.files import Source, is_stdout, output_path, source_of, whole_source_of
+from aecodec.cli.options import InputPath, ModelPath, OutputPath, add_force
 from aecodec.cli.progress import progress_bar
 
 COUNT = 2000
@@ -18,10 +19,17 @@ PAGE_TYPE = "text/html; charset=utf-8"
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    sub.add_argument("input", metavar="IN.aez")
-    sub.add_argument("-o", "--output", metavar="HTML", help="default: IN.html")
-    sub.add_argument("--against", metavar="IN", help="the originals, to show errors")
-    sub.add_argument("--model", metavar="NAME|FILE", help="where the file's model is; for the map")
+    sub.add_argument("input", type=InputPath, metavar="IN.aez")
+    sub.add_argument("-o", "--output", type=OutputPath, metavar="HTML", help="default: IN.html")
+    sub.add_argument(
+        "--against", type=InputPath, metavar="IN", help="the originals, to show errors"
+    )
+    sub.add_argument(
+        "--model",
+        type=ModelPath,
+        metavar="NAME|FILE",
+        help="where the file's model is; for the map",
+    )
     sub.add_argument(
         "--count",
         type=int,
@@ -44,8 +52,12 @@ def run(a: argparse.Namespace) -> int:
 
     if not 0 <= a.port <= 65535:
         raise ValueError(f"--port: expected 0 to 65535, got {a.port}")
-    with Archive(a.input, model=_own_model(a)) as archive, progress_bar(a, "view") as progress:
-        found = gather(archive, count=a.count, against=a.against, model=a.model, progress=progress)
+    source, against = whole_source_of(a.input), source_of(a.against) if a.against else None
+    if not a.output and not a.serve and source is not a.input:
+        raise ValueError("--output: expected a name for the page, since IN is a pipe")
+    own_model = _own_model(source, a.model)
+    with Archive(source, model=own_model) as archive, progress_bar(a, "view") as progress:
+        found = gather(archive, count=a.count, against=against, model=a.model, progress=progress)
     decoded = sheets(found.images)
     originals = None if found.originals is None else sheets(found.originals)
     count = found.data["info"]["images"]
@@ -55,17 +67,16 @@ def run(a: argparse.Namespace) -> int:
     return 0
 
 
-def _own_model(a: argparse.Namespace) -> str | None:
+def _own_model(source: Source, named: str | None) -> str | None:
     """The model named, if the file needs it for decoding; None if it is for the map alone."""
     from aecodec.archive.array import Archive
     from aecodec.models.finding import load_model
 
-    if a.model is None:
+    if named is None:
         return None
-    with Archive(a.input) as archive:
+    with Archive(source) as archive:
         wanted = {part.name: part.fingerprint for part in archive.reader.parts}
-    has = load_model(a.model).fingerprints()
-    named: str = a.model
+    has = load_model(named).fingerprints()
     return named if wanted and all(has.get(n) == f for n, f in wanted.items()) else None
 
 
@@ -85,11 +96,12 @@ def _write(
         [data_url(png) for png in decoded],
         None if originals is None else [data_url(png) for png in originals],
     )
-    output = Path(a.output) if a.output else Path(a.input).with_suffix(".html")
+    output = output_path(a.output) if a.output else str(Path(a.input).with_suffix(".html"))
     with atomic_path(output, force=a.force) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    if a.json:
-        print(json.dumps({"output": str(output), **facts, "nbytes": output.stat().st_size}))
+        nbytes = temporary.stat().st_size
+    if a.json and not is_stdout(output):
+        print(json.dumps({"output": output, **facts, "nbytes": nbytes}))
     elif not a.quiet:
         print(f"{output}: {facts['shown']:,} of {facts['images']:,} images", file=sys.stderr)
 

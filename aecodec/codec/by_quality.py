@@ -1,118 +1,115 @@
-"""A chunk at a quality: latents, and something finer for images that latents code badly."""
+"""A chunk at a quality: latents, and something better for images that latents code badly."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from aecodec.arrays import Images, Indices
-from aecodec.codec.plan import ChunkPlan
-from aecodec.codec.zstd_fallback import (
-    code_by_zstd,
-    is_smaller_by_zstd,
-    pixels_nbytes,
-    smaller_by_pixels,
+from aecodec.arrays import Indices, evenly
+from aecodec.codec.by_bound import encode_with_bound
+from aecodec.codec.candidates import (
+    Candidate,
+    Rule,
+    cheapest,
+    mean_squared_errors,
+    pixel_candidates,
 )
-from aecodec.container import Chunk, SubPayload
-from aecodec.measures import metrics
-from aecodec.pixels.levels import bound_for
+from aecodec.codec.plan import ChunkPlan
+from aecodec.codec.zstd_fallback import CLEARLY_SMALLER
+from aecodec.container import Chunk, SubPayload, chunk_nbytes
+from aecodec.entropy import zstd
 from aecodec.pixels.payloads import PixelPlan, Refiner
-from aecodec.targets import BOUND_MAX, QUALITY_MAX, QUALITY_UNIT
+from aecodec.targets import QUALITY_MAX, QUALITY_UNIT
 
 if TYPE_CHECKING:
     from aecodec.latents.symbols import ChunkLatents
 
 
-GUARD_STEPS = (2.0, 4.0)  # how much finer qualities the guard tries, before the finest one
+FINER_STEPS = (2.0, 4.0)  # how much finer qualities are tried, before the finest one
+SAMPLE_IMAGES = 64  # that tell about how many bytes a chunk has without loss
 
 
 def encode_with_quality(
     latents: ChunkLatents,
     stored_quality: int,
-    mse_limit: float,
+    rule: Rule,
     pixels: Callable[[], Refiner] | None,
 ) -> Chunk:
-    """A chunk by latents at a stored quality, and by something finer where they miss a limit.
+    """A chunk by latents at a stored quality, and by what costs least where they err too much.
 
-    Images with a mean squared error over ``mse_limit`` are coded at a finer quality, by layer R
-    under a matching bound, or by zstd, whichever is smallest. ``pixels`` builds layer R when it is
-    needed.
+    Images that latents do not rebuild well enough take finer latents, the pixel model or zstd. A
+    chunk is never larger than without loss. ``pixels`` builds layer R when it is needed.
     """
-    plan = _LatentPlan(latents, mse_limit)
-    payload, good, x_hat = plan.at_quality(stored_quality)
-    if len(good):
-        plan.accept(good, x_hat, SubPayload(latents.coder.mode.number, stored_quality, payload))
-    if is_smaller_by_zstd(latents.images, plan.coded_nbytes()):
-        return ChunkPlan(latents.images).chunk()
-    for finer in _finer_qualities(stored_quality):
-        plan.rescue(finer, pixels)
-    if pixels is not None:
-        plan.rescue_by_pixels(pixels)
-    return plan.chunk()
+    plan = ChunkPlan(latents.images)
+    everyone = np.arange(len(plan.images))
+    usual = _by_latents(latents, stored_quality, rule, everyone)
+    errors = mean_squared_errors(plan.images, usual.x_hat)
+    keeps = np.isfinite(usual.costs) & (errors <= rule.mse_enough)
+    left = np.flatnonzero(~keeps)
+    if len(left):
+        others = _others(latents, left, stored_quality, rule, pixels)
+        choice = cheapest(plan.images[left], [usual.rows(left), *others])
+        keeps[left[choice == 0]] = True
+        for i, other in enumerate(others, 1):
+            _accept(plan, np.flatnonzero(choice == i), other, left)
+    _accept(plan, np.flatnonzero(keeps), usual, everyone)
+    return _smallest(plan, pixels)
 
 
-def _finer_qualities(stored_quality: int) -> list[int]:
+def _accept(plan: ChunkPlan, rows: Indices, candidate: Candidate, images: Indices) -> None:
+    """Code some rows of a candidate of these ``images``."""
+    if len(rows):
+        plan.accept(images[rows], candidate.x_hat[rows], candidate.encode(rows))
+
+
+def _others(
+    latents: ChunkLatents,
+    left: Indices,
+    stored_quality: int,
+    rule: Rule,
+    pixels: Callable[[], Refiner] | None,
+) -> list[Candidate]:
+    """Other ways to code the images that are left, by finer latents and by pixels."""
     finest = QUALITY_MAX * QUALITY_UNIT
-    ladder = [stored_quality + round(step * QUALITY_UNIT) for step in GUARD_STEPS]
-    return [q for q in (*ladder, finest) if stored_quality < q <= finest]
+    ladder = [stored_quality + round(step * QUALITY_UNIT) for step in FINER_STEPS]
+    finer = [q for q in (*ladder, finest) if stored_quality < q <= finest]
+    made = [_by_latents(latents, q, rule, left) for q in dict.fromkeys(finer)]
+    return made + (pixel_candidates(latents.images[left], rule, pixels()) if pixels else [])
 
 
-class _LatentPlan(ChunkPlan):
-    """A chunk by latents; an image is good if its mean squared error is within the limit."""
+def _by_latents(
+    latents: ChunkLatents, stored_quality: int, rule: Rule, wanted: Indices
+) -> Candidate:
+    """The images wanted by latents; each is taken to need as many bits as the others."""
+    images = latents.images[wanted]
+    symbols, indices = latents.at(stored_quality, wanted)
+    inside = np.searchsorted(wanted, indices)  # symbols of the others are out of range
+    bits, x_hat = np.full(len(wanted), np.inf), images.copy()
+    x_hat[inside] = latents.decoded(stored_quality, symbols)
 
-    def __init__(self, latents: ChunkLatents, mse_limit: float) -> None:
-        super().__init__(latents.images)
-        self._latents, self._mse_limit = latents, mse_limit
+    whole = latents.coder.pack(symbols, stored_quality) if len(inside) else b""
 
-    def at_quality(
-        self, stored_quality: int, wanted: Indices | None = None
-    ) -> tuple[bytes, Indices, Images]:
-        """Payload, indices and decoded pixels of the good images, of all or of those ``wanted``."""
-        symbols, indices = self._latents.at(stored_quality, wanted)
-        x_hat = self._latents.decoded(stored_quality, symbols)
-        good = self._good(indices, x_hat)
-        payload = self._latents.coder.pack(symbols[good], stored_quality) if good.any() else b""
-        return payload, indices[good], x_hat[good]
+    def encode(rows: Indices) -> SubPayload:
+        some = np.searchsorted(inside, rows)
+        all_of_them = len(some) == len(inside)
+        payload = whole if all_of_them else latents.coder.pack(symbols[some], stored_quality)
+        return SubPayload(latents.coder.mode.number, stored_quality, payload)
 
-    def _good(self, indices: Indices, x_hat: Images) -> npt.NDArray[np.bool_]:
-        samples = math.prod(self.images.shape[1:])
-        errors = metrics.squared_error(self.images[indices], x_hat) / samples
-        good: npt.NDArray[np.bool_] = errors <= self._mse_limit  # of the quality asked for
-        return good
+    bits[inside] = 8 * len(whole) / max(1, len(inside))
+    return Candidate.of(images, x_hat, bits, rule, encode)
 
-    def rescue(self, stored_quality: int, pixels: Callable[[], Refiner] | None) -> None:
-        """Code images left over that are good at a finer quality, if that is smallest."""
-        left = self.left()
-        if not len(left):
-            return
-        payload, good, x_hat = self.at_quality(stored_quality, left)
-        if not len(good):
-            return
-        rival = len(code_by_zstd(self.images[good]).data)
-        if pixels is not None:
-            bound = bound_for(self._mse_limit)
-            bits = PixelPlan(pixels(), self.images[good], bound).bits
-            rival = min(rival, pixels_nbytes(bits))
-        if len(payload) < rival:
-            self.accept(
-                good, x_hat, SubPayload(self._latents.coder.mode.number, stored_quality, payload)
-            )
 
-    def rescue_by_pixels(self, pixels: Callable[[], Refiner]) -> None:
-        """Code images left over by layer R, unless zstd is smaller."""
-        limit = self._mse_limit
-        surely_good = min(BOUND_MAX, math.isqrt(int(limit)))
-        for bound in dict.fromkeys((bound_for(limit), surely_good)):
-            left = self.left()
-            if not len(left):
-                return
-            priced = PixelPlan(pixels(), self.images[left], bound)
-            chosen = self._good(left, priced.x_hat)
-            chosen[chosen] = smaller_by_pixels(self.images[left[chosen]], priced.bits[chosen])
-            if chosen.any():
-                sub = SubPayload(priced.mode, bound, priced.encode(np.flatnonzero(chosen)))
-                self.accept(left[chosen], priced.x_hat[chosen], sub)
+def _smallest(plan: ChunkPlan, pixels: Callable[[], Refiner] | None) -> Chunk:
+    """The chunk as planned, or without loss by zstd or by the pixel model if that is no larger."""
+    images, chunks = plan.images, [plan.chunk()]
+    nbytes = chunk_nbytes(chunks[0])
+    if nbytes >= CLEARLY_SMALLER * zstd.fast_nbytes(images.tobytes()):
+        chunks.append(ChunkPlan(images).chunk())
+    if pixels is not None:
+        few = images[evenly(len(images), SAMPLE_IMAGES, ends=True)]
+        lossless = PixelPlan(pixels(), few, 0).bits.mean() / 8 * len(images)
+        if nbytes >= CLEARLY_SMALLER * lossless:
+            chunks.append(encode_with_bound(images, 0, pixels()))
+    return min(reversed(chunks), key=chunk_nbytes)

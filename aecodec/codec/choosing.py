@@ -11,7 +11,7 @@ from typing import TypeAlias
 from aecodec.arrays import Images, evenly
 from aecodec.codec.by_psnr import squared_error_limit
 from aecodec.codec.codec import Codec
-from aecodec.container import Chunk
+from aecodec.container import Chunk, SubPayload
 from aecodec.container.modes import (
     LATENTS_ANS,
     MODE_OF_CODER,
@@ -74,6 +74,26 @@ class SetEncoder:
             if kind in (PSNR, NBYTES) and networks.can_dequantize():
                 modes.add(PIXELS_DEQUANTIZED)
         return modes
+
+    def is_usual(self, sub: SubPayload) -> bool:
+        """Whether images like those that the model was made for are coded as this sub-payload is.
+
+        At a quality they are latents of that very quality; else any part of the model codes them.
+        """
+        mode = MODES[sub.mode]
+        if self.target.kind == QUALITY:
+            return mode.holds_latents and sub.parameter == self.target.stored
+        return bool(mode.parts)
+
+    def without_loss(self) -> list[SetEncoder]:
+        """What may be smaller than this encoder: zstd alone, and at a quality no loss at all.
+
+        Zstd alone keeps the target too.
+        """
+        plain = SetEncoder(Codec(None), self.target, by_pixels=False)
+        if self.target.kind != QUALITY or not self.codec.networks.can_refine():
+            return [plain]
+        return [plain, SetEncoder(self.codec, Target(MAX_ERROR, 0), by_pixels=True)]
 
     def encode_chunk(self, images: Images, nbytes: int | None = None) -> Chunk:
         """A chunk of images (N, H, W, C), N >= 1; under a size, of at most ``nbytes``."""
@@ -145,13 +165,15 @@ def _has_coder(codec: Codec) -> bool:
 
 
 def _cost(codec: Codec, sample: Images, target: Target) -> float:
+    if target.kind == QUALITY:
+        # Every image takes what costs least: a model that rebuilds none well must not win.
+        latents = codec.chunk_latents(sample)
+        chunk = codec.encode_latents(latents, target.stored, mse_enough=0.0)
+        distortion = codec.networks.lmbda(target.stored) * chunk.sum_squared_error / sample.size
+        return bits_per_pixel(_payload_nbytes(chunk), sample.shape) + distortion
     by_pixels = target.kind == PSNR and goes_by_pixels(codec, target, sample)
     chunk = codec.encode_chunk(sample, target, by_pixels=by_pixels)
-    rate = bits_per_pixel(_payload_nbytes(chunk), sample.shape)
-    if target.kind != QUALITY or codec.model is None:
-        return rate
-    lmbda = codec.networks.lmbda(target.stored)
-    return rate + lmbda * chunk.sum_squared_error / sample.size
+    return bits_per_pixel(_payload_nbytes(chunk), sample.shape)
 
 
 # ---------------------------------------------------------------- which layer

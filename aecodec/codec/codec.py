@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from aecodec.codec.by_size import (
     encode_rounded_within,
     encode_within_nbytes,
 )
+from aecodec.codec.candidates import Rule
 from aecodec.codec.networks import Networks
 from aecodec.codec.plan import encode_without_model
 from aecodec.container import Chunk
@@ -25,8 +27,16 @@ from aecodec.container.modes import DEFAULT_CODER
 from aecodec.latents.coders import CODERS
 from aecodec.latents.symbols import ChunkLatents
 from aecodec.models.model import Model
-from aecodec.pixels.payloads import Refiner
-from aecodec.targets import DEFAULT_EFFORT, MAX_ERROR, NBYTES, PSNR, QUALITY, Target
+from aecodec.targets import (
+    DEFAULT_EFFORT,
+    MAX_ERROR,
+    NBYTES,
+    PSNR,
+    QUALITY,
+    Target,
+    floor_db,
+    mse_at,
+)
 
 if TYPE_CHECKING:
     from aecodec.codec.decode import OpenChunk
@@ -34,6 +44,8 @@ if TYPE_CHECKING:
 
 # steps of the search for better latents, by effort; up to effort 3 there is no search
 SEARCH_STEPS = {1: 0, 2: 0, 3: 0, 4: 3, 5: 6, 6: 12, 7: 24, 8: 50, 9: 120}
+
+ENOUGH_DB = 3.0  # over the floor of a quality: such an image keeps its latents, whatever they cost
 
 
 @dataclass
@@ -90,14 +102,15 @@ class Codec:
             room = int(target.value * len(images)) if nbytes is None else nbytes
             return self._encode_with_nbytes(images, target.value, room, by_pixels=by_pixels)
         if self.model is None:
-            return encode_without_model(images, _bound_without_model(images, target))
+            return encode_without_model(images, bound_without_model(images, target))
         if target.kind == MAX_ERROR:
-            return encode_with_bound(images, int(target.value), self._refiner())
+            return encode_with_bound(images, int(target.value), self.networks.refiner())
         if by_pixels and target.kind == PSNR:
             return self.encode_pixels_with_psnr(images, target.value)
         latents = self.chunk_latents(images)
         if target.kind == QUALITY:
-            return self.encode_latents(latents, target.stored)
+            enough = mse_at(floor_db(target.stored) + ENOUGH_DB)
+            return self.encode_latents(latents, target.stored, enough)
         limit = squared_error_limit(target.value, images.shape)
         stored_quality = latents.quality_for_error(limit)
         if stored_quality is None:
@@ -112,18 +125,24 @@ class Codec:
         networks = self.networks.latents()
         networks.require_encoder()
         coder = CODERS[self.coder].of(self.networks)
-        lmbda = self.networks.lmbda
-        return ChunkLatents(images, networks, coder, steps=self._search_steps, lmbda=lmbda)
+        steps, lmbda = SEARCH_STEPS[self.effort], self.networks.lmbda
+        return ChunkLatents(images, networks, coder, steps=steps, lmbda=lmbda)
 
-    def encode_latents(self, latents: ChunkLatents, stored_quality: int) -> Chunk:
-        """A chunk at a stored quality, by latents of its images."""
-        pixels = self._refiner if self.networks.can_refine() else None
-        mse_limit = self.networks.mse_limit(stored_quality)
-        return encode_with_quality(latents, stored_quality, mse_limit, pixels)
+    def encode_latents(
+        self, latents: ChunkLatents, stored_quality: int, mse_enough: float = math.inf
+    ) -> Chunk:
+        """A chunk at a stored quality, by latents of its images.
+
+        Images with a mean squared error over ``mse_enough`` are coded by what costs least.
+        """
+        pixels = self.networks.refiner if self.networks.can_refine() else None
+        networks = self.networks
+        rule = Rule(networks.mse_limit(stored_quality), mse_enough, networks.lmbda(stored_quality))
+        return encode_with_quality(latents, stored_quality, rule, pixels)
 
     def encode_pixels_with_psnr(self, images: Images, psnr: float) -> Chunk:
         """A chunk of images (N, H, W, C) that reaches a PSNR in dB, by the pixel model."""
-        return encode_with_psnr(images, psnr, self._refiner(), self._dequantizer())
+        return encode_with_psnr(images, psnr, self.networks.refiner(), self._dequantizer())
 
     def latents_within(self, images: Images, nbytes: int) -> Chunk | None:
         """A chunk of at most ``nbytes``, by latents; None if none fits."""
@@ -143,15 +162,8 @@ class Codec:
         """A chunk of at most ``nbytes``, by the pixel model; None if none fits."""
         if not self.networks.can_refine():
             return None
-        search = BoundSearch(images, self._refiner(), self._dequantizer())
+        search = BoundSearch(images, self.networks.refiner(), self._dequantizer())
         return encode_within_nbytes(nbytes, lambda share: encode_pixels_within(search, share))
-
-    @property
-    def _search_steps(self) -> int:
-        return SEARCH_STEPS[self.effort]
-
-    def _refiner(self) -> Refiner:
-        return self.networks.refiner(self._search_steps)
 
     def _dequantizer(self) -> Dequantizer | None:
         return self.networks.dequantizer() if self.networks.can_dequantize() else None
@@ -200,7 +212,7 @@ class Codec:
         return opened
 
 
-def _bound_without_model(images: Images, target: Target) -> int:
+def bound_without_model(images: Images, target: Target) -> int:
     """The error bound to which gray levels are rounded where there is no model."""
     if target.kind == PSNR:
         return int(psnr_bounds(images, target.value).min())

@@ -19,6 +19,7 @@ from aecodec.container import Chunk
 from aecodec.container.modes import MODES, PIXELS_DEQUANTIZED, ZSTD
 from aecodec.entropy import zstd
 from aecodec.errors import AezCorruptError
+from aecodec.io.locks import ForkLock
 from aecodec.latents.coders import CODERS_BY_MODE, LatentSource
 from aecodec.latents.quantizer import gains_at
 from aecodec.latents.rows import SymbolRows
@@ -39,7 +40,10 @@ class NetworkSource(LatentSource, Protocol):
 
 
 class OpenChunk:
-    """Random access within one chunk of images (H, W, C); ``where`` names it for errors."""
+    """Random access within one chunk of images (H, W, C); ``where`` names it for errors.
+
+    Threads may share it.
+    """
 
     def __init__(
         self, networks: NetworkSource, chunk: Chunk, shape: tuple[int, int, int], where: str
@@ -52,12 +56,13 @@ class OpenChunk:
         for index, count in enumerate(self.counts):
             self._position[self._assignment == index] = np.arange(count)
         self.unpacked: dict[int, Images | SymbolRows] = {}  # by sub-payload
+        self._lock = ForkLock()  # of what is unpacked
 
     @property
     def nbytes(self) -> int:
         """The memory that the payloads and what is unpacked of them take."""
         payload = sum(len(sub.data) for sub in self.chunk.sub_payloads)
-        return payload + sum(rows.nbytes for rows in self.unpacked.values())
+        return payload + sum(rows.nbytes for rows in list(self.unpacked.values()))
 
     def take(self, indices: Indices) -> Images:
         """The images at these positions of the chunk, (len(indices), H, W, C)."""
@@ -108,12 +113,13 @@ class OpenChunk:
 
     def _take(self, index: int, positions: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """The images or symbols at these positions of a sub-payload."""
-        if index not in self.unpacked:
-            _unpack([(self, index)])
-        rows = self.unpacked[index]
-        taken: npt.NDArray[Any] = (
-            rows[positions] if isinstance(rows, np.ndarray) else rows.take(positions)
-        )
+        with self._lock:
+            if index not in self.unpacked:
+                _unpack([(self, index)])
+            rows = self.unpacked[index]
+            taken: npt.NDArray[Any] = (
+                rows[positions] if isinstance(rows, np.ndarray) else rows.take(positions)
+            )
         return taken
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from copy import copy
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -19,11 +18,12 @@ from aecodec.container.parts import (
     UNDERLAY_PARTS,
 )
 from aecodec.errors import ModelMissingError
+from aecodec.forks import fork_safe
 from aecodec.latents.quantizer import interpolate
 from aecodec.models.model import Model
 from aecodec.pixels.payloads import Refiner
 from aecodec.pixels.underlay import Underlay
-from aecodec.targets import QUALITIES, QUALITY_UNIT
+from aecodec.targets import QUALITIES, QUALITY_UNIT, floor_db, mse_at
 
 if TYPE_CHECKING:
     from aecodec.latents.layer import LatentNetworks
@@ -55,9 +55,13 @@ class Networks:
 
     def with_pixel_part(self, name: str | None) -> Networks:
         """These networks with another pixel model chosen; both share what is built."""
-        other = copy(self)  # shares what is built, and the lock
-        other.pixel_part = name
+        other = Networks(self.model, self.device, name)
+        other._built, other._lock = self._built, self._lock
         return other
+
+    def __reduce__(self) -> tuple[type[Networks], tuple[Model | None, str, str | None]]:
+        """A copy, in this process or another one, builds its networks anew."""
+        return Networks, (self.model, self.device, self.pixel_part)
 
     # ------------------------------------------------------------ what the model has
 
@@ -156,11 +160,8 @@ class Networks:
 
         return self._once(DEQUANTIZER, build)
 
-    def refiner(self, steps: int = 0) -> Refiner:
-        """The chosen pixel model, with its underlay if it has one.
-
-        ``steps`` is how many steps encoding searches for better latents of the underlay.
-        """
+    def refiner(self) -> Refiner:
+        """The chosen pixel model, with its underlay if it has one."""
         pixels = self.pixels()
         if pixels.underlay is None:
             return Refiner(pixels)
@@ -170,8 +171,7 @@ class Networks:
                 f"{self.pixel_model_name()} needs"
             )
         latents, prior = self.latents(), self.prior()
-        underlay = Underlay(latents, prior, pixels.underlay, steps=steps, lmbda=self.lmbda)
-        return Refiner(pixels, underlay)
+        return Refiner(pixels, Underlay(latents, prior, pixels.underlay))
 
     def require_refiner(self) -> Refiner:
         """The chosen pixel model, to encode with.
@@ -207,9 +207,13 @@ class Networks:
         return float(low * (high / low) ** share)
 
     def mse_limit(self, stored_quality: int) -> float:
-        """The guard's limit of an image's mean squared error, gray levels squared, at a quality."""
+        """The limit of an image's mean squared error, gray levels squared, at a quality.
+
+        It is that of the quality's floor, or less where the model did better in training.
+        """
         limits = np.log(np.maximum(self.latents().mse_p999, 1e-3))[:, None]
-        return GUARD_FACTOR * float(np.exp(interpolate(limits, stored_quality)[0]))
+        trained = GUARD_FACTOR * float(np.exp(interpolate(limits, stored_quality)[0]))
+        return min(trained, mse_at(floor_db(stored_quality)))
 
     # ------------------------------------------------------------ helpers
 
@@ -225,8 +229,12 @@ class Networks:
             raise ModelMissingError(message)
         return self.model
 
+    @fork_safe
     def _once(self, part: str, build: Callable[[], Network]) -> Network:
-        """The network of a part, built by the first thread that asks."""
+        """The network of a part, built by the first thread that asks.
+
+        No fork happens meanwhile: a child would find the lock closed for ever.
+        """
         with self._lock:
             if part not in self._built:
                 self._built[part] = build()

@@ -15,7 +15,7 @@ from aecodec.container import MODE_STORED, MODE_ZSTD, SubPayload
 from aecodec.entropy import zstd
 from aecodec.pixels.payloads import STATES_NBYTES
 
-CLEARLY_SMALLER = 0.8  # share of a fast zstd's bytes, below which a slow one is not tried
+CLEARLY_SMALLER = 0.73  # share of a fast zstd's bytes, below which a slow one is not tried
 
 
 def code_by_zstd(images: Images) -> SubPayload:
@@ -25,11 +25,6 @@ def code_by_zstd(images: Images) -> SubPayload:
     if len(packed) < len(raw):
         return SubPayload(MODE_ZSTD, 0, packed)
     return SubPayload(MODE_STORED, 0, raw)
-
-
-def is_smaller_by_zstd(images: Images, nbytes: int) -> bool:
-    """Whether even a fast zstd packs all images in ``nbytes``: blank or repeated ones, say."""
-    return zstd.fast_nbytes(images.tobytes()) <= nbytes
 
 
 def smaller_by_pixels(x_hat: Images, bits: Bits) -> npt.NDArray[np.bool_]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from aecodec.container.checks import check_crc32, check_limit
@@ -15,7 +16,8 @@ from aecodec.container.sections import (
     SectionEntry,
     unpack_section_frame,
 )
-from aecodec.errors import AezCorruptError
+from aecodec.errors import AezChangedError, AezCorruptError
+from aecodec.io.positioned import positioned
 from aecodec.limits import chunk_memory_nbytes
 
 Limit = tuple[str, int]  # name and bytes
@@ -24,12 +26,13 @@ Limit = tuple[str, int]  # name and bytes
 class FileBytes:
     """The bytes of an open, seekable file; ``name`` is what errors call it.
 
-    Not for two threads at once: reading moves the file.
+    Threads and forked processes may share it: see :func:`aecodec.io.positioned.positioned`.
     """
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self.file, self.name = file, name
-        self.nbytes = file.seek(0, os.SEEK_END)
+        self._positioned = positioned(file)
+        self.nbytes = self._positioned.nbytes
 
     def require(self, offset: int, nbytes: int, what: str) -> None:
         """AezCorruptError unless the file holds ``nbytes`` bytes from ``offset`` on."""
@@ -38,10 +41,21 @@ class FileBytes:
     def read(self, offset: int, nbytes: int, what: str) -> bytes:
         """Exactly ``nbytes`` bytes; AezCorruptError if the file holds fewer."""
         self.require(offset, nbytes, what)
-        self.file.seek(offset)
-        data = self.file.read(nbytes)
+        data = self._positioned.read_at(offset, nbytes)
         self._check_count(offset, nbytes, len(data), what)  # the file may have shrunk
         return data
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """AezChangedError for damage that is found inside in a file that was overwritten."""
+        try:
+            yield
+        except AezCorruptError as error:
+            if self._positioned.has_changed():
+                raise AezChangedError(
+                    f"{self.name}: was overwritten after it was opened: open it again ({error})"
+                ) from error
+            raise
 
     def _check_count(self, offset: int, nbytes: int, found: int, what: str) -> None:
         if nbytes > found:

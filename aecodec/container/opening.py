@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -38,6 +39,14 @@ class Directory:
     sections: tuple[SectionEntry, ...]
     parts: tuple[PartRef, ...]
     model_name: str
+
+    def identity(self) -> str:
+        """Hexadecimal digits that tell a file from any other one.
+
+        They cover the checksum of every section and, by the index, that of every chunk.
+        """
+        facts = (self.header, self.footer, self.sections, self.parts, self.model_name)
+        return hashlib.sha256(repr(facts).encode() + self.index).hexdigest()
 
 
 def read_directory(

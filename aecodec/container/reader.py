@@ -24,7 +24,8 @@ class Reader:
     """Header, sections and chunks of an open, seekable file; the caller closes it.
 
     ``name`` is what errors call the file. ``sections`` leaves out HEAD, INDX and the copy
-    of PART, which a writer makes anew. Not for two threads at once: reading moves the file.
+    of PART, which a writer makes anew. Threads and forked processes may share it. What is read
+    later is held against what was read at first: AezChangedError if the file was overwritten.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Reader:
         self.sections = directory.sections
         self.parts, self.model_name = directory.parts, directory.model_name
         self._index = directory.index
+        self.identity = directory.identity()
 
     @property
     def image_count(self) -> int:
@@ -66,6 +68,10 @@ class Reader:
 
     def read_chunk_head(self, i: int) -> ChunkHead:
         """Head and table of chunk ``i``; its payload is not read."""
+        with self._bytes.unchanged():
+            return self._read_chunk_head(i)
+
+    def _read_chunk_head(self, i: int) -> ChunkHead:
         entry = self.index_entry(i)
         where = f"{self.name}: chunk {i} at byte {entry.offset}"
         data = self._bytes.read(entry.offset, CHUNK_HEAD_NBYTES, "chunk head")
@@ -83,7 +89,8 @@ class Reader:
         """Chunk ``i``; its payload's checksum is checked, and not what the payload means."""
         head = self.read_chunk_head(i)
         offset = self.index_entry(i).offset
-        return self._bytes.read_chunk(offset, head, self.header, self._limit)
+        with self._bytes.unchanged():
+            return self._bytes.read_chunk(offset, head, self.header, self._limit)
 
     def read_section(self, entry: SectionEntry, limit: Limit | None = None) -> bytes:
         """The payload of a section, its checksum checked.
@@ -91,4 +98,5 @@ class Reader:
         AezLimitError if it has more bytes than ``limit``, a name and bytes, allows; the default is
         ``max_memory_nbytes``.
         """
-        return self._bytes.read_section(entry, limit or self._limit)
+        with self._bytes.unchanged():
+            return self._bytes.read_section(entry, limit or self._limit)

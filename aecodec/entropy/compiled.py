@@ -5,156 +5,71 @@ It is imported only where numba is installed (the extra ``fast``). One thread de
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from aecodec.entropy import ans
+from aecodec.entropy import kernels as compiling
 from aecodec.entropy.ans import LANES, STATE_MIN, ByteSymbols, Intervals, Raw
-from aecodec.entropy.mixture import (
-    ARGUMENT_BITS,
-    ARGUMENT_MAX,
-    EDGE_UNIT,
-    INVERSE_BITS,
-    KNOT_BITS,
-    LOG_SCALE_MAX,
-    LOG_SCALE_MIN,
-    LOGIT_RANGE,
-    MEAN_MAX,
-    MEAN_MIN,
-    SLOT_BITS,
-    SLOTS,
-    WEIGHT_BITS,
-    inverse_table,
-    level_count,
-    sigmoid_table,
-    weight_table,
-)
+from aecodec.entropy.kernels import Kernels
+from aecodec.entropy.mixture import inverse_table, level_count, sigmoid_table, weight_table
 from aecodec.errors import AezCorruptError
+from aecodec.forks import fork_safe
 
-_SHIFT = 3 + INVERSE_BITS - ARGUMENT_BITS
-_WORD_BITS = np.uint64(32)
-_U_SLOT_BITS = np.uint64(SLOT_BITS)
-_RENORM_BITS = np.uint64(64 - SLOT_BITS)
-_SLOT_MASK = np.uint64(SLOTS - 1)
-_STATE_MIN = np.uint64(STATE_MIN)
+_preparing = threading.Lock()
+_prepared: list[Kernels] = []
 
 
-@njit(cache=True, inline="always")
-def _set_mixture(raw, tables, mean, inverse, weight):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Mixtures.from_raw for one row, into three arrays of K."""
-    count = mean.shape[0]
-    _, inverses, weights = tables
-    largest = raw[2 * count]
-    for k in range(1, count):
-        largest = max(largest, raw[2 * count + k])
-    total = np.int64(0)
-    for k in range(count):
-        mean[k] = min(max(raw[k], MEAN_MIN), MEAN_MAX)
-        scale = min(max(raw[count + k], LOG_SCALE_MIN), LOG_SCALE_MAX)
-        inverse[k] = inverses[scale - LOG_SCALE_MIN]
-        total += weights[min(np.int64(largest) - raw[2 * count + k], LOGIT_RANGE)]
-        weight[k] = total
-    before = np.int64(0)
-    for k in range(count):
-        end = (weight[k] << WEIGHT_BITS) // total
-        weight[k] = end - before
-        before = end
+def kernels() -> Kernels:
+    """The compiled loops, tried out; any error of numba where it does not work."""
+    if not _prepared:
+        _prepare()
+    return _prepared[0]
 
 
-@njit(cache=True, inline="always")
-def _cumulative(s, levels, step, mean, inverse, weight, sigmoids):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Mixtures.cumulative for one symbol."""
-    if s <= 0:
-        return np.int64(0)
-    if s >= levels:
-        return np.int64(SLOTS)
-    edge = EDGE_UNIT * (2 * s - 1) * step
-    total = np.int64(0)
-    for k in range(mean.shape[0]):
-        argument = ((edge - mean[k]) * inverse[k]) >> _SHIFT
-        argument = min(max(argument, -ARGUMENT_MAX), ARGUMENT_MAX - 1) + ARGUMENT_MAX
-        knot = argument >> KNOT_BITS
-        low = sigmoids[knot]
-        rest = argument & ((1 << KNOT_BITS) - 1)
-        total += (low + (((sigmoids[knot + 1] - low) * rest) >> KNOT_BITS)) * weight[k]
-    return (((total >> WEIGHT_BITS) * (SLOTS - levels)) >> SLOT_BITS) + s
+@fork_safe  # numba compiles under a lock of its own
+def _prepare() -> None:
+    with _preparing:
+        if _prepared:
+            return
+        folder = compiling.kernels_folder()
+        if folder is not None:
+            try:
+                _prepared.append(_tried(compiling.kernels(folder)))
+                return
+            except Exception:  # noqa: BLE001, S110  # a folder that is full or damaged, no locator
+                pass
+        _prepared.append(_tried(compiling.kernels(None)))
 
 
-@njit(cache=True, nogil=True)
-def _decode_plane(raw, words, position, states, levels, step, tables, symbols):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Decode a plane's symbols from one stream; the next position, or -1 when words run out."""
-    count = raw.shape[1] // 3
-    mean, inverse = np.empty(count, np.int64), np.empty(count, np.int64)
-    weight = np.empty(count, np.int64)
-    lane = 0
-    for j in range(raw.shape[0]):
-        _set_mixture(raw[j], tables, mean, inverse, weight)
-        state = states[lane]
-        slot = np.int64(state & _SLOT_MASK)
-        heaviest = 0
-        for k in range(1, count):
-            if weight[k] > weight[heaviest]:
-                heaviest = k
-        # symbols low <= s < high: steps that double from the likeliest symbol on, then bisection
-        low, high = np.int64(0), np.int64(levels)
-        first, end = np.int64(0), np.int64(SLOTS)
-        at = min(max((mean[heaviest] + 4 * step) // (8 * step), 1), high - 1)
-        width = np.int64(1)
-        while high - low > 1:
-            value = _cumulative(at, levels, step, mean, inverse, weight, tables[0])
-            if value <= slot:
-                low, first = at, value
-                at += width
-            else:
-                high, end = at, value
-                at -= width
-            width <<= 1
-            if at <= low or at >= high:
-                at = (low + high) >> 1
-        state = np.uint64(end - first) * (state >> _U_SLOT_BITS) + np.uint64(slot - first)
-        if state < _STATE_MIN:
-            if position >= words.shape[0]:
-                return np.int64(-1)
-            state = (state << _WORD_BITS) | np.uint64(words[position])
-            position += 1
-        states[lane] = state
-        symbols[j] = low
-        lane = lane + 1 if lane + 1 < LANES else 0
-    return position
+def _tried(loops: Kernels) -> Kernels:
+    """The loops; RuntimeError if they compute other numbers than NumPy does."""
+    raw = np.arange(-400, 500, 10, dtype=np.int32).reshape(-1, 6)
+    symbols = np.arange(len(raw), dtype=np.uint8)
+    expected = ans.intervals(raw, symbols, 0)
+    first, frequency = np.empty_like(expected)
+    loops.intervals(raw, symbols, level_count(0), 1, _tables(), first, frequency)
+    payload = ans.encode([expected])
+    states, words = np.full(LANES, STATE_MIN, np.uint64), np.empty(len(raw), np.uint32)
+    position = int(loops.encode_plane(expected, states, words, len(raw)))
+    coded = states.astype("<u8").tobytes() + words[position:].astype("<u4").tobytes()
+    states, words = ans.read_states(payload, "trial"), ans.read_words(payload, "trial")
+    decoded = np.empty_like(symbols)
+    end = loops.decode_plane(raw, words, 0, states, level_count(0), 1, _tables(), decoded)
+    found = (np.stack([first, frequency]).tobytes(), coded, decoded.tobytes(), int(end))
+    if found != (expected.tobytes(), payload, symbols.tobytes(), len(words)):
+        raise RuntimeError("numba computes other numbers than NumPy")
+    return loops
 
 
-@njit(cache=True, nogil=True)
-def _intervals(raw, symbols, levels, step, tables, first, frequency):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """First slot and frequency of each symbol of a plane, into two arrays."""
-    count = raw.shape[1] // 3
-    mean, inverse = np.empty(count, np.int64), np.empty(count, np.int64)
-    weight = np.empty(count, np.int64)
-    for j in range(raw.shape[0]):
-        _set_mixture(raw[j], tables, mean, inverse, weight)
-        s = np.int64(symbols[j])
-        low = _cumulative(s, levels, step, mean, inverse, weight, tables[0])
-        first[j] = low
-        frequency[j] = _cumulative(s + 1, levels, step, mean, inverse, weight, tables[0]) - low
-
-
-@njit(cache=True, nogil=True)
-def _encode_plane(plane, states, words, position):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Encode a plane backwards, words downwards from ``position``; returns the new position."""
-    for j in range(plane.shape[1] - 1, -1, -1):
-        lane = j % LANES
-        state = states[lane]
-        f = np.uint64(plane[1, j])
-        if (state >> _RENORM_BITS) >= f:
-            position -= 1
-            words[position] = np.uint32(state & np.uint64(0xFFFFFFFF))
-            state >>= _WORD_BITS
-        states[lane] = ((state // f) << _U_SLOT_BITS) + state % f + np.uint64(plane[0, j])
-    return position
+def _as_compiled(array: npt.NDArray[Any], dtype: type) -> npt.NDArray[Any]:
+    """The array in the form that the loops are compiled for: contiguous and writable."""
+    return np.require(array, dtype, ["C", "W"])
 
 
 def _tables() -> tuple[npt.NDArray[np.int64], ...]:
@@ -172,7 +87,15 @@ def intervals(raw: Raw, symbols: ByteSymbols, bound: int) -> Intervals:
     """As :func:`aecodec.entropy.ans.intervals`."""
     out = np.empty((2, len(symbols)), np.int32)
     levels, step = level_count(bound), 2 * bound + 1
-    _intervals(np.ascontiguousarray(raw), symbols, levels, step, _tables(), out[0], out[1])
+    kernels().intervals(
+        _as_compiled(raw, np.int32),
+        _as_compiled(symbols, np.uint8),
+        levels,
+        step,
+        _tables(),
+        out[0],
+        out[1],
+    )
     return out
 
 
@@ -181,8 +104,9 @@ def encode(planes: Sequence[Intervals]) -> bytes:
     states = np.full(LANES, STATE_MIN, np.uint64)
     position = sum(plane.shape[1] for plane in planes)
     words = np.empty(position, np.uint32)  # a symbol emits one word at most
+    encode_plane = kernels().encode_plane
     for plane in reversed(planes):
-        position = int(_encode_plane(np.ascontiguousarray(plane), states, words, position))
+        position = int(encode_plane(_as_compiled(plane, np.int32), states, words, position))
     return states.astype("<u8").tobytes() + words[position:].astype("<u4").tobytes()
 
 
@@ -198,11 +122,12 @@ class Decoder:
     def decode(self, raw: Sequence[Raw], bound: int) -> list[ByteSymbols]:
         """raw (M, 3K) of each stream, M may differ -> the next M symbols of each."""
         tables, levels, step = _tables(), level_count(bound), 2 * bound + 1
+        decode_plane = kernels().decode_plane
 
         def work(i: int, r: Raw) -> ByteSymbols:
             symbols = np.empty(len(r), np.uint8)
-            position = _decode_plane(
-                np.ascontiguousarray(r),
+            position = decode_plane(
+                _as_compiled(r, np.int32),
                 self.words[i],
                 self.positions[i],
                 self.states[i],

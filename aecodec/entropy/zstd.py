@@ -7,6 +7,7 @@ import zstandard
 from aecodec.errors import AezCorruptError
 
 LEVEL = 19
+FAST_LEVEL = 9  # a twentieth of the time; 1 to 4 % larger on pictures, 35 % on pure black and white
 WINDOW_MAX = 8 << 20  # aez.md 8.4; the window that this compressor takes for large data
 
 
@@ -16,8 +17,14 @@ def compress_bytes(data: bytes) -> bytes:
 
 
 def fast_nbytes(data: bytes) -> int:
-    """Size at zstd's fastest ordinary level: an upper estimate of what ``compress_bytes`` gives."""
-    return len(zstandard.ZstdCompressor(level=1).compress(data))
+    """Size at a fast level of zstd: an upper estimate of what ``compress_bytes`` gives.
+
+    Repeats are found in the whole window, as ``compress_bytes`` finds them.
+    """
+    params = zstandard.ZstdCompressionParameters.from_level(
+        FAST_LEVEL, enable_ldm=True, window_log=WINDOW_MAX.bit_length() - 1
+    )
+    return len(zstandard.ZstdCompressor(compression_params=params).compress(data))
 
 
 def compressor() -> zstandard.ZstdCompressor:

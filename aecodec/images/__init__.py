@@ -8,10 +8,12 @@ more than one batch. On disk and in arrays a set is (N, H, W) or (N, H, W, C), C
 from aecodec.arrays import Images, Shape
 from aecodec.errors import ImageSetError
 from aecodec.images.base import READ_NBYTES, ImageSink, ImageSource, Skipped
-from aecodec.images.labels import idx_labels, labels_path, read_labels
+from aecodec.images.labels import idx_labels, labels_path
+from aecodec.images.members import split_member
 from aecodec.images.opening import KINDS, detect_kind, open_images, open_sink
+from aecodec.images.pairing import Rows, paired_columns, paired_labels
 from aecodec.images.pictures import PICTURE_SUFFIXES
-from aecodec.images.tables import table_annotations
+from aecodec.images.tables import read_label_rows, read_labels, read_rows
 
 __all__ = [
     "KINDS",
@@ -21,6 +23,7 @@ __all__ = [
     "ImageSink",
     "ImageSource",
     "Images",
+    "Rows",
     "Shape",
     "Skipped",
     "detect_kind",
@@ -28,6 +31,10 @@ __all__ = [
     "labels_path",
     "open_images",
     "open_sink",
+    "paired_columns",
+    "paired_labels",
+    "read_label_rows",
     "read_labels",
-    "table_annotations",
+    "read_rows",
+    "split_member",
 ]

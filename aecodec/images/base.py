@@ -7,7 +7,7 @@ import lzma
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from aecodec.annotations.annotations import Annotations
 from aecodec.arrays import Images, Shape
 from aecodec.errors import ImageSetError
+from aecodec.io.left_out import Note, PassedOver, Skipped, tell
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,15 +25,22 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 READ_NBYTES = 1 << 20
+SKIPPED_SHOWN = 3  # in an error
+__all__ = [
+    "DAMAGE",
+    "READ_NBYTES",
+    "ImageSink",
+    "ImageSource",
+    "Layout",
+    "Note",
+    "PassedOver",
+    "Skipped",
+    "damage_named",
+    "layout_of",
+    "read_up_to",
+]
 # What the standard library raises for damaged data.
 DAMAGE = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile)
-
-
-class Skipped(NamedTuple):
-    """An entry of a set that was left out, and the reason."""
-
-    name: str
-    reason: str
 
 
 class Layout(NamedTuple):
@@ -78,8 +86,9 @@ class ImageSource(ABC):
     """An image set, read from front to back; as a context manager it closes what it opened.
 
     ``kind`` is one of KINDS, or "array". ``names`` are the paths of a folder's pictures below it,
-    with /, in image order. Unless ``is_settled``, the number of images, names, annotations and
-    what was skipped are final only when the source has been read to its end.
+    with /, in image order. ``skipped`` are entries that were left out, ``notes`` tell what is
+    different in images that were taken. Unless ``is_settled``, the number of images, names,
+    annotations, and what was skipped, are final only when the source has been read to its end.
     """
 
     kind: str
@@ -89,7 +98,10 @@ class ImageSource(ABC):
     names: tuple[str, ...] | None = None
     annotations: Annotations = Annotations()
     skipped: tuple[Skipped, ...] = ()
+    notes: tuple[Note, ...] = ()
     is_settled: bool = True
+    label: str = "array"
+    _is_strict: bool = False
 
     def __init__(self, kind: str, layout: Layout) -> None:
         self.kind = kind
@@ -105,6 +117,25 @@ class ImageSource(ABC):
         if batch_images < 1:
             raise ValueError(f"batch_images is {batch_images}, expected at least 1")
         return self._read_batches(batch_images)
+
+    def require_all(self) -> None:
+        """Let nothing be skipped: ImageSetError now, or when an entry cannot be taken."""
+        self._is_strict = True
+        self._check_skipped(self.skipped)
+
+    def _check_skipped(self, skipped: Sequence[Skipped]) -> None:
+        if self._is_strict and skipped:
+            shown = ", ".join(f"{name} ({reason})" for name, reason in skipped[:SKIPPED_SHOWN])
+            more = len(skipped) - SKIPPED_SHOWN
+            raise ImageSetError(
+                f"{self.label}: would be skipped: {shown}"
+                + (f" and {more} more" if more > 0 else "")
+                + "; --strict (strict=True) allows none"
+            )
+
+    def _tell(self) -> None:
+        """Tell the command that reads the set what is left out of it, and what is different."""
+        tell(self.label, (*self.skipped, *self.notes))
 
     @abstractmethod
     def _read_batches(self, batch_images: int) -> Iterator[Images]: ...

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -16,18 +17,28 @@ from aecodec.annotations.values import NAME_MAX_NBYTES, text_fault
 from aecodec.arrays import Images, Shape
 from aecodec.errors import ImageSetError
 from aecodec.images.base import ImageSink, ImageSource, Layout, Skipped
+from aecodec.images.changes import CHANNELS, notes_of
+from aecodec.images.channels import common_channels, fits, least_channels, with_channels
+from aecodec.images.metadata import (
+    ABOUT_FILE,
+    TABLE_FILE,
+    read_folder_table,
+    write_folder_table,
+)
 from aecodec.images.pictures import (
     PICTURE_SUFFIXES,
+    Picture,
     check_picture_name,
     decode_picture,
     import_pillow,
-    is_picture,
     natural_key,
     picture_names,
     save_picture,
 )
-from aecodec.images.tables import ABOUT_FILE, TABLE_FILE, read_folder_table, write_folder_table
+from aecodec.images.walking import NOT_READABLE, walk
 
+# What a system says of a name that it cannot give a file: too long, or not in its encoding.
+NOT_A_NAME = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.ENOTDIR}
 SAMPLE_PICTURES = 256  # in the sample that gives the shape: as many, or up to twice
 
 
@@ -35,17 +46,18 @@ class FolderSource(ImageSource):
     """The pictures in a folder and in the folders below it, decoded one by one.
 
     Their order is natural order, or that of a ``metadata.csv``. Their shape is the most common one
-    in a sample; pictures of another shape, and those that cannot be decoded, are skipped. If all
-    pictures are in folders one level down, these folders are the classes. What is skipped, and so
-    the number of images, their names and columns, is known when the source has been read to its
-    end.
+    in a sample; pictures of another shape, and those that cannot be decoded or read, are skipped.
+    A picture whose channels differ is taken where that loses nothing: grays that are stored as
+    colours, colours that are all opaque. If all pictures are in folders one level down, these
+    folders are the classes. What is skipped, and so the number of images, their names and columns,
+    is known when the source has been read to its end.
     """
 
     is_settled = False
 
     def __init__(self, folder: str) -> None:
-        self._folder = folder
-        found, passed_over = _walk(folder)
+        self.label = folder
+        found, passed_over = walk(folder)
         found.sort(key=natural_key)
         found, self._table, missing = read_folder_table(folder, found)
         self._passed_over = (*passed_over, *missing)
@@ -68,31 +80,46 @@ class FolderSource(ImageSource):
         self.skipped = (*self._passed_over, *skipped)
 
     def _common_shape(self) -> Shape:
-        """The most common shape in an evenly spread sample; of two as common, the first."""
+        """The most common size in an evenly spread sample, and channels for most of its pictures.
+
+        Of two sizes as common, the first.
+        """
         step = max(1, len(self._found) // SAMPLE_PICTURES)
-        shapes: Counter[Shape] = Counter()
+        sizes: Counter[tuple[int, int]] = Counter()
+        stored: dict[tuple[int, int], Counter[int]] = defaultdict(Counter)
+        least: dict[tuple[int, int], dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
         fault: ImageSetError | None = None
         for name in self._found[::step]:
             try:
-                shapes[self._read(name).shape] += 1
-            except ImageSetError as error:  # noqa: PERF203  # each picture may fail alone
+                pixels = self._read(name).pixels
+            except ImageSetError as error:
                 fault = fault or error
-        if not shapes and fault is not None:
+                continue
+            height, width, channels = pixels.shape
+            sizes[height, width] += 1
+            stored[height, width][channels] += 1
+            least[height, width][channels].add(least_channels(pixels))
+        if not sizes and fault is not None:
             raise fault
-        return shapes.most_common(1)[0][0]
+        size = sizes.most_common(1)[0][0]
+        return *size, common_channels(stored[size], least[size])
 
     def _read_batches(self, batch_images: int) -> Iterator[Images]:
         taken: list[int] = []
         skipped: list[Skipped] = []
+        changed: dict[str, list[str]] = defaultdict(list)
         batch = np.empty((min(batch_images, len(self._found)), *self.shape), np.uint8)
         row = 0
         for i, name in enumerate(self._found):
             try:
-                pixels = self._read_alike(name)
+                pixels, changes = self._read_alike(name)
             except ImageSetError as error:
-                path = os.path.join(self._folder, name)
+                path = os.path.join(self.label, name)
                 skipped.append(Skipped(name, str(error).removeprefix(f"{path}: ")))
+                self._check_skipped(skipped)
                 continue
+            for change in changes:
+                changed[change].append(name)
             batch[row] = pixels
             taken.append(i)
             row += 1
@@ -100,59 +127,32 @@ class FolderSource(ImageSource):
                 yield batch
                 batch, row = np.empty_like(batch), 0
         if not taken:
-            raise ImageSetError(f"{self._folder}: {skipped[0].name}: {skipped[0].reason}")
+            raise ImageSetError(f"{self.label}: {skipped[0].name}: {skipped[0].reason}")
         self._settle(taken, skipped)
+        self.notes = notes_of(changed, self.shape[2])
+        self._tell()
         if row:
             yield batch[:row]
 
-    def _read_alike(self, name: str) -> Images:
-        pixels = self._read(name)
-        if pixels.shape != self.shape:
+    def _read_alike(self, name: str) -> Picture:
+        picture = self._read(name)
+        pixels, channels = picture.pixels, self.shape[2]
+        if pixels.shape[:2] != self.shape[:2] or not fits(pixels, channels):
             raise ImageSetError(f"shape (H, W, C) is {pixels.shape}, that of most is {self.shape}")
-        return pixels
+        if pixels.shape[2] == channels:
+            return picture
+        return Picture(with_channels(pixels, channels), picture.changes | {CHANNELS})
 
-    def _read(self, name: str) -> Images:
-        path = os.path.join(self._folder, name)
-        with open(path, "rb") as file:
+    def _read(self, name: str) -> Picture:
+        path = os.path.join(self.label, name)
+        try:
+            file = open(path, "rb")  # noqa: SIM115
+        except OSError as error:
+            if error.errno not in NOT_READABLE:
+                raise
+            raise ImageSetError(f"{path}: cannot be read, {error.strerror}") from error
+        with file:
             return decode_picture(self._pillow, file, path)
-
-
-def _walk(folder: str) -> tuple[list[str], list[Skipped]]:
-    """Pictures in the folder and below it, as paths with /, and what is left out."""
-    found: list[str] = []
-    skipped: list[Skipped] = []
-    waiting = [""]
-    while waiting:
-        below = waiting.pop()
-        with os.scandir(os.path.join(folder, below)) as entries:
-            for entry in entries:
-                name = posixpath.join(below, entry.name)
-                if entry.is_dir() and not entry.name.startswith("."):
-                    if entry.is_symlink():
-                        skipped.append(Skipped(name, "a symbolic link to a folder"))
-                    else:
-                        waiting.append(name)
-                elif name in (TABLE_FILE, ABOUT_FILE):
-                    pass
-                elif reason := _entry_fault(entry, name):
-                    skipped.append(Skipped(name, reason))
-                else:
-                    found.append(name)
-    return found, skipped
-
-
-def _entry_fault(entry: os.DirEntry[str], name: str) -> str | None:
-    if entry.name.startswith("."):
-        return "hidden"
-    if not is_picture(entry.name):
-        return "not the name of a picture"
-    if not entry.is_file():
-        return "not a file"
-    try:
-        check_picture_name(name)
-    except ImageSetError:
-        return "its name has a backslash"
-    return None
 
 
 def _with_classes(names: Sequence[str], table: Annotations) -> Annotations:
@@ -177,8 +177,9 @@ def _with_classes(names: Sequence[str], table: Annotations) -> Annotations:
 class FolderSink(ImageSink):
     """Writes pictures under their names, in the folders that the names have.
 
-    Without names, labelled images go to a folder for each class. What the tree does not show
-    (order, other columns, title and the like) goes to ``metadata.csv`` and ``metadata.json``.
+    ``paths`` are all files that it writes, as paths in the folder with /. Without names, labelled
+    images go to a folder for each class. What the tree does not show (order, other columns, title
+    and the like) goes to ``metadata.csv`` and ``metadata.json``.
     """
 
     def __init__(
@@ -198,21 +199,34 @@ class FolderSink(ImageSink):
             chosen = _by_class(chosen, annotations)
         self._folder, self._names, self._annotations = folder, chosen, annotations
         self._folders: set[str] = set()
+        self._has_table = not _needs_no_table(chosen, annotations)
+        tables = (TABLE_FILE, ABOUT_FILE) if self._has_table else ()
+        self.paths = (*chosen, *tables)
 
     def _write(self, batch: Images) -> None:
         pixels = batch[..., 0] if self.shape[2] == 1 else batch
         names = self._names[self.written_count : self.written_count + len(batch)]
         for name, one in zip(names, pixels, strict=True):
-            below = posixpath.dirname(name)
+            self._write_picture(name, one)
+
+    def _write_picture(self, name: str, pixels: Images) -> None:
+        below = posixpath.dirname(name)
+        try:
             if below not in self._folders:
                 os.makedirs(os.path.join(self._folder, below), exist_ok=True)
                 self._folders.add(below)
-            save_picture(self._pillow, one, os.path.join(self._folder, name))
+            save_picture(self._pillow, pixels, os.path.join(self._folder, name))
+        except OSError as error:
+            if error.errno not in NOT_A_NAME:
+                raise
+            raise ImageSetError(
+                f"names: {name!r:.80} cannot name a file here: {error.strerror}"
+            ) from error
 
     def close(self) -> None:
         """Write the tables, if they are needed; ValueError if images are missing."""
         super().close()
-        if not _needs_no_table(self._names, self._annotations):
+        if self._has_table:
             write_folder_table(self._folder, self._names, self._annotations)
 
 

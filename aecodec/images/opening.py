@@ -24,6 +24,7 @@ from aecodec.images.base import (
     read_up_to,
 )
 from aecodec.images.folders import FolderSink, FolderSource
+from aecodec.images.members import is_npz, split_member
 from aecodec.images.npz import open_npz, start_npz
 from aecodec.images.streams import (
     IDX_DTYPES,
@@ -53,23 +54,24 @@ PICTURE_MAGIC = re.compile(
 def open_images(source: str | os.PathLike[str] | BinaryIO | Images) -> ImageSource:
     """Open an image set: a path, a binary file object (a pipe too) or an array.
 
-    The kind follows from the content, never from the name. Raises ImageSetError for what is no
-    image set, OSError for what cannot be read (FileNotFoundError for a folder without pictures).
+    The path ``FILE.npz:ARRAY`` picks an array of an .npz, for files that hold several. The kind
+    follows from the content, never from the name. Raises ImageSetError for what is no image set,
+    OSError for what cannot be read (FileNotFoundError for a folder without pictures).
     """
     if isinstance(source, np.ndarray):
         return ArraySource("array", "array", source)
     if isinstance(source, str | os.PathLike):
-        label = os.fspath(source)
+        label, member = split_member(source)
         if os.path.isdir(label):
             return FolderSource(label)
     elif hasattr(source, "read"):
-        label = str(getattr(source, "name", "stream"))
+        label, member = str(getattr(source, "name", "stream")), None
     else:
         raise TypeError(f"expected a path, a binary file or an array, found {type(source)}")
     with ExitStack() as stack:
-        if isinstance(source, str | os.PathLike):
+        if is_file := isinstance(source, str | os.PathLike):
             source = stack.enter_context(open(label, "rb"))
-        opened = _open_file(source, label, stack)
+        opened = _open_file(source, label, stack, member, is_file=is_file)
         opened._closer = stack.pop_all()
         return opened
 
@@ -81,7 +83,7 @@ def detect_kind(head: bytes, name: str) -> str:
     """
     if head.startswith(b"\x93NUMPY"):
         return "npy"
-    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):  # the second: an empty archive
+    if is_npz(head):
         return "npz"
     if head.startswith(b"\x1f\x8b"):
         return "idx.gz"
@@ -118,17 +120,24 @@ class _Unread(io.RawIOBase):
         return len(piece)
 
 
-def _open_file(file: BinaryIO, label: str, stack: ExitStack) -> ImageSource:
-    """Open a file by its first bytes; ``stack`` closes what is opened besides."""
+def _open_file(
+    file: BinaryIO, label: str, stack: ExitStack, member: str | None, *, is_file: bool
+) -> ImageSource:
+    """Open a file by its first bytes; ``stack`` closes what is opened besides.
+
+    ``member`` is the array of an .npz to open.
+    """
     rewindable = file.seekable()
     head = bytes(read_up_to(file, SNIFF_NBYTES))
     kind = detect_kind(head, label)
+    if member is not None and kind != "npz":
+        raise ImageSetError(f"{label}: is no .npz, so it has no array {member!r}")
     if rewindable:
         file.seek(-len(head), os.SEEK_CUR)
     else:
         file = io.BufferedReader(_Unread(head, file), READ_NBYTES)
     if kind == "npz":
-        return open_npz(file, label, stack)
+        return open_npz(file, label, stack, member, is_file=is_file)
     if kind == "npy":
         return open_npy(file, label, "npy", rewindable=rewindable)
     stream: IO[bytes] = file

@@ -7,12 +7,13 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from aecodec.arrays import Images
 from aecodec.errors import ImageSetError
+from aecodec.images.viewing import TURNED, colours_not_kept, take_orientation, tiff_fault, upright
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -47,6 +48,10 @@ LOSSLESS_FORMATS: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
 }
 
 
+NAME_MAX_NBYTES, PATH_MAX_NBYTES = 255, 4095  # of names of files and paths, on most systems
+DEPTH_MAX = 256  # of folders in each other: removing them recurses
+
+
 def is_picture(name: str) -> bool:
     """Whether a file's name is that of a picture."""
     # A leading dot: hidden files, and the resource forks that macOS puts beside pictures
@@ -68,11 +73,18 @@ def import_pillow(verb: str) -> ModuleType:
     return Image
 
 
-def decode_picture(pillow: ModuleType, file: BinaryIO, path: str) -> Images:
-    """The pixels uint8 (H, W, C) of a picture, as stored.
+class Picture(NamedTuple):
+    """The pixels uint8 (H, W, C) of a picture, and what was changed or is not kept."""
 
-    EXIF orientation and colour profiles are not applied. ImageSetError for a picture that cannot
-    be decoded, is too large for Pillow's limit, or has more than 8 bits for a sample.
+    pixels: Images
+    changes: frozenset[str]  # of TURNED, PROFILE and GAMMA
+
+
+def decode_picture(pillow: ModuleType, file: BinaryIO, path: str) -> Picture:
+    """A picture as viewers show it, but for its colours: EXIF orientation is applied.
+
+    Colour profiles are not. ImageSetError for a picture that cannot be decoded, is too large for
+    Pillow's limit, has more than 8 bits for a sample, several frames, or premultiplied colours.
     """
     try:
         # Up to twice its limit Pillow only warns. The limit is checked here again: making the
@@ -84,20 +96,27 @@ def decode_picture(pillow: ModuleType, file: BinaryIO, path: str) -> Images:
                     f"{path}: {picture.size} (W, H) is more than Pillow's limit, {limit} pixels"
                 )
             mode = _eight_bit_mode(picture, path)
-            pixels = np.asarray(picture if picture.mode == mode else picture.convert(mode))
+            orientation = take_orientation(picture)
+            picture.load()
+            changes = colours_not_kept(picture.info) | ({TURNED} if orientation > 1 else set())
+            seen = upright(pillow, picture, orientation)
+            pixels = np.asarray(seen if seen.mode == mode else seen.convert(mode))
     except ImageSetError:
         raise
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged data
         if isinstance(error, OSError) and error.errno is not None:
             raise  # a fault of the disk, not of the picture
-        raise ImageSetError(f"{path}: cannot be decoded as a picture, {error}") from error
-    return np.atleast_3d(pixels)
+        text = re.sub(r" <_io.*>", "", str(error))  # which names the file once more
+        raise ImageSetError(f"{path}: cannot be decoded as a picture, {text}") from error
+    return Picture(np.atleast_3d(pixels), frozenset(changes))
 
 
 def _eight_bit_mode(picture: ImageFile, path: str) -> str:
     """The Pillow mode that keeps every pixel, or ImageSetError."""
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16") or _is_16_bit(picture):
         raise ImageSetError(f"{path}: more than 8 bits per sample (16-bit), expected 8")
+    if fault := tiff_fault(picture):
+        raise ImageSetError(f"{path}: {fault}")
     frame_count = getattr(picture, "n_frames", 1)
     if frame_count > 1 and picture.format != "MPO":  # MPO: a JPEG followed by previews
         raise ImageSetError(f"{path}: {frame_count} frames, expected one picture in each file")
@@ -170,4 +189,13 @@ def check_picture_name(name: str) -> None:
     forbidden = '\\\0<>:"|?*' if os.name == "nt" else "\\\0"
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts) or any(c in forbidden for c in name):
-        raise ImageSetError(f"names: {name!r} is not a plain file name, or path in a folder")
+        raise ImageSetError(f"names: {name!r:.80} is not a plain file name, or path in a folder")
+    try:
+        too_long = max(len(os.fsencode(part)) for part in parts) > NAME_MAX_NBYTES
+    except UnicodeEncodeError as error:
+        raise ImageSetError(f"names: {name!r:.80} cannot name a file: {error.reason}") from error
+    if too_long or len(os.fsencode(name)) > PATH_MAX_NBYTES or len(parts) > DEPTH_MAX:
+        raise ImageSetError(
+            f"names: {name!r:.80} is no path of up to {DEPTH_MAX} names of "
+            f"{NAME_MAX_NBYTES} bytes, {PATH_MAX_NBYTES} in all"
+        )

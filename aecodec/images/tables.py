@@ -1,28 +1,70 @@
-"""Columns in tables: CSV files, and ``metadata.csv`` in a folder of pictures.
-
-A ``metadata.csv`` has a row for each picture, in order, and a column ``file_name``, as in image
-folders of other tools. ``metadata.json`` beside it has what a table cannot hold: title, origin,
-licence, classes, the name of the column of labels, and the columns' types.
-"""
+"""Files of labels and columns: tables in CSV, arrays, and texts of one label a line."""
 
 from __future__ import annotations
 
-import csv
-import json
+import io
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
-from aecodec.annotations.annotations import Annotations, annotate, label_name
+import numpy as np
+import numpy.typing as npt
+
+from aecodec.annotations.annotations import LABEL, LABEL_NAMES
 from aecodec.annotations.column import Column
-from aecodec.annotations.values import DTYPES, TEXT
+from aecodec.annotations.values import TEXT
 from aecodec.errors import ImageSetError
-from aecodec.images.base import Skipped
+from aecodec.images.base import PassedOver, Skipped
+from aecodec.images.members import is_npz, split_member
+from aecodec.images.npz import read_npz_labels
+from aecodec.images.pairing import Rows, is_name_header
+from aecodec.images.plain import parse_npy, unzipped
+from aecodec.images.streams import read_idx_dims
+from aecodec.images.texts import decode_text, split_lines, table_rows
 
-TABLE_FILE, ABOUT_FILE = "metadata.csv", "metadata.json"
-FILE_NAME = "file_name"
+LABELS_MAX_NBYTES = 1 << 30
+TABLE_SUFFIXES = (".csv", ".tsv")
+ACCEPTED = "an IDX file, .npy, .npz, CSV or text, one a line"
+
+
+class Table(NamedTuple):
+    """The cells of a table by column, and the line of the file that each row ends on."""
+
+    cells: dict[str, list[Any]]
+    lines: list[int]
+    passed_over: tuple[Skipped, ...] = ()
+
+    def rows(self, where: str) -> Rows:
+        """The table with typed columns; ImageSetError for a name or text that none can have."""
+        self.require_texts(where)
+        try:
+            columns = tuple(typed_column(name, column) for name, column in self.cells.items())
+        except ValueError as error:
+            raise ImageSetError(f"{where}: {error}") from error
+        return Rows(where, columns, self.lines, self.passed_over)
+
+    def require_texts(self, where: str, but: str | None = None) -> None:
+        """ImageSetError for a cell whose bytes are not UTF-8.
+
+        Names of files may be any bytes: those in the column ``but``, or in a column that is called
+        as names of images are.
+        """
+        for name, column in self.cells.items():
+            if name == but or (but is None and is_name_header(name)):
+                continue
+            for line, cell in zip(self.lines, column, strict=True):
+                if isinstance(cell, str) and not cell.isascii() and (fault := _utf8_fault(cell)):
+                    raise ImageSetError(f"{where}: line {line}, column {name!r}: {fault}")
+
+
+def _utf8_fault(cell: str) -> str | None:
+    """What is wrong with the bytes of a cell that was read with surrogates for them, or None."""
+    try:
+        cell.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeDecodeError as error:
+        return str(error)
+    return None
 
 
 def typed_column(name: str, cells: Sequence[str], dtype: str | None = None) -> Column:
@@ -37,7 +79,7 @@ def typed_column(name: str, cells: Sequence[str], dtype: str | None = None) -> C
                 column = typed_column(name, cells, guess)
             except ValueError:
                 continue
-            if cells and [_cell(value) for value in column.values] == list(cells):
+            if cells and [cell_text(value) for value in column.values] == list(cells):
                 return column
         return Column.of(name, list(cells), TEXT)
     if dtype == TEXT:
@@ -47,100 +89,172 @@ def typed_column(name: str, cells: Sequence[str], dtype: str | None = None) -> C
     return Column.of(name, [(float if "float" in dtype else int)(c) for c in cells], dtype)
 
 
-def _cell(value: object) -> str:
+def cell_text(value: object) -> str:
+    """The cell of a table for a value, from which :func:`typed_column` restores it."""
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def read_table(path: str | os.PathLike[str]) -> dict[str, list[str]]:
-    """The cells of a CSV file by column, named in the first row; ImageSetError for uneven rows."""
-    label = os.fspath(path)
-    try:
-        with open(label, encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.reader(file, strict=True))
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ImageSetError(f"{label}: not a table in CSV, {error}") from error
-    if not rows or len(set(rows[0])) < len(rows[0]):
-        raise ImageSetError(f"{label}: expected a first row of different names of columns")
-    for i, row in enumerate(rows[1:], 2):
-        if len(row) != len(rows[0]):
-            raise ImageSetError(f"{label}: row {i} has {len(row)} cells, expected {len(rows[0])}")
-    return {name: [row[i] for row in rows[1:]] for i, name in enumerate(rows[0])}
+def read_table(path: str | os.PathLike[str]) -> Table:
+    """The cells of a CSV file by column, named in the first row; ImageSetError for uneven rows.
 
-
-def table_annotations(path: str | os.PathLike[str]) -> Annotations:
-    """The columns of a CSV file of one row for each image; a column ``file_name`` is left out."""
-    cells = read_table(path)
-    cells.pop(FILE_NAME, None)
-    return annotate(columns={name: typed_column(name, column) for name, column in cells.items()})
-
-
-def read_folder_table(
-    folder: str, found: list[str]
-) -> tuple[list[str], Annotations, list[Skipped]]:
-    """The pictures in the order of the folder's table, their annotations, and what is left out.
-
-    ``found`` are the pictures in the folder. Without a table they keep their order.
+    A first column without a name that counts the rows, as pandas writes its index, and columns
+    with neither name nor content are passed over.
     """
-    about = _read_about(os.path.join(folder, ABOUT_FILE))
-    dtypes = about.pop("dtypes", {})
-    label, classes = about.pop("label", None), about.pop("classes", None)
-    path = os.path.join(folder, TABLE_FILE)
-    cells = read_table(path) if os.path.isfile(path) else {}
-    if FILE_NAME not in cells:
-        return found, annotate(about=about), []
-    names = cells.pop(FILE_NAME)
-    there, named = set(found), set(names)
-    if len(named) < len(names):
-        raise ImageSetError(f"{path}: a {FILE_NAME} occurs twice")
-    skipped = [Skipped(n, f"named in {TABLE_FILE}, not there") for n in names if n not in there]
-    skipped += [Skipped(n, f"not named in {TABLE_FILE}") for n in found if n not in named]
-    rows = [i for i, name in enumerate(names) if name in there]
+    with open(path, "rb") as file:
+        return parse_table(unzipped(file.read(), os.fspath(path)), os.fspath(path))
+
+
+def read_rows(path: str | os.PathLike[str]) -> Rows:
+    """The columns of a CSV file of one row for each image; see :func:`read_table`."""
+    return read_table(path).rows(os.fspath(path))
+
+
+def parse_table(data: bytes, label: str) -> Table:
+    """As :func:`read_table`, of the bytes of a file."""
     try:
-        columns = {
-            name: typed_column(name, [column[i] for i in rows], dtypes.get(name))
-            for name, column in cells.items()
-        }
-        annotations = annotate(columns=columns, about=about)
-        label = label if label is not None else label_name(columns)
-        annotations = replace(annotations, label=label, classes=tuple(classes or ()))
-        annotations.require_count(len(rows))
-    except (ValueError, KeyError) as error:
-        raise ImageSetError(f"{path}: {error}") from error
-    return [names[i] for i in rows], annotations, skipped
+        text = decode_text(data, keep_bytes=True)
+    except UnicodeDecodeError as error:
+        raise ImageSetError(f"{label}: not a table in CSV, {error}") from error
+    rows = table_rows(text, label, _is_known_header)
+    if not rows:
+        raise ImageSetError(f"{label}: an empty file, expected a first row with names of columns")
+    header, body = rows[0].cells, rows[1:]
+    cells: dict[str, list[str]] = {}
+    passed_over = []
+    for i, name in enumerate(header):
+        column = [row.cells[i] for row in body]
+        if not name and (reason := needless(i, column)):
+            passed_over.append(PassedOver(f"column {i + 1}", reason))
+            continue
+        if not name:
+            raise ImageSetError(
+                f"{label}: column {i + 1} of {len(header)} has no name, its first value is "
+                f"{''.join(column[:1])!r}: name it in the first row, or drop the column"
+            )
+        if name in cells:
+            raise ImageSetError(
+                f"{label}: two columns are called {name!r}, expected a first row of different names"
+            )
+        cells[name] = column
+    return Table(cells, [row.line for row in body], tuple(passed_over))
 
 
-def _read_about(path: str) -> dict[str, Any]:
-    """The known entries of ``metadata.json``; none if it is not an object, or not there."""
-    if not os.path.isfile(path):
-        return {}
+def needless(position: int, cells: Sequence[str]) -> str | None:
+    """Why a column without a name holds nothing that a file need keep, or None."""
+    if not any(cells):
+        return "it has neither a name nor values"
+    if position == 0 and any(
+        all(cell == str(i) for i, cell in enumerate(cells, start)) for start in (0, 1)
+    ):
+        return "it has no name and counts the rows, as an index of pandas does"
+    return None
+
+
+def _is_known_header(name: str) -> bool:
+    return is_name_header(name) or name.strip().casefold() in LABEL_NAMES
+
+
+# --- Labels ---
+
+
+def read_labels(path: str | os.PathLike[str]) -> Column:
+    """The labels in a file, in its own order: see :func:`read_label_rows`."""
+    columns = read_label_rows(path).columns
+    return next(column for column in columns if column.name == LABEL)
+
+
+def read_label_rows(path: str | os.PathLike[str]) -> Rows:
+    """The column "label" of a file, and the column with the names of images if it has one.
+
+    The file is an IDX file, a ``.npy``, an ``.npz`` (``FILE.npz:ARRAY`` picks an array), a CSV
+    file, or a text of one label a line; all of them may be gzipped. Lines and cells become numbers
+    if all of them are numbers. Raises ImageSetError for any other file.
+    """
+    label, member = split_member(path)
+    with open(label, "rb") as file:
+        if is_npz(head := file.read(4)):
+            return Rows(label, (_of_array(_read_npz(file, head, label, member), label),))
+        data = unzipped(head + file.read(), label)
+    if member is not None:
+        raise ImageSetError(f"{label}: is no .npz, so it has no array {member!r}")
+    if data.startswith(b"\0\0") and not data.startswith(b"\0\0\xfe\xff"):
+        return Rows(label, (_idx_labels(data, label),))
+    if data.startswith(b"\x93NUMPY"):
+        return Rows(label, (_of_array(parse_npy(data, label), label),))
     try:
-        about = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ImageSetError(f"{path}: not JSON, {error}") from error
-    if not isinstance(about, dict):
-        return {}
-    kinds = {"title": str, "origin": str, "licence": str, "label": str, "classes": list}
-    known = {n: about[n] for n, kind in kinds.items() if isinstance(about.get(n), kind)}
-    dtypes = about.get("dtypes")
-    if isinstance(dtypes, dict):
-        known["dtypes"] = {n: d for n, d in dtypes.items() if isinstance(d, str) and d in DTYPES}
-    return known
+        text = decode_text(data)
+        if "\0" in text:
+            raise ImageSetError(f"{label}: holds the character U+0000, expected labels in text")
+    except UnicodeDecodeError as error:
+        raise ImageSetError(f"{label}: expected labels in {ACCEPTED}: {error}") from error
+    if _is_table(text, label):
+        return _labels_of_table(parse_table(data, label), label)
+    return Rows(label, (typed_column(LABEL, split_lines(text)),))
 
 
-def write_folder_table(folder: str, names: Sequence[str], annotations: Annotations) -> None:
-    """Write ``metadata.csv`` and ``metadata.json`` for the pictures ``names`` in a folder."""
-    columns = annotations.columns
-    if any(column.name == FILE_NAME for column in columns):
+def _is_table(text: str, label: str) -> bool:
+    """Whether the first line of a text names columns, so that the text is a table of labels."""
+    first = split_lines(text[: text.find("\n") + 1] or text)[:1]
+    cells = table_rows(first[0], label, _is_known_header) if first and first[0] else []
+    names = cells[0].cells if cells else []
+    named = [is_name_header(name) for name in names]
+    labelled = [name.strip().casefold() in LABEL_NAMES for name in names]
+    if label.lower().removesuffix(".gz").endswith(TABLE_SUFFIXES):
+        return len(names) > 1 or any(labelled)
+    return any(named) and any(labelled)
+
+
+def _labels_of_table(table: Table, label: str) -> Rows:
+    """The column of labels, and that with the names of images; the others are passed over."""
+    rows = table.rows(label)
+    names = [column for column in rows.columns if is_name_header(column.name)]
+    others = [column for column in rows.columns if column not in names]
+    by_name = {column.name.strip().casefold(): column for column in others}
+    found = next((by_name[name] for name in LABEL_NAMES if name in by_name), None)
+    if found is None and len(others) == 1:
+        found = others[0]
+    if found is None:
+        held = ", ".join(repr(column.name) for column in rows.columns) or "no column"
         raise ImageSetError(
-            f"column {FILE_NAME}: a folder's {TABLE_FILE} cannot hold a column of this name"
+            f"{label}: expected a column of labels, called {', '.join(LABEL_NAMES)}, found {held}"
         )
-    with open(os.path.join(folder, TABLE_FILE), "x", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        table.writerow([FILE_NAME, *(column.name for column in columns)])
-        cells = (map(_cell, column.values) for column in columns)
-        table.writerows(zip(names, *cells, strict=True))
-    about = annotations.metadata()
-    about["dtypes"] = {column.name: column.dtype for column in columns}
-    with open(os.path.join(folder, ABOUT_FILE), "x", encoding="utf-8") as file:
-        json.dump(about, file, indent=1, ensure_ascii=False)
-        file.write("\n")
+    passed_over = [
+        PassedOver(f"column {column.name}", "it holds no labels; --columns takes it")
+        for column in others
+        if column is not found
+    ]
+    return replace(
+        rows,
+        columns=(*names, replace(found, name=LABEL)),
+        passed_over=(*rows.passed_over, *passed_over),
+    )
+
+
+def _idx_labels(data: bytes, label: str) -> Column:
+    stream = io.BytesIO(data)
+    dims, dtype = read_idx_dims(stream, label)
+    if len(dims) != 1:
+        raise ImageSetError(f"{label}: IDX of {len(dims)} dimensions, expected 1: labels")
+    stored = np.dtype(dtype).newbyteorder(">")
+    nbytes = dims[0] * stored.itemsize
+    if nbytes > LABELS_MAX_NBYTES:
+        raise ImageSetError(f"{label}: {nbytes} bytes of labels, the limit is {LABELS_MAX_NBYTES}")
+    found = len(data) - stream.tell()
+    if found != nbytes:
+        more = f"more than {nbytes}" if found > nbytes else str(found)
+        raise ImageSetError(f"{label}: expected {nbytes} bytes of labels, found {more}")
+    return Column.of(LABEL, np.frombuffer(stream.read(), stored).astype(dtype))
+
+
+def _read_npz(file: BinaryIO, head: bytes, label: str, member: str | None) -> npt.NDArray[Any]:
+    if not file.seekable():
+        return read_npz_labels(io.BytesIO(head + file.read()), label, member)
+    file.seek(0)
+    return read_npz_labels(file, label, member)
+
+
+def _of_array(array: npt.NDArray[Any], label: str) -> Column:
+    try:
+        return Column.of(LABEL, array)
+    except ValueError as error:
+        raise ImageSetError(f"{label}: {error}") from error

@@ -1,18 +1,17 @@
 """What the array stores' codecs share: one chunk of an array is one ``.aez``.
 
 The configuration survives JSON and names the parts that decoding may need by their fingerprints,
-so that a store tells which model it wants. Loaded models are kept for the whole process.
+so that a store tells which model it wants. The models used last are kept, and their networks.
 """
 
 from __future__ import annotations
 
-import functools
 import os
 import re
-import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,31 +22,43 @@ from aecodec.codec.choosing import NO_MODEL, SetEncoder
 from aecodec.codec.codec import Codec
 from aecodec.container.modes import CODERS, DEFAULT_CODER
 from aecodec.container.parts import part_of_variant
-from aecodec.errors import AezCorruptError, ModelMismatchError, ModelMissingError
-from aecodec.models.finding import find_parts, installed_models, load_model
+from aecodec.errors import AezCorruptError, AezError, ModelMismatchError, ModelMissingError
+from aecodec.integrations.buffers import FORTRAN, ORDER_KEY, as_array, is_fortran, with_order
+from aecodec.integrations.loaded import (
+    CODECS_MAX,
+    GIVEN,
+    Fingerprints,
+    Recent,
+    installed_model,
+    whole_fingerprint,
+)
+from aecodec.io.locks import ForkLock
+from aecodec.models.finding import load_model
 from aecodec.models.model import Model
 from aecodec.targets import MAX_ERROR, PSNR, QUALITY, Target, one_target
 
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
-Fingerprints = tuple[tuple[str, str], ...]  # (part, hex), sorted
 CODEC_ID = "aecodec"
 CONFIG_KEYS = (QUALITY, MAX_ERROR, PSNR, "lossless", "model", "parts", "coder", "variant")
 
-_loaded: dict[Fingerprints, Model] = {}
-_guard, _building = threading.Lock(), threading.Lock()
+CODECS: Recent[tuple[Codec, ForkLock]] = Recent(CODECS_MAX)  # by settings and the whole model
 
 
 @dataclass(frozen=True)
 class ChunkSettings:
-    """How the chunks of one array are coded; equal settings share one loaded codec."""
+    """How the chunks of one array are coded.
+
+    Settings are equal where stored metadata is. Those of equal settings share one loaded codec
+    whose models are the same too, encoder and all.
+    """
 
     model: str
     target: Target
     coder: str
     variant: str | None
     parts: Fingerprints
+    given: Model | None = field(default=None, compare=False, repr=False)
+    fingerprint: str = field(default="", compare=False, repr=False)  # of all of ``given``
+    loaded_from: str | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def create(
@@ -64,15 +75,20 @@ class ChunkSettings:
         part_of_variant(variant)  # ValueError for one that is unknown
         if parts is not None:
             name = model.name if isinstance(model, Model) else os.fspath(model)
-            return cls(name, target, coder, variant, _checked_parts(parts))
+            checked = _checked_parts(parts)
+            known = model if isinstance(model, Model) else GIVEN.get((checked, name))
+            whole = whole_fingerprint(known) if known else ""
+            return cls(name, target, coder, variant, checked, known, whole)
+        origin = None
         if isinstance(model, str | os.PathLike):
-            if os.fspath(model) == NO_MODEL:
+            origin = os.fspath(model)
+            if origin == NO_MODEL:
                 return cls(NO_MODEL, target, coder, variant, ())
             model = load_model(model)
         named = _parts_in_use(model, target, coder, variant)
-        with _guard:
-            _loaded.setdefault(named, model)
-        return cls(model.name, target, coder, variant, named)
+        GIVEN.put((named, model.name), model)
+        whole = whole_fingerprint(model)
+        return cls(model.name, target, coder, variant, named, model, whole, origin)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> ChunkSettings:
@@ -88,18 +104,14 @@ class ChunkSettings:
             raise TypeError(f"aecodec configuration: model: expected a name, got {model!r}")
         if parts is not None and not isinstance(parts, Mapping):
             raise TypeError(f"aecodec configuration: parts: expected an object, got {parts!r}")
-        numbers: dict[str, Any] = {}
-        for key in (QUALITY, MAX_ERROR, PSNR):
-            value = config.get(key)
-            if value is not None and (
-                isinstance(value, bool) or not isinstance(value, int | float | np.number)
-            ):
-                raise TypeError(f"aecodec configuration: {key}: expected a number, got {value!r}")
-            numbers[key] = value
-        target = one_target(**numbers, lossless=bool(config.get("lossless")))
-        return cls.create(
-            model, target, config.get("coder", DEFAULT_CODER), config.get("variant"), parts
-        )
+        target = one_target(**_numbers(config), lossless=bool(config.get("lossless")))
+        coder, variant = config.get("coder", DEFAULT_CODER), config.get("variant")
+        settings = cls.create(model, target, coder, variant, parts)
+        if settings.model == NO_MODEL and parts is None:  # of a user: stored ones have all fields
+            for key in (QUALITY, "coder", "variant"):
+                if config.get(key) is not None:
+                    raise ValueError(f"aecodec configuration: {key}: has no effect without a model")
+        return settings
 
     def to_config(self) -> dict[str, Any]:
         """Plain values for JSON: the target by its name, the model, its parts' fingerprints."""
@@ -132,7 +144,7 @@ class ChunkSettings:
         if not 1 <= channels <= 4:
             raise ValueError(f"aecodec: shape: expected 1 to 4 channels, got {channels}")
         try:
-            model = _find_model(self.parts, self.model) if self.parts else None
+            model = self._find_model()
         except ModelMissingError:
             return  # a store can be opened and looked at; reading images raises this
         if model is not None:
@@ -141,32 +153,82 @@ class ChunkSettings:
             except ModelMismatchError as error:
                 raise ValueError(f"aecodec: shape: {error}") from error
 
-    def encode(self, images: npt.NDArray[np.uint8]) -> bytes:
-        """One chunk, uint8 (n, H, W) or (n, H, W, C), as an ``.aez``."""
+    def encode(self, images: npt.NDArray[np.uint8], *, keep_order: bool = False) -> bytes:
+        """One chunk, uint8 (n, H, W) or (n, H, W, C) of any strides, as an ``.aez``.
+
+        With ``keep_order`` the file says so where images come in Fortran order.
+        """
         if images.dtype != np.uint8 or images.ndim not in (3, 4):
             raise ValueError(
                 f"aecodec: expected uint8 (n, H, W) or (n, H, W, C), got {images.dtype} "
                 f"{images.shape}"
             )
-        asked = {self.target.kind: self.target.value}
-        codec, lock = _shared_codec(self)
+        codec, lock = self._shared_codec()
+        asked: dict[str, Any] = {self.target.kind: self.target.value}
+        if codec.model is None and self.target.kind == QUALITY:
+            asked = {}  # without a model, images are stored as they are
         with lock:
-            return encode(
+            blob = encode(
                 np.ascontiguousarray(images),
                 codec=codec,
                 chunk_images=max(1, len(images)),
-                **asked,  # type: ignore[arg-type]
+                **asked,
             )
+        return with_order(blob, FORTRAN) if keep_order and is_fortran(images) else blob
 
-    def decode(self, blob: bytes, shape: Sequence[int] | None = None) -> npt.NDArray[np.uint8]:
-        """The images of one chunk; AezCorruptError when it is not of ``shape``."""
-        codec, lock = _shared_codec(self)
+    def decode(
+        self, blob: bytes, shape: Sequence[int] | None = None, *, keep_order: bool = False
+    ) -> npt.NDArray[np.uint8]:
+        """The images of one chunk; AezCorruptError when it is not of ``shape``.
+
+        They are C-contiguous, but with ``keep_order`` in Fortran order if they came so.
+        """
+        codec, lock = self._shared_codec()
         with lock, Archive(blob, codec=codec) as archive:
             if shape is not None and archive.shape != tuple(shape):
                 raise AezCorruptError(
                     f"chunk holds images {archive.shape}, the array's chunks are {tuple(shape)}"
                 )
-            return archive[:]
+            images = np.ascontiguousarray(archive[:])
+            in_fortran_order = archive.metadata.get(ORDER_KEY) == FORTRAN
+        return np.asfortranarray(images) if keep_order and in_fortran_order else images
+
+    def _shared_codec(self) -> tuple[Codec, ForkLock]:
+        """The process's codec for these settings, and what keeps it to one thread at a time.
+
+        Stores call from many threads; torch itself spreads one chunk over the cores.
+        """
+        return CODECS.get_or_make((self, self.fingerprint), self._make_codec)
+
+    def _make_codec(self) -> tuple[Codec, ForkLock]:
+        model = self._find_model()
+        pixel_part = part_of_variant(self.variant)
+        return Codec(model, pixel_part=pixel_part, coder=self.coder), ForkLock()
+
+    def _find_model(self) -> Model | None:
+        """The model that was given, or an installed one of the same parts; None without parts."""
+        if not self.parts or self.given is not None:
+            return self.given
+        if self.loaded_from is not None:
+            with suppress(AezError, OSError):
+                model = load_model(self.loaded_from)
+                if whole_fingerprint(model) == self.fingerprint:
+                    return model
+        return installed_model(self.parts, self.model)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The model goes along only where its name cannot bring it back."""
+        return self.__dict__ if self.loaded_from is None else {**self.__dict__, "given": None}
+
+
+def _numbers(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The targets that are numbers; TypeError names one that is none."""
+    numbers = {key: config.get(key) for key in (QUALITY, MAX_ERROR, PSNR)}
+    for key, value in numbers.items():
+        is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        if value is not None and not is_number:
+            raise TypeError(f"aecodec configuration: {key}: expected a number, got {value!r}")
+    return numbers
 
 
 def _checked_parts(parts: Mapping[str, str]) -> Fingerprints:
@@ -193,42 +255,11 @@ def _parts_in_use(model: Model, target: Target, coder: str, variant: str | None)
     return tuple((name, found[name].hex()) for name in used)
 
 
-def _find_model(parts: Fingerprints, name: str) -> Model:
-    """The loaded or installed model that has these parts; ModelMissingError names the first."""
-    with _guard:
-        if parts in _loaded:
-            return _loaded[parts]
-    wanted = {part: bytes.fromhex(fingerprint) for part, fingerprint in parts}
-    installed = list(installed_models())
-    found = next(
-        (m for m in installed if wanted.items() <= m.fingerprints().items()), None
-    )  # whole: it can encode too
-    if found is None:
-        try:
-            found = find_parts(wanted, installed, name)
-        except ModelMissingError as error:
-            raise ModelMissingError(str(error).replace("the file", "the array", 1)) from error
-    with _guard:
-        return _loaded.setdefault(parts, found)
-
-
-@functools.lru_cache(maxsize=16)
-def _codec_of(settings: ChunkSettings) -> tuple[Codec, threading.Lock]:
-    model = _find_model(settings.parts, settings.model) if settings.parts else None
-    pixel_part = part_of_variant(settings.variant)
-    return Codec(model, pixel_part=pixel_part, coder=settings.coder), threading.Lock()
-
-
-def _shared_codec(settings: ChunkSettings) -> tuple[Codec, threading.Lock]:
-    """The process's codec for these settings, and what keeps it to one thread at a time.
-
-    Stores call from many threads. Networks are built on first use and set torch's global switches
-    while they run; torch itself spreads one chunk over the cores.
-    """
-    with _building:
-        return _codec_of(settings)
-
-
-def as_blob(data: Buffer) -> bytes:
-    """The bytes of a buffer."""
-    return data if isinstance(data, bytes) else memoryview(data).tobytes()
+def as_blob(data: object) -> bytes:
+    """The bytes of a buffer, which is contiguous; ValueError if it is not."""
+    if isinstance(data, bytes):
+        return data
+    array = as_array(data)
+    if not (array.flags.c_contiguous or array.flags.f_contiguous):
+        raise ValueError("aecodec: expected the bytes of an .aez, found a buffer with gaps")
+    return array.tobytes(order="A")

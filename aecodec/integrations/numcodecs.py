@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 try:
     from numcodecs.abc import Codec
-    from numcodecs.compat import ensure_contiguous_ndarray_like, ndarray_copy
 except ImportError as error:
     raise ImportError("the codec needs numcodecs: pip install aecodec[numcodecs]") from error
 
+from aecodec.arrays import Images
 from aecodec.integrations.array_chunks import CODEC_ID, ChunkSettings, as_blob
+from aecodec.integrations.buffers import as_array, copy_into
 
 
 class AezCodec(Codec):  # type: ignore[misc]  # numcodecs may be untyped, or not here
@@ -41,13 +40,23 @@ class AezCodec(Codec):  # type: ignore[misc]  # numcodecs may be untyped, or not
         return cls(**{name: value for name, value in config.items() if name != "id"})
 
     def encode(self, buf: Any) -> bytes:  # noqa: ANN401  # what numcodecs gives
-        """The bytes of an ``.aez`` with the images in a buffer, uint8 (n, H, W[, C])."""
-        return self.settings.encode(np.asarray(buf))
+        """The bytes of an ``.aez`` with the images in a buffer, uint8 (n, H, W[, C]).
+
+        It may have any strides. ValueError for another dtype or shape, TypeError for what is no
+        buffer.
+        """
+        return self.settings.encode(as_array(buf), keep_order=True)
 
     def decode(self, buf: Any, out: Any = None) -> Any:  # noqa: ANN401  # what numcodecs gives
-        """The images of an ``.aez``, in ``out`` if it is given."""
-        images = self.settings.decode(as_blob(ensure_contiguous_ndarray_like(buf)))
-        return images if out is None else ndarray_copy(images, out)
+        """The images of an ``.aez``, in ``out`` if it is given, which is then returned.
+
+        They come in Fortran order if the buffer that was encoded had it: Zarr 2 takes what is
+        decoded for the bytes that it gave. ``out`` is a writable buffer of as many bytes: one of
+        the images' shape gets the images whatever its strides, any other one the bytes in memory
+        order. ValueError for an ``out`` of another size or that is read-only.
+        """
+        images: Images = self.settings.decode(as_blob(buf), keep_order=True)
+        return images if out is None else copy_into(images, out)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AezCodec) and self.settings == other.settings

@@ -17,7 +17,9 @@ import torch
 from torch.utils.data import Dataset
 
 from aecodec.archive.array import Archive
-from aecodec.integrations.chunk_cache import ChunkCache, DecodedChunk
+from aecodec.arrays import Images, Indices, position, positions
+from aecodec.integrations.chunk_cache import ChunkCache, Claim, DecodedChunk
+from aecodec.integrations.reopening import SharedArchive
 from aecodec.integrations.sampling import ChunkBatchSampler
 
 if TYPE_CHECKING:
@@ -34,8 +36,13 @@ class AezDataset(Dataset[Any]):
     ``labels`` names the column to take for labels; True is the file's own, if it has one, and then
     an item is (image, label); otherwise it is the image alone. ``transform`` is applied to each
     image, ``target_transform`` to each label. Decoded chunks are kept up to ``cache_nbytes``, in
-    each worker; of chunks of latents only the images asked for are decoded. ``source`` is a path
-    or bytes, ``model`` as in ``aecodec.open``. It pickles, and may be used after a fork.
+    each worker; of chunks of latents only the images asked for are decoded. ``source`` is a path,
+    a URL or bytes, ``model`` as in ``aecodec.open``.
+
+    Threads may share it, and a chunk that several of them need is decoded once. It may be used
+    after a fork, and it pickles, for workers that are spawned. AezChangedError if another file
+    lies at the path than the one whose labels were read, here or where a copy is used; if there
+    is no file there any more, what is open stays so.
     """
 
     def __init__(
@@ -53,50 +60,53 @@ class AezDataset(Dataset[Any]):
         self.source, self.model = source, model
         self.transform, self.target_transform = transform, target_transform
         self._cache = ChunkCache(cache_nbytes)
-        self._archive: Archive | None = None
-        self._opened_by = 0  # a process: a file handle is not to be shared over a fork
         with Archive(source, model=model) as archive:
+            self._shared = SharedArchive(archive)
             self.classes = archive.classes
             self.labels = _labels_of(archive, labels)
-            self.chunk_images = archive.reader.header.chunk_images
+            self.chunk_images = archive.chunk_images
             self.image_shape = archive.image_shape
             self._count = len(archive)
 
     @property
     def archive(self) -> Archive:
-        """The open file, this process's own."""
-        if self._archive is None or self._opened_by != os.getpid():
-            inherited = self._archive
-            codec = inherited.codec if inherited is not None else None
-            self._archive = Archive(self.source, model=self.model, codec=codec)
-            if inherited is not None:
-                inherited.close()
-            self._opened_by = os.getpid()
-        return self._archive
+        """The open file; AezChangedError if another one lies at its path now."""
+        return self._shared.open()
 
     def close(self) -> None:
         """Close the file and drop what was decoded; the next access opens it again."""
         self._cache.clear()
-        if self._archive is not None:
-            self._archive.close()
-            self._archive = None
-
-    def __del__(self) -> None:
-        if getattr(self, "_archive", None) is not None:  # none of it after a failed __init__
-            self.close()
+        self._shared.close()
 
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, index: int) -> Any:  # noqa: ANN401  # what the transforms make
-        return self.__getitems__([index])[0]
+    def __getitem__(self, index: Any) -> Any:  # noqa: ANN401  # what the transforms make
+        """The item of an integer; for a slice, a mask or several integers a list of items."""
+        number = position(index, self._count, self._out_of_range)
+        if number is not None:
+            return self._items(np.array([number]))[0]
+        if isinstance(index, tuple):
+            raise TypeError(f"index {index!r}: an item has one index")
+        return self.__getitems__(index)
 
-    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
-        """The items at these indices; each chunk they touch is decoded once."""
-        asked = np.asarray(indices, np.intp)
-        if len(asked) and not (-self._count <= asked.min() and asked.max() < self._count):
-            raise IndexError(f"image {int(asked.max())}, the file holds {self._count}")
-        asked %= max(self._count, 1)
+    def __getitems__(self, indices: Sequence[int] | npt.NDArray[Any]) -> list[Any]:
+        """The items at these indices; each chunk they touch is decoded once.
+
+        ``indices`` are integers, negatives from the end, or a mask of all images. IndexError for
+        what is out of range, TypeError for anything else.
+        """
+        asked = positions(indices, self._count, self._out_of_range)
+        if asked.ndim != 1:
+            raise TypeError(f"indices have shape {asked.shape}, expected (n,)")
+        return self._items(asked)
+
+    @property
+    def _out_of_range(self) -> str:
+        return f"image {{}}, the file holds {self._count}"
+
+    def _items(self, asked: Indices) -> list[Any]:
+        """The items at these positions 0 to N - 1."""
         batch = torch.from_numpy(self._take(asked)).permute(0, 3, 1, 2).contiguous()
         images: Sequence[Any] = batch.unbind()
         if self.transform is not None:
@@ -108,26 +118,46 @@ class AezDataset(Dataset[Any]):
             labels = [self.target_transform(label) for label in labels]
         return list(zip(images, labels, strict=True))
 
-    def _take(self, indices: npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
+    def _take(self, indices: Indices) -> Images:
         """Images uint8 (n, H, W, C)."""
+        archive = self.archive  # before the cache is asked: the file may be another one
         out = np.empty((len(indices), *self.image_shape), np.uint8)
         chunk_of = indices // self.chunk_images
-        numbers = [int(i) for i in np.unique(chunk_of)]
-        for number in numbers:
-            if number in self._cache:
-                here = chunk_of == number
-                out[here] = self._cache.take(number, indices[here] - number * self.chunk_images)
-        missing = [number for number in numbers if number not in self._cache]
-        for number, opened in zip(missing, self.archive.open_chunks(missing), strict=True):
-            chunk = DecodedChunk(opened, self.image_shape)
+
+        def place(number: int, chunk: DecodedChunk) -> None:
             here = chunk_of == number
             out[here] = chunk.take(indices[here] - number * self.chunk_images)
-            self._cache.put(number, chunk)
+
+        left = {int(i) for i in np.unique(chunk_of)}
+        while left:
+            kept, mine, others = self._cache.claim(sorted(left))
+            self._decode(archive, mine, place)  # first: other threads may wait for these
+            for number, chunk in kept.items():
+                place(number, chunk)
+                self._cache.measure(number, chunk)
+            got = {number: claim.result() for number, claim in others.items()}
+            for number, found in got.items():
+                if found is not None:
+                    place(number, found)
+                    self._cache.measure(number, found)
+            left = {number for number, found in got.items() if found is None}
         return out
 
-    def __getstate__(self) -> dict[str, Any]:
-        empty = ChunkCache(self._cache.max_nbytes)
-        return {**self.__dict__, "_archive": None, "_opened_by": 0, "_cache": empty}
+    def _decode(
+        self,
+        archive: Archive,
+        claims: dict[int, Claim],
+        place: Callable[[int, DecodedChunk], None],
+    ) -> None:
+        """Decode the chunks that this thread has claimed."""
+        numbers = list(claims)
+        try:
+            for number, opened in zip(numbers, archive.open_chunks(numbers), strict=True):
+                chunk = DecodedChunk(opened, self.image_shape)
+                place(number, chunk)
+                self._cache.put(number, chunk)
+        finally:
+            self._cache.give_up(claims)
 
 
 def _labels_of(archive: Archive, wanted: bool | str) -> npt.NDArray[Any] | None:

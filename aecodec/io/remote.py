@@ -61,6 +61,12 @@ def open_url(url: str) -> BinaryIO:
         raise OSError(f"{url}: {error}") from error
 
 
+def remote_url(file: BinaryIO) -> str | None:
+    """The URL of a file that ``open_url`` opened and reads from afar; None for any other file."""
+    raw = getattr(file, "raw", None)
+    return raw.name if isinstance(raw, _Remote) else None
+
+
 def _answers_ranges(remote: _Remote) -> bool:
     """Whether the server sends a file's end without the rest; fsspec keeps that block."""
     try:

@@ -11,10 +11,12 @@ import torch
 from aecodec.arrays import Floats, Images, Symbols
 from aecodec.container.parts import LATENT_DECODER, LOW_BELOW
 from aecodec.errors import ModelCorruptError, ModelMismatchError
+from aecodec.forks import fork_safe
 from aecodec.latents.quantizer import gains_at
 from aecodec.latents.search import LatentSearch
 from aecodec.models.checking import MAX_WIDTH, check_shape, read_config, read_part, take_tensors
 from aecodec.models.model import Model, Part
+from aecodec.nets.exactness import float_inference, gradients
 from aecodec.nets.latent_decoder import AutoencoderConfig, ExactDecoder, layer_shapes
 from aecodec.nets.layers import LayerArrays, TensorShapes, layer_tensors
 from aecodec.targets import QUALITIES, STORED_MAX, STORED_MIN
@@ -31,6 +33,7 @@ class LatentNetworks:
     another shape or type, or cannot be proven to decode exactly.
     """
 
+    @fork_safe
     def __init__(self, model: Model, device: str = "cpu") -> None:
         self.model_name = model.name
         self.device = torch.device(device)
@@ -49,22 +52,26 @@ class LatentNetworks:
             raise ModelMismatchError(f"model {self.model_name!r} has no encoder: it only decodes")
         return self._encoder
 
+    @fork_safe
     def analyse(self, images: Images) -> Floats:
         """Images (N, H, W, C) -> latents float32 (N, D), in units of 256 gray levels."""
         encoder = self.require_encoder()
         y = np.empty((len(images), self.config.latents), np.float32)
-        with torch.inference_mode():
+        with float_inference(self.device):
             for start in range(0, len(images), BATCH_IMAGES):
                 x = pad_images(images[start : start + BATCH_IMAGES], self.config)
                 y[start : start + len(x)] = encoder(x.to(self.device)).cpu().numpy()
         return y
 
+    @fork_safe
     def search(self) -> LatentSearch:
         """The search, which takes time to find better latents than the encoder's."""
         if self._search is None:
-            self._search = LatentSearch(self.config, self._layers).to(self.device)
+            with gradients():
+                self._search = LatentSearch(self.config, self._layers).to(self.device)
         return self._search
 
+    @fork_safe
     def synthesize(self, symbols: Symbols, stored_quality: int) -> Images:
         """Symbols (N, D) of a stored quality -> images (N, H, W, C), by integers alone."""
         c, low = self.config, self.config.is_low(stored_quality)

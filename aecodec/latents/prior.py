@@ -9,10 +9,12 @@ import torch
 from aecodec.arrays import Symbols
 from aecodec.container.parts import LATENT_PRIOR
 from aecodec.errors import ModelCorruptError
+from aecodec.forks import fork_safe
 from aecodec.latents.quantizer import gains_at
 from aecodec.latents.search import PriorRate
 from aecodec.models.checking import read_config, read_part, take_tensors
 from aecodec.models.model import Model
+from aecodec.nets.exactness import gradients
 from aecodec.nets.latent_prior import ExactPrior, PriorConfig, tensor_shapes
 
 BATCH_IMAGES = 2048  # images in the network at once
@@ -26,6 +28,7 @@ class PriorNetwork:
     another shape or type, or cannot be proven to decode exactly.
     """
 
+    @fork_safe
     def __init__(self, model: Model, gains: npt.NDArray[np.uint16], device: str = "cpu") -> None:
         self.device = torch.device(device)
         part = read_part(model, LATENT_PRIOR)
@@ -51,11 +54,14 @@ class PriorNetwork:
         """How many threads may decode at once: as many as torch uses."""
         return torch.get_num_threads()
 
+    @fork_safe
     def rate(self, stored_quality: int) -> PriorRate:
         """The rate of softly rounded symbols of a stored quality under this prior."""
         gains = gains_at(self.gains, stored_quality)
-        return PriorRate(self.config, self._tensors, gains, stored_quality, self.device)
+        with gradients():
+            return PriorRate(self.config, self._tensors, gains, stored_quality, self.device)
 
+    @fork_safe
     def predict(
         self, g: int, symbols: Symbols, gains: npt.NDArray[np.int64], stored_quality: int
     ) -> npt.NDArray[np.int32]:

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from aecodec.arrays import Bits, Floats, Images, Symbols
+from aecodec.forks import fork_safe
+from aecodec.nets.exactness import float_inference, full_precision, gradients
 from aecodec.nets.latent_decoder import LATENT_BITS, AutoencoderConfig
 from aecodec.nets.latent_prior import (
     INPUT_MAX,
@@ -59,8 +61,10 @@ class FrequencyRate:
         for column, row in zip(symbols.T, table, strict=True):
             count = np.bincount(column.astype(np.int64) - low, minlength=len(levels)) + unseen
             row[:] = np.minimum(-np.log2(count / count.sum()), RARE_BITS)
-        self._table, self._low = torch.from_numpy(table).to(device), low
-        self._columns = torch.arange(symbols.shape[1], device=device)
+        self._low = low
+        with gradients():
+            self._table = torch.from_numpy(table).to(device)
+            self._columns = torch.arange(symbols.shape[1], device=device)
 
     def bits(self, lower: Tensor, share: Tensor) -> Tensor:
         """Bits (N,) of images, as :meth:`Rate.bits`."""
@@ -91,7 +95,8 @@ class PriorRate:
         gain = np.maximum(gains, 1).astype(np.float32)[order]
         self._order = torch.from_numpy(order).to(device)
         self._scale, self._gains = (torch.from_numpy(t).to(device) for t in (scale, gain))
-        self._quality = torch.tensor([stored_quality / QUALITY_UNIT], device=device)
+        quality = np.array([stored_quality / QUALITY_UNIT], np.float32)
+        self._quality = torch.from_numpy(quality).to(device)
 
     def bits(self, lower: Tensor, share: Tensor) -> Tensor:
         """Bits (N,) of images, as :meth:`Rate.bits`."""
@@ -120,6 +125,7 @@ class LatentSearch(nn.Module):
         self.requires_grad_(False)
         self.train()  # reduced precision is enough, as it is in training
 
+    @fork_safe
     def improve(
         self,
         images: Images,
@@ -139,17 +145,22 @@ class LatentSearch(nn.Module):
         better = np.empty_like(v)
         for start in range(0, len(v), BATCH_IMAGES):
             part = slice(start, start + BATCH_IMAGES)
-            better[part] = self._improve(images[part], v[part], gains, lmbda, rate, steps, low=low)
+            with gradients(), full_precision("cpu"):
+                better[part] = self._improve(
+                    images[part], v[part], gains, lmbda, rate, steps, low=low
+                )
         return better
 
-    @torch.no_grad()
+    @fork_safe
     def bits(self, rate: Rate, symbols: Symbols) -> Bits:
         """Bits (N,) of images with symbols (N, D) under a rate."""
         device = self.decoder.layer("linear").weight.device
         found = np.empty(len(symbols))
         for start in range(0, len(symbols), BATCH_IMAGES):
-            lower = torch.from_numpy(symbols[start : start + BATCH_IMAGES]).float().to(device)
-            found[start : start + BATCH_IMAGES] = rate.bits(lower, torch.zeros_like(lower)).cpu()
+            with float_inference(device):
+                lower = torch.from_numpy(symbols[start : start + BATCH_IMAGES]).float().to(device)
+                bits = rate.bits(lower, torch.zeros_like(lower)).cpu()
+            found[start : start + BATCH_IMAGES] = bits.numpy()
         return found
 
     def _improve(

@@ -114,7 +114,7 @@ class ExactDequantizer(nn.Module):
 
     def forward(self, planes: Tensor, bound: int) -> Tensor:
         """Planes uint8 (N, P, R, S) as decoded -> the same with each pixel moved by at most E."""
-        with exact_matmul():
+        with exact_matmul(planes.device):
             x = planes.float().contiguous(memory_format=torch.channels_last)
             h = self.layers["see"](x).add_(self.places + self.see_terms[bound][:, None, None])
             h = clamp_activation(self.layers["mix"](clamp_activation(h)))

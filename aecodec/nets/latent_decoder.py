@@ -135,7 +135,7 @@ class ExactDecoder(nn.Module):
         ``low`` takes the low trunk.
         """
         c, trunk = self.config, LOW if low else ""
-        with exact_matmul():
+        with exact_matmul(symbols.device):
             z = (symbols.double() * gains.double()).clamp_(-LATENT_MAX, LATENT_MAX)
             h = clamp_activation(self.layers["dense1"](z)).float()
             r = self.layers["dense2"](h).view(-1, *c.grid, c.coarse).permute(0, 3, 1, 2)

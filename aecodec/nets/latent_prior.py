@@ -125,7 +125,7 @@ class ExactPrior(nn.Module):
         """
         c, members = self.config, self.config.members(g)
         device = symbols.device
-        with exact_matmul():
+        with exact_matmul(device):
             start = (
                 torch.from_numpy(at_quality(self.see_rows, stored_quality)[g]).float().to(device)
             )

@@ -189,7 +189,7 @@ class ExactPixelModel(nn.Module):
         ``bound`` is E. ``underlay``, uint8 (N, P, R, S), is for a model that has one. Returns raw
         parameters, int32, as :mod:`aecodec.entropy.mixture` reads them.
         """
-        with exact_matmul():
+        with exact_matmul(planes.device):
             start = self.places[k] + self.see_codes[bound, k][:, None, None]
             if self.config.sees(k):
                 seen = planes[:, :k]

@@ -9,6 +9,7 @@ import torch
 from aecodec.arrays import Planes
 from aecodec.container.parts import DEQUANTIZER, TONES, UNDERLAY
 from aecodec.errors import ModelCorruptError
+from aecodec.forks import fork_safe
 from aecodec.models.checking import check_shape, read_numbers, read_part, take_tensors
 from aecodec.models.model import Model
 from aecodec.nets import dequantizer, pixel_model
@@ -55,6 +56,7 @@ class PixelNetworks:
     another shape or type, or cannot be proven to decode exactly.
     """
 
+    @fork_safe
     def __init__(self, model: Model, part_name: str, device: str = "cpu") -> None:
         self.device = torch.device(device)
         _, self.config, tensors = read_pixel_model(model, part_name)
@@ -66,6 +68,7 @@ class PixelNetworks:
         """How many threads may decode at once: as many as torch uses."""
         return torch.get_num_threads()
 
+    @fork_safe
     def predict(
         self, k: int, planes: Planes, bound: int, grid: PlaneGrid, underlay: Planes | None = None
     ) -> npt.NDArray[np.int32]:
@@ -89,6 +92,7 @@ class PixelNetworks:
 class Dequantizer:
     """The dequantizer of a model on one device; it raises as :class:`PixelNetworks` does."""
 
+    @fork_safe
     def __init__(self, model: Model, device: str = "cpu") -> None:
         self.device = torch.device(device)
         part = read_part(model, DEQUANTIZER)
@@ -99,6 +103,7 @@ class Dequantizer:
         tensors = take_tensors(part, dequantizer.tensor_shapes(c, grid))
         self._net = ExactDequantizer(c, tensors).to(self.device)
 
+    @fork_safe
     def move(self, planes: Planes, bound: int) -> Planes:
         """Planes (N, P, R, S) as decoded under a bound E -> the same, pixels moved by at most E."""
         moved = np.empty_like(planes)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from aecodec.arrays import Images
-from aecodec.targets import BOUND_MAX
 
 
 def to_symbols(x: Images, bound: int) -> Images:
@@ -27,12 +24,3 @@ def finest_alike(bound: int) -> int:
     while bound and (255 + bound - 1) // (2 * bound - 1) == levels:
         bound -= 1
     return bound
-
-
-def bound_for(mse: float) -> int:
-    """The largest E whose mean squared error is at most ``mse`` if errors are spread evenly.
-
-    Squares of errors that are spread evenly over -E..E average E(E + 1) / 3.
-    """
-    bound = int((math.sqrt(1 + 12 * max(mse, 0)) - 1) / 2)
-    return max(0, min(BOUND_MAX, bound))

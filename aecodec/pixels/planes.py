@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from aecodec.arrays import Images, Planes
-from aecodec.nets.planes import PlaneGrid, split_planes
+from aecodec.nets.planes import PHASES, PlaneGrid
 
 
 def split(images: Images) -> Planes:
     """Images (N, H, W, C) -> planes in coding order (N, P, R, S), zeros where no pixel is."""
-    writable = np.require(images, requirements="W")  # torch warns of arrays that are read-only
-    return split_planes(torch.from_numpy(writable), PlaneGrid.of(images)).contiguous().numpy()
+    grid, count = PlaneGrid.of(images), len(images)
+    rows, columns = grid.cells
+    padded = np.zeros((count, 4 * rows, 4 * columns, grid.channels), np.uint8)
+    padded[:, : grid.height, : grid.width] = images
+    cells = padded.reshape(count, rows, 4, columns, 4, grid.channels)
+    phases = cells.transpose(0, 2, 4, 5, 1, 3)
+    phases = phases.reshape(count, len(PHASES), grid.channels * rows * columns)
+    return phases.take(PHASES, axis=1).reshape(count, grid.planes, rows, columns)
 
 
 def join(planes: Planes, grid: PlaneGrid) -> Images:

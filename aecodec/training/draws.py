@@ -1,15 +1,13 @@
 """Random numbers for training. They depend on a seed alone.
 
-The generators of torch that the caller's process shares are not disturbed.
+The generators of torch that the caller's process shares are not disturbed. Initial weights are
+drawn by :mod:`aecodec.twins.starting`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Draws:
@@ -27,16 +25,29 @@ class Draws:
         return self._generators[name]
 
 
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """What torch's default generator draws in this block depends on the seed alone.
+class Dropout(nn.Module):
+    """Dropout of a share of the values in training, drawn from a generator of its own."""
 
-    Constructors of layers and dropout draw from it and take no other. Its state is put back at
-    the end.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield
+    def __init__(self, share: float, generator: torch.Generator) -> None:
+        super().__init__()
+        self.keep, self._generator = 1 - share, generator
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Values of any shape, some of them zero and the others larger in proportion."""
+        if not self.training:
+            return x
+        kept = torch.empty_like(x).bernoulli_(self.keep, generator=self._generator)
+        return x * kept.div_(self.keep)
+
+
+def uniform(count: int, generator: torch.Generator) -> Tensor:
+    """Values (count,) from 0 to 1, on the generator's device."""
+    return torch.rand(count, generator=generator, dtype=torch.float32, device=generator.device)
+
+
+def integers(high: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Whole numbers from 0 to ``high`` - 1 in this shape, on the generator's device."""
+    return torch.randint(0, high, shape, generator=generator, device=generator.device)
 
 
 def uniform_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from aecodec.twins.starting import current_generator, normal, uniform_, zeros
+
 
 def soft_round(v: Tensor, sharpness: float) -> Tensor:
     """Soft rounding (Agustsson and Theis 2020): the identity at sharpness 0, rounding at infinity.
@@ -32,21 +34,27 @@ class FactorizedPrior(nn.Module):
         super().__init__()
         self.register_buffer("spread", spread.clone())
         shape = (*spread.shape, mixtures)
-        self.mean = nn.Parameter(torch.randn(shape) * 0.5)
-        self.log_scale = nn.Parameter(torch.zeros(shape))
-        self.logit = nn.Parameter(torch.zeros(shape))
+        self.mean = nn.Parameter(normal(*shape) * 0.5)
+        self.log_scale = nn.Parameter(zeros(*shape))
+        self.logit = nn.Parameter(zeros(*shape))
 
     @classmethod
     def fitted(cls, v: Tensor, steps: int = 600) -> FactorizedPrior:
-        """A prior fitted to scaled latents v (Q, n, D), by their spread and some steps of Adam."""
+        """A prior fitted to scaled latents v (Q, n, D), by their spread and some steps of Adam.
+
+        It draws from the generator of the block of :func:`~aecodec.twins.starting.seeded`.
+        """
         prior = cls(v.std(1) + 0.3).to(v.device)
         with torch.no_grad():
             prior.mean.add_((v.mean(1) / prior.spread)[..., None])
+        generator = current_generator()
         optimizer = torch.optim.Adam(prior.parameters(), 0.03, betas=(0.9, 0.99))
         for step in range(steps):
             optimizer.param_groups[0]["lr"] = 0.03 * (1 - step / steps)
-            some = v[:, torch.randint(0, v.shape[1], (128,), device=v.device)]
-            loss = prior.rate_est_bits(some + torch.rand_like(some) - 0.5).sum(2).mean()
+            chosen = torch.randint(0, v.shape[1], (128,), device="cpu", generator=generator)
+            some = v[:, chosen.to(v.device)]
+            moved = uniform_(torch.empty_like(some, device="cpu"), 0, 1)
+            loss = prior.rate_est_bits(some + moved.to(v.device) - 0.5).sum(2).mean()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from aecodec.nets.latent_decoder import AutoencoderConfig
 from aecodec.nets.layers import LayerArrays
 from aecodec.targets import PEAK_SQUARED, QUALITIES, QUALITY_UNIT
-from aecodec.training.draws import Draws, uniform_like
+from aecodec.training.draws import Draws, uniform, uniform_like
 from aecodec.training.factorized_prior import FactorizedPrior, soft_round
 from aecodec.training.objective import Objective
 from aecodec.twins.autoencoder import Autoencoder, pad_images
+from aecodec.twins.starting import zeros
 
 SHARPENING = 0.25  # share of the training after which soft rounding has its full sharpness
 PRIOR_IMAGES = 4096  # a prior is fitted to the latents of so many, to continue from a model
@@ -46,8 +47,8 @@ class LatentObjective(Objective):
         self.sharpness = sharpness
         self.model = Autoencoder(c)
         self.register_buffer("lmbdas", torch.from_numpy(lmbdas).float())
-        self.register_buffer("typical", torch.zeros(QUALITIES))
-        away = (torch.arange(QUALITIES) - 3) / 1.6  # from quality 4
+        self.register_buffer("typical", zeros(QUALITIES))
+        away = (torch.arange(QUALITIES, device="cpu").float() - 3) / 1.6  # from quality 4
         weights = 0.5 + 0.6 * torch.exp(-away.square() / 2)
         self.register_buffer("weights", weights / weights.sum())
         # at this uniform step one more bit saves 1/lmbda of squared error, in an orthonormal basis
@@ -89,7 +90,7 @@ class LatentObjective(Objective):
         """Images float (N, C, H4, W4) -> loss, and the middle quality's bpp and PSNR."""
         model, c, generator = self.model, self.model.config, draws.on(x.device)
         level = torch.arange(QUALITIES, device=x.device).repeat_interleave(len(x) // QUALITIES)
-        moved = torch.rand(len(level), device=x.device, generator=generator)
+        moved = uniform(len(level), generator)
         place = (level + moved - 0.5).clamp(0, QUALITIES - 1)
         v, y_hat, log_step = model.quantize(model.encoder(x), place)
         low = sum(c.is_low(QUALITY_UNIT * (1 + q)) for q in range(QUALITIES)) * len(x) // QUALITIES

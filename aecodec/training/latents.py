@@ -18,11 +18,12 @@ from aecodec.models.model import Model, Part
 from aecodec.nets.latent_decoder import LATENT_BITS, AutoencoderConfig, ExactDecoder
 from aecodec.nets.layers import LayerArrays
 from aecodec.targets import PEAK_SQUARED, QUALITIES, QUALITY_UNIT
-from aecodec.training.draws import seeded
 from aecodec.training.growing import can_grow, grow
 from aecodec.training.latent_objective import LatentObjective
 from aecodec.training.loop import Report, TrainConfig, no_report, split_images, train_objective
+from aecodec.training.surroundings import undisturbed
 from aecodec.twins.autoencoder import Autoencoder, pad_images
+from aecodec.twins.starting import seeded
 
 EVALUATION_IMAGES = 1000  # images at once in validation
 
@@ -43,6 +44,7 @@ class LatentConfig(TrainConfig):
         return np.geomspace(self.lmbda_min, self.lmbda_max, QUALITIES)
 
 
+@undisturbed
 def train_autoencoder(
     images: Images,
     config: LatentConfig,
@@ -97,6 +99,7 @@ def _start_from(
     return {k: v for k, v in base.training.items() if k not in base.parts}
 
 
+@undisturbed
 @torch.no_grad()
 def export_autoencoder(
     model: Autoencoder,

@@ -25,7 +25,7 @@ from aecodec._version import __version__
 from aecodec.advice import advised
 from aecodec.errors import ModelMismatchError, Terminated
 from aecodec.training.checkpoint import START_ANEW, Checkpoint
-from aecodec.training.draws import Draws
+from aecodec.training.draws import Draws, integers, uniform
 from aecodec.training.muon import Muon
 from aecodec.training.objective import Objective
 
@@ -127,16 +127,16 @@ class Trainer:
         """Images of a step, drawn from the set, mirrored and shifted."""
         config, count = self.config, self.config.batch_images
         ending = self.step >= config.steps * (1 - config.final_share)
-        chosen = torch.randint(0, len(images), (count,), generator=generator).numpy()
+        chosen = integers(len(images), (count,), generator).numpy()
         batch: np.ndarray = images[chosen]
         if ending and final is not None:
             last = round(count * config.final_images)
-            batch[:last] = final[torch.randint(0, len(final), (last,), generator=generator).numpy()]
+            batch[:last] = final[integers(len(final), (last,), generator).numpy()]
         if config.flip:
-            mirrored = (torch.rand(count, generator=generator) < config.flip).numpy()
+            mirrored = (uniform(count, generator) < config.flip).numpy()
             batch[mirrored] = batch[mirrored, :, ::-1]
         if config.shift and not ending:
-            moved = (torch.rand(count, generator=generator) < config.shift).numpy()
+            moved = (uniform(count, generator) < config.shift).numpy()
             batch[moved] = _shifted(batch[moved], generator)
         return batch
 
@@ -242,7 +242,7 @@ def _shifted(images: np.ndarray, generator: torch.Generator) -> np.ndarray:
     """Images (N, H, W, C), each moved by -1..1 rows and columns, zeros at the edges left free."""
     height, width = images.shape[1:3]
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    corners = torch.randint(0, 3, (len(images), 2), generator=generator).numpy()
+    corners = integers(3, (len(images), 2), generator).numpy()
     rows = corners[:, :1] + np.arange(height)
     columns = corners[:, 1:] + np.arange(width)
     moved: np.ndarray = padded[

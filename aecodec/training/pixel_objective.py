@@ -17,11 +17,12 @@ from aecodec.nets.dequantizer import DequantizerConfig
 from aecodec.nets.pixel_model import PixelConfig
 from aecodec.nets.planes import BOUNDS, CODED_BOUNDS, PlaneGrid, split_planes
 from aecodec.targets import PEAK_SQUARED
-from aecodec.training.draws import Draws
+from aecodec.training.draws import Draws, uniform
 from aecodec.training.objective import Objective
 from aecodec.twins.dequantizer import DequantizerTwin
 from aecodec.twins.mixture import mixture_bits
 from aecodec.twins.pixel_model import PixelTwin
+from aecodec.twins.starting import zeros
 
 EXACT_SHARE = 0.35  # of a batch is trained at bound 0; other bounds are log-uniform over 1..127
 
@@ -39,12 +40,12 @@ class _EveryBound(Objective):
     def __init__(self, grid: PlaneGrid) -> None:
         super().__init__()
         self.grid = grid
-        self.register_buffer("typical", torch.zeros(len(CODED_BOUNDS)))
+        self.register_buffer("typical", zeros(len(CODED_BOUNDS)))
         nearest = np.abs(
             np.log2(1 + np.arange(BOUNDS))[:, None] - np.log2(1 + np.array(CODED_BOUNDS))
         ).argmin(axis=1)
         self.register_buffer("bucket", torch.from_numpy(nearest), persistent=False)
-        ones = torch.ones(1, grid.height, grid.width, grid.channels, dtype=torch.uint8)
+        ones = torch.from_numpy(np.ones((1, grid.height, grid.width, grid.channels), np.uint8))
         self.register_buffer("inside", split_planes(ones, grid).float(), persistent=False)
 
     def balanced(self, losses: Tensor, bounds: Tensor) -> Tensor:
@@ -129,7 +130,7 @@ class DequantizerObjective(_EveryBound):
 
 def draw_bounds(count: int, exact_share: float, generator: torch.Generator) -> Tensor:
     """(count,) error bounds for training: a share of 0, the others log-uniform over 1..127."""
-    logs = torch.rand(count, generator=generator) * math.log(BOUNDS)
+    logs = uniform(count, generator) * math.log(BOUNDS)
     drawn = torch.exp(logs).floor().long().clamp(1, BOUNDS - 1)
-    exact = torch.rand(count, generator=generator) < exact_share
+    exact = uniform(count, generator) < exact_share
     return torch.where(exact, torch.zeros_like(drawn), drawn)

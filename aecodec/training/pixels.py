@@ -32,7 +32,6 @@ from aecodec.pixels.payloads import PixelPlan, Refiner
 from aecodec.pixels.planes import split
 from aecodec.pixels.underlay import Underlay
 from aecodec.targets import QUALITY_UNIT
-from aecodec.training.draws import seeded
 from aecodec.training.loop import (
     Report,
     TrainConfig,
@@ -42,7 +41,9 @@ from aecodec.training.loop import (
     train_objective,
 )
 from aecodec.training.pixel_objective import DequantizerObjective, PixelObjective
+from aecodec.training.surroundings import undisturbed
 from aecodec.twins.pixel_model import equalized, with_tones, with_underlay
+from aecodec.twins.starting import seeded
 
 FEATURES = {PIXEL_FAST: 24, PIXEL_SMALL: 48}  # they determine speed and size on disk
 MIXTURES = 5
@@ -60,6 +61,7 @@ class PixelTrainConfig(TrainConfig):
     batch_images: int = 128
 
 
+@undisturbed
 def train_pixel_model(
     images: Images,
     config: TrainConfig,
@@ -184,6 +186,7 @@ def _underlay(base: Model | None, stored_quality: int, device: str) -> Underlay:
     return Underlay(latents, PriorNetwork(base, latents.gains, device), stored_quality)
 
 
+@undisturbed
 def train_dequantizer(
     images: Images,
     config: TrainConfig,

@@ -18,9 +18,10 @@ from aecodec.latents.quantizer import quantize
 from aecodec.models.model import Model, Part
 from aecodec.nets.latent_prior import PriorConfig
 from aecodec.targets import QUALITIES, QUALITY_UNIT
-from aecodec.training.draws import seeded
 from aecodec.training.loop import Report, TrainConfig, no_report, split_images, train_objective
 from aecodec.training.prior_objective import PriorObjective
+from aecodec.training.surroundings import undisturbed
+from aecodec.twins.starting import seeded
 
 GROUPS = 16
 FEATURES = 80
@@ -36,6 +37,7 @@ class PriorTrainConfig(TrainConfig):
     weight_decay: float = 0.1
 
 
+@undisturbed
 def train_prior(
     images: Images,
     config: TrainConfig,

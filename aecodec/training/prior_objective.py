@@ -16,10 +16,11 @@ from aecodec.nets.latent_prior import (
     PriorConfig,
 )
 from aecodec.targets import QUALITIES
-from aecodec.training.draws import Draws
+from aecodec.training.draws import Draws, uniform
 from aecodec.training.objective import Objective
 from aecodec.twins.latent_prior import PriorTwin, row_shares
 from aecodec.twins.mixture import SPREAD_UNIT, mixture_bits
+from aecodec.twins.starting import evenly, zeros
 
 TYPICAL_SPREAD = 20  # of a value, in its unit: the initial scale
 ORDERING_ROW = 3  # of the quality at which entropies decide the order of the latents
@@ -52,13 +53,13 @@ class PriorObjective(Objective):
         self.register_buffer("gains", torch.from_numpy(gains[:, self.order].astype(np.float32)))
         scale = torch.from_numpy(np.exp2(unit[self.order])).float()
         self.register_buffer("scale", scale)
-        self.register_buffer("typical", torch.zeros(QUALITIES))
+        self.register_buffer("typical", zeros(QUALITIES))
         self.model = PriorTwin(c)
         k = c.mixtures
         with torch.no_grad():
             nats = torch.log(TYPICAL_SPREAD * scale / self.gains)
             self.model.out_rows[..., k : 2 * k] = (nats * SPREAD_UNIT / 512)[..., None]
-            self.model.out_rows[..., :k] = torch.linspace(-0.3, 0.3, k)
+            self.model.out_rows[..., :k] = evenly(-0.3, 0.3, k)
 
     def prepare(self, images: np.ndarray) -> Tensor:
         """Latents float32 (N, D) -> the same in the order of coding."""
@@ -66,7 +67,7 @@ class PriorObjective(Objective):
 
     def forward(self, x: Tensor, progress: float, draws: Draws) -> tuple[Tensor, dict[str, float]]:
         """Latents (N, D) in the order of coding -> loss, and bpp at qualities 3 and 5."""
-        share = torch.rand(len(x), device=x.device, generator=draws.on(x.device))
+        share = uniform(len(x), draws.on(x.device))
         quality = 1 + (QUALITIES - 1) * share
         bits = self.latent_bits(x, quality)
         row = (quality - 1).round().long()

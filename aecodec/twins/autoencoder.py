@@ -25,6 +25,7 @@ from aecodec.nets.latent_decoder import (
 from aecodec.nets.layers import LayerArrays
 from aecodec.targets import QUALITIES
 from aecodec.twins.layers import TwinLayer, activation, round_through
+from aecodec.twins.starting import conv, dense, normal, normal_, zeros
 
 
 class ResidualBlock(nn.Module):
@@ -32,8 +33,8 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.a = nn.Conv2d(channels, channels, 3, padding=1)
-        self.b = nn.Conv2d(channels, channels, 3, padding=1)
+        self.a = conv(channels, channels)
+        self.b = conv(channels, channels)
         for parameter in self.b.parameters():
             nn.init.zeros_(parameter)
 
@@ -52,15 +53,15 @@ class Encoder(nn.Module):
         w = c.encoder
         pixels = c.padded[0] * c.padded[1] * c.channels
         grid = c.grid[0] * c.grid[1]
-        self.linear = nn.Linear(pixels, c.latents)
-        self.stem = nn.Conv2d(4 * c.channels, w, 3, padding=1)
+        self.linear = dense(pixels, c.latents)
+        self.stem = conv(4 * c.channels, w)
         self.fine = ResidualBlock(w)
-        self.down = nn.Conv2d(w, 2 * w, 3, stride=2, padding=1)
+        self.down = conv(w, 2 * w, stride=2)
         self.coarse = ResidualBlock(2 * w)
-        self.head = nn.Linear(2 * w * grid, c.latents)
+        self.head = dense(2 * w * grid, c.latents)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
-        nn.init.normal_(self.head.weight, std=1.5 / math.sqrt(self.head.in_features))
+        normal_(self.head.weight, 1.5 / math.sqrt(self.head.in_features))
 
     def forward(self, x: Tensor) -> Tensor:
         """Padded images (N, C, H4, W4) -> latents (N, D)."""
@@ -88,11 +89,11 @@ class DecoderTwin(nn.Module):
         self.layers = nn.ModuleDict()
         for name, shape in shapes.items():
             fan_in = math.prod(shape[1:])
-            weight = torch.randn(shape) * math.sqrt(2 / fan_in)
+            weight = normal(*shape) * math.sqrt(2 / fan_in)
             if name.endswith("out") or (name[-1] == "b" and len(shape) == 4):
                 weight = weight * 0.05
             elif name == "linear":
-                weight = torch.zeros(shape)
+                weight = zeros(*shape)
             kwargs: dict[str, object] = {}
             if name == "linear":
                 kwargs = {**wide, "out_bits": PIXEL_BITS}
@@ -100,7 +101,7 @@ class DecoderTwin(nn.Module):
                 kwargs = {**wide, "weight_max": 32767}
             elif name.endswith("out"):
                 kwargs = {"out_bits": PIXEL_BITS}
-            self.layers[name] = TwinLayer(weight, torch.zeros(shape[0]), **kwargs)  # type: ignore[arg-type]
+            self.layers[name] = TwinLayer(weight, zeros(shape[0]), **kwargs)  # type: ignore[arg-type]
 
     def layer(self, name: str) -> TwinLayer:
         """The layer of this name; ModuleDict itself does not know its type."""
@@ -155,8 +156,8 @@ class Autoencoder(nn.Module):
         self.config = c
         self.encoder = Encoder(c)
         self.decoder = DecoderTwin(c)
-        self.log_step = nn.Parameter(torch.zeros(QUALITIES, c.latents))
-        self.log_shrink = nn.Parameter(torch.zeros(QUALITIES, c.latents))
+        self.log_step = nn.Parameter(zeros(QUALITIES, c.latents))
+        self.log_shrink = nn.Parameter(zeros(QUALITIES, c.latents))
 
     @torch.no_grad()
     def scale_latents(self, spread: float) -> None:

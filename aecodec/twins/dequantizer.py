@@ -19,6 +19,7 @@ from aecodec.nets.dequantizer import (
 from aecodec.nets.layers import ACT_BITS, Tensors
 from aecodec.nets.planes import CODE_BITS, PlaneGrid, bound_code
 from aecodec.twins.layers import TwinLayer, activation
+from aecodec.twins.starting import normal, zeros
 
 
 class DequantizerTwin(nn.Module):
@@ -32,15 +33,15 @@ class DequantizerTwin(nn.Module):
         code = torch.from_numpy(bound_code()).float() / (1 << CODE_BITS)
         self.register_buffer("code", code, persistent=False)
         self.added = nn.ParameterDict(
-            {name: torch.zeros(shape) for name, shape in added_shapes(c, grid).items()}
+            {name: zeros(*shape) for name, shape in added_shapes(c, grid).items()}
         )
         self.layers = nn.ModuleDict()
         for kind, shape in layer_shapes(c).items():
-            weight = torch.randn(shape) * math.sqrt(2 / math.prod(shape[1:]))
+            weight = normal(*shape) * math.sqrt(2 / math.prod(shape[1:]))
             bits = ACT_BITS
             if kind == "out":
                 weight, bits = weight * 0.1, MOVE_BITS
-            self.layers[kind] = TwinLayer(weight, torch.zeros(shape[0]), out_bits=bits)
+            self.layers[kind] = TwinLayer(weight, zeros(shape[0]), out_bits=bits)
 
     def layer(self, kind: str) -> TwinLayer:
         """The layer of this kind; ModuleDict itself does not know its type."""

@@ -19,13 +19,14 @@ from aecodec.nets.latent_prior import (
 from aecodec.nets.layers import ACT_BITS, ACT_MAX, LayerArrays, Tensors
 from aecodec.targets import QUALITIES
 from aecodec.twins.layers import TwinLayer, activation
+from aecodec.twins.starting import normal, uniform_, zeros
 
 
 def row_shares(quality: Tensor) -> Tensor:
     """Qualities (N,), floats of 1 to 9 -> weights (N, 9) of the rows that each is mixed from."""
     row = (quality - 1).floor().clamp(0, QUALITIES - 2).long()
     upper = quality - 1 - row
-    share = torch.zeros(len(quality), QUALITIES, device=quality.device)
+    share = torch.zeros(len(quality), QUALITIES, dtype=torch.float32, device=quality.device)
     each = torch.arange(len(quality), device=quality.device)
     share[each, row], share[each, row + 1] = 1 - upper, upper
     return share
@@ -37,17 +38,17 @@ class PriorTwin(nn.Module):
     def __init__(self, c: PriorConfig) -> None:
         super().__init__()
         self.config = c
-        self.see_rows = nn.Parameter(torch.zeros(QUALITIES, c.groups, c.features))
-        self.out_rows = nn.Parameter(torch.zeros(QUALITIES, c.latents, 3 * c.mixtures))
+        self.see_rows = nn.Parameter(zeros(QUALITIES, c.groups, c.features))
+        self.out_rows = nn.Parameter(zeros(QUALITIES, c.latents, 3 * c.mixtures))
         self.layers = nn.ModuleDict()
         for name, shape in layer_shapes(c).items():
-            weight = torch.randn(shape) * math.sqrt(2 / shape[1])
-            bias, bits = torch.zeros(shape[0]), ACT_BITS
+            weight = normal(*shape) * math.sqrt(2 / shape[1])
+            bias, bits = zeros(shape[0]), ACT_BITS
             input_max = ACT_MAX
             if name.startswith("see"):
                 input_max, weight = INPUT_MAX, 2 * weight
             if name.startswith(("see", "mix0")):
-                bias.uniform_(-0.3, 0.6)
+                uniform_(bias, -0.3, 0.6)
             if name.startswith("out"):
                 weight, bits = 0.1 * weight, PARAMETER_BITS
             self.layers[name] = TwinLayer(weight, bias, out_bits=bits, input_max=input_max)

@@ -24,6 +24,7 @@ from aecodec.nets.pixel_model import (
 )
 from aecodec.nets.planes import CODE_BITS, CODE_LENGTH, PlaneGrid, bound_code
 from aecodec.twins.layers import TwinLayer, activation, round_through
+from aecodec.twins.starting import evenly, normal, zeros
 
 
 def stack_layers(c: PixelConfig, layers: Mapping[tuple[int, str], LayerArrays]) -> Tensors:
@@ -100,20 +101,20 @@ class PixelTwin(nn.Module):
         self.config = c
         code = torch.from_numpy(bound_code()).float() / (1 << CODE_BITS)
         self.register_buffer("code", code, persistent=False)
-        self.see_codes = nn.Parameter(torch.zeros(c.planes, c.features, CODE_LENGTH))
-        self.out_codes = nn.Parameter(torch.zeros(c.planes, 3 * c.mixtures, CODE_LENGTH))
-        self.places = nn.Parameter(torch.randn(c.planes, c.features, *grid.cells) * 0.3)
+        self.see_codes = nn.Parameter(zeros(c.planes, c.features, CODE_LENGTH))
+        self.out_codes = nn.Parameter(zeros(c.planes, 3 * c.mixtures, CODE_LENGTH))
+        self.places = nn.Parameter(normal(c.planes, c.features, *grid.cells) * 0.3)
         if c.toned:
-            self.tones = nn.Parameter(torch.linspace(0, ACT_MAX, LEVELS) / (1 << ACT_BITS))
+            self.tones = nn.Parameter(evenly(0, ACT_MAX, LEVELS) / (1 << ACT_BITS))
         self.layers = nn.ModuleDict()
         for k in range(c.planes):
             for kind, shape in layer_shapes(c, k).items():
-                weight = torch.randn(shape) * math.sqrt(2 / math.prod(shape[1:]))
-                bias = torch.zeros(shape[0])
+                weight = normal(*shape) * math.sqrt(2 / math.prod(shape[1:]))
+                bias = zeros(shape[0])
                 out_bits = ACT_BITS
                 if kind == "out":
                     weight, out_bits = weight * 0.1, PARAMETER_BITS
-                    bias[: c.mixtures] = torch.linspace(0, 255, c.mixtures) / 64
+                    bias[: c.mixtures] = evenly(0, 255, c.mixtures) / 64
                     bias[c.mixtures : 2 * c.mixtures] = 0.5
                 self.layers[f"{k}_{kind}"] = TwinLayer(weight, bias, out_bits=out_bits)
 

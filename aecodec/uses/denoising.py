@@ -7,6 +7,7 @@ import torch
 
 from aecodec.arrays import Images
 from aecodec.measures.metrics import psnr_db, squared_error
+from aecodec.nets.exactness import float_inference
 from aecodec.training.draws import Draws
 from aecodec.uses.objectives import NOISES, DenoiseObjective, add_noise, pad_to_four
 
@@ -26,7 +27,7 @@ def noisy_images(images: Images, noise: str, level: float, seed: int) -> Images:
     out = np.empty_like(images)
     for start in range(0, len(images), BATCH_IMAGES):
         x = _to_float(images[start : start + BATCH_IMAGES])
-        noisy = add_noise(x, noise, torch.tensor(level), generator)
+        noisy = add_noise(x, noise, torch.from_numpy(np.array(level, np.float32)), generator)
         out[start : start + len(x)] = _to_gray(noisy)
     return out
 
@@ -34,7 +35,7 @@ def noisy_images(images: Images, noise: str, level: float, seed: int) -> Images:
 def denoise(objective: DenoiseObjective, images: Images) -> Images:
     """Cleaned images of uint8 images (N, H, W, C), of any size."""
     out = np.empty_like(images)
-    with torch.inference_mode():
+    with float_inference():
         for start in range(0, len(images), BATCH_IMAGES):
             x = _to_float(images[start : start + BATCH_IMAGES])
             clean = objective.model(pad_to_four(x))[:, :, : x.shape[2], : x.shape[3]]

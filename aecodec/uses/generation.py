@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from aecodec.arrays import Floats, Images
+from aecodec.nets.exactness import float_inference
 from aecodec.training.draws import Draws
 from aecodec.uses.objectives import BERNOULLI, VaeObjective
 
@@ -36,7 +37,7 @@ def evidence(objective: VaeObjective, images: Images, seed: int = 0) -> Evidence
     """The evidence lower bound on uint8 images (N, H, W, C), one sample of the latents each."""
     nll = kl = 0.0
     draws = Draws(seed)
-    with torch.no_grad():
+    with float_inference():
         for start in range(0, len(images), BATCH_IMAGES):
             x = objective.prepare(images[start : start + BATCH_IMAGES])
             terms = objective.terms(x, draws.on(x.device))
@@ -54,7 +55,7 @@ def evidence(objective: VaeObjective, images: Images, seed: int = 0) -> Evidence
 def latents_of(objective: VaeObjective, images: Images) -> Floats:
     """(N, D) means of the latents of uint8 images (N, H, W, C)."""
     parts = []
-    with torch.inference_mode():
+    with float_inference():
         for start in range(0, len(images), BATCH_IMAGES):
             x = objective.prepare(images[start : start + BATCH_IMAGES])
             parts.append(objective.heads(x)[0].numpy())
@@ -65,7 +66,7 @@ def latents_of(objective: VaeObjective, images: Images) -> Floats:
 def images_of(objective: VaeObjective, y: Floats) -> Images:
     """Expected images, uint8 (N, H, W, C), of latents (N, D)."""
     parts = []
-    with torch.inference_mode():
+    with float_inference():
         for start in range(0, len(y), BATCH_IMAGES):
             means = objective.means(torch.from_numpy(y[start : start + BATCH_IMAGES]))
             parts.append((means * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy())

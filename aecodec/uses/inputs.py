@@ -2,45 +2,72 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from aecodec.archive.array import Archive
 from aecodec.arrays import Floats, Images
-from aecodec.images import ImageSetError, open_images
-from aecodec.images.plain import load_npy, read_unzipped
+from aecodec.images import ImageSetError, Skipped, open_images, paired_labels, read_label_rows
+from aecodec.images.plain import load_npy
+from aecodec.images.tables import needless
+from aecodec.images.texts import Row, decode_text, table_rows
 
 AEZ_HEAD = b"\x89AEZ"
-IDX_LABELS = b"\0\0\x08\x01"
 
 
-def is_aez(path: str) -> bool:
-    """Whether a file begins as an ``.aez`` does."""
-    if not Path(path).is_file():
+def is_aez(source: str | BinaryIO) -> bool:
+    """Whether a file, or a seekable open one, begins as an ``.aez`` does."""
+    if not isinstance(source, str):
+        source.seek(0)
+        head = source.read(len(AEZ_HEAD))
+        source.seek(0)
+        return head == AEZ_HEAD
+    if not Path(source).is_file():
         return False
-    with open(path, "rb") as file:
+    with open(source, "rb") as file:
         return file.read(len(AEZ_HEAD)) == AEZ_HEAD
 
 
-def read_image_set(path: str) -> Images:
-    """uint8 (N, H, W, C) of an image set or an ``.aez``, whole; ImageSetError if it is empty."""
-    if is_aez(path):
-        with Archive(path) as archive:
-            batches = list(archive.batches())
+class ImageSet(NamedTuple):
+    """uint8 (N, H, W, C), the names of the images if they have any, and what was left out."""
+
+    images: Images
+    names: tuple[str, ...] | None
+    skipped: tuple[Skipped, ...] = ()
+
+
+def load_image_set(source: str | BinaryIO) -> ImageSet:
+    """An image set or an ``.aez``, whole; ImageSetError if it is empty.
+
+    An open file has to be seekable, and is read from its start.
+    """
+    names: tuple[str, ...] | None
+    skipped: tuple[Skipped, ...] = ()
+    if is_aez(source):
+        with Archive(source) as archive:
+            batches, names = list(archive.batches()), archive.names
     else:
-        with open_images(path) as source:
-            batches = list(source.batches(4096))
+        with open_images(source) as opened:
+            batches = list(opened.batches(4096))
+            names, skipped = opened.names, opened.skipped  # known when all is read
     if not batches:
-        raise ImageSetError(f"{path}: the set is empty")
-    return np.concatenate(batches)
+        raise ImageSetError(f"{getattr(source, 'name', source)}: the set is empty")
+    return ImageSet(np.concatenate(batches), names, skipped)
 
 
-def read_table(path: str) -> Floats | None:
+def read_image_set(source: str | BinaryIO) -> Images:
+    """uint8 (N, H, W, C) of an image set or an ``.aez``, whole; ImageSetError if it is empty."""
+    return load_image_set(source).images
+
+
+def read_table(path: str | BinaryIO) -> Floats | None:
     """Rows (N, P) of a ``.csv`` or a two-dimensional ``.npy``; None for anything else."""
+    if not isinstance(path, str):
+        return None
     if path.lower().endswith(".csv"):
         return _check_rows(path, _read_csv(path))
     if path.lower().endswith(".npy"):
@@ -51,19 +78,28 @@ def read_table(path: str) -> Floats | None:
 
 
 def _read_csv(path: str) -> npt.NDArray[Any]:
-    """Numbers, a header line or none."""
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        lines = [(i, line) for i, line in enumerate(csv.reader(file), 1) if line]
-    if lines and not all(_is_number(cell) for cell in lines[0][1]):
-        lines = lines[1:]
-    width = len(lines[0][1]) if lines else 0
+    """Numbers, under a row of names or not; an index without a name is no number."""
+    with open(path, "rb") as file:
+        data = file.read()
+    try:
+        text = decode_text(data)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected a table in UTF-8: {error}") from error
+    lines = table_rows(text, path)
+    if lines and not all(_is_number(cell) for cell in lines[0].cells):
+        head, *lines = lines
+        kept = [
+            i
+            for i, name in enumerate(head.cells)
+            if name or not needless(i, [line.cells[i] for line in lines])
+        ]
+        lines = [Row(line.line, [line.cells[i] for i in kept]) for line in lines]
+    width = len(lines[0].cells) if lines else 0
     rows = np.empty((len(lines), width), np.float64)
-    for row, (number, cells) in zip(rows, lines, strict=True):
-        if len(cells) != width:
-            raise ValueError(f"{path}: line {number} has {len(cells)} cells, expected {width}")
+    for row, (number, found) in zip(rows, lines, strict=True):
         try:
-            row[:] = [float(cell) for cell in cells]
-        except ValueError as error:
+            row[:] = [float(cell) for cell in found]
+        except ValueError as error:  # noqa: PERF203  # it names the line
             raise ValueError(f"{path}: line {number}: {error}") from error
     return rows
 
@@ -88,20 +124,15 @@ def _check_rows(path: str, rows: npt.NDArray[Any]) -> Floats:
     return table
 
 
-def read_labels(path: str, count: int) -> npt.NDArray[Any]:
-    """(count,) labels of an IDX file (gzipped or not), a ``.npy``, or a text, one a line."""
-    data = read_unzipped(path)
-    labels: npt.NDArray[Any]
-    if data.startswith(IDX_LABELS):
-        stated = int.from_bytes(data[4:8], "big")
-        labels = np.frombuffer(data[8:], np.uint8)
-        if stated != len(labels):
-            raise ValueError(f"{path}: states {stated} labels, holds {len(labels)}")
-    elif data.startswith(b"\x93NUMPY"):
-        labels = load_npy(path)
-    else:
-        labels = np.array(data.decode("utf-8").split("\n"))
-        labels = labels[: len(labels) - (labels[-1:] == "").sum()]
-    if labels.shape != (count,):
-        raise ValueError(f"{path}: found labels {labels.shape}, expected ({count},)")
-    return labels
+def read_labels(
+    path: str, count: int, names: Sequence[str] | None = None, skipped: Iterable[Skipped] = ()
+) -> npt.NDArray[Any]:
+    """(count,) labels, of any file that :func:`aecodec.images.read_label_rows` reads.
+
+    A file that names its images has its labels put in the order of ``names``, if there are any;
+    ``skipped`` are entries of the set that are no images.
+    """
+    labels = paired_labels(read_label_rows(path), names, {name for name, _ in skipped})
+    if len(labels) != count:
+        raise ValueError(f"{path}: found labels ({len(labels)},), expected ({count},)")
+    return labels.array

@@ -17,8 +17,10 @@ import torch
 
 from aecodec.arrays import Floats, Images
 from aecodec.measures.pca import PcaBasis, fit_pca
-from aecodec.training.draws import seeded
+from aecodec.nets.exactness import float_inference
 from aecodec.training.loop import Report, TrainConfig, Trainer
+from aecodec.training.surroundings import undisturbed
+from aecodec.twins.starting import seeded
 from aecodec.uses.networks import DenseAutoencoder, FloatAutoencoder, LinearAutoencoder
 from aecodec.uses.objectives import ImageMapObjective, TableMapObjective
 
@@ -46,6 +48,7 @@ class Map:
     mse: float
 
 
+@undisturbed
 def fit_linear(
     rows: Floats, dims: int, config: MapConfig, report: Report = lambda step, numbers: None
 ) -> tuple[Map, Floats]:
@@ -65,6 +68,7 @@ def fit_linear(
     return Map((centred @ plane).astype(np.float32), table_error(objective, rows)), plane
 
 
+@undisturbed
 def fit_dense(
     rows: Floats, dims: int, config: MapConfig, report: Report = lambda step, numbers: None
 ) -> Map:
@@ -75,6 +79,7 @@ def fit_dense(
     return Map(encode_rows(objective, rows), table_error(objective, rows))
 
 
+@undisturbed
 def fit_images(
     images: Images, dims: int, config: MapConfig, report: Report = lambda step, numbers: None
 ) -> Map:
@@ -119,7 +124,7 @@ def _run(
 def encode_rows(objective: MapObjective, rows: npt.NDArray[Any]) -> Floats:
     """Points (N, D) of rows or images, by a trained network."""
     parts = []
-    with torch.inference_mode():
+    with float_inference():
         for start in range(0, len(rows), BATCH_ROWS):
             x = objective.prepare(rows[start : start + BATCH_ROWS])
             parts.append(objective.model.encode(x).numpy())
@@ -130,7 +135,7 @@ def encode_rows(objective: MapObjective, rows: npt.NDArray[Any]) -> Floats:
 def table_error(objective: TableMapObjective, rows: Floats) -> float:
     """Mean squared error per sample, in the rows' own units squared."""
     total = 0.0
-    with torch.inference_mode():
+    with float_inference():
         for start in range(0, len(rows), BATCH_ROWS):
             x = objective.prepare(rows[start : start + BATCH_ROWS])
             x_hat = objective.model.decode(objective.model.encode(x))
@@ -141,7 +146,7 @@ def table_error(objective: TableMapObjective, rows: Floats) -> float:
 def map_error(objective: ImageMapObjective, images: Images) -> float:
     """Mean squared error per sample, gray levels squared, of images through the bottleneck."""
     total, (height, width) = 0.0, images.shape[1:3]
-    with torch.inference_mode():
+    with float_inference():
         for start in range(0, len(images), BATCH_ROWS):
             batch = images[start : start + BATCH_ROWS]
             model = objective.model
@@ -166,7 +171,7 @@ def neighbour_accuracy(points: Floats, labels: npt.NDArray[Any], k: int = NEIGHB
     y = torch.from_numpy(np.ascontiguousarray(points, np.float32)).double()
     for start in range(0, len(points), BATCH_ROWS):
         distance = torch.cdist(y[start : start + BATCH_ROWS], y)
-        here = torch.arange(len(distance))
+        here = torch.arange(len(distance), device="cpu")
         distance[here, start + here] = torch.inf
         nearest = distance.topk(k, largest=False).indices.numpy()
         votes = (code[nearest][:, :, None] == np.arange(len(names))).sum(axis=1)

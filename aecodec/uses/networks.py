@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from aecodec.nets.latent_decoder import AutoencoderConfig
 from aecodec.twins.autoencoder import Encoder, ResidualBlock
+from aecodec.twins.starting import conv, dense
 
 
 def small_config(shape: tuple[int, int, int], latents: int) -> AutoencoderConfig:
@@ -31,14 +32,14 @@ class FloatDecoder(nn.Module):
         super().__init__()
         self.config = c
         grid = c.grid[0] * c.grid[1]
-        self.linear = nn.Linear(c.latents, c.padded[0] * c.padded[1] * c.channels)
-        self.dense1 = nn.Linear(c.latents, c.hidden)
-        self.dense2 = nn.Linear(c.hidden, c.hidden)
-        self.dense3 = nn.Linear(c.hidden, grid * c.coarse)
+        self.linear = dense(c.latents, c.padded[0] * c.padded[1] * c.channels)
+        self.dense1 = dense(c.latents, c.hidden)
+        self.dense2 = dense(c.hidden, c.hidden)
+        self.dense3 = dense(c.hidden, grid * c.coarse)
         self.coarse = ResidualBlock(c.coarse)
-        self.up = nn.Conv2d(c.coarse, 4 * c.fine, 3, padding=1)
+        self.up = conv(c.coarse, 4 * c.fine)
         self.fine = ResidualBlock(c.fine)
-        self.out = nn.Conv2d(c.fine, 4 * c.channels, 3, padding=1)
+        self.out = conv(c.fine, 4 * c.channels)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
@@ -85,7 +86,7 @@ class LinearAutoencoder(nn.Module):
     def __init__(self, width: int, latents: int) -> None:
         super().__init__()
         self.linear = nn.ModuleDict(
-            {"encode": nn.Linear(width, latents), "decode": nn.Linear(latents, width)}
+            {"encode": dense(width, latents), "decode": dense(latents, width)}
         )
 
     def encode(self, x: Tensor) -> Tensor:
@@ -120,11 +121,11 @@ class DenseAutoencoder(nn.Module):
 
 def _dense(width_in: int, hidden: int, width_out: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(width_in, hidden),
+        dense(width_in, hidden),
         nn.ELU(),
-        nn.Linear(hidden, hidden),
+        dense(hidden, hidden),
         nn.ELU(),
-        nn.Linear(hidden, width_out),
+        dense(hidden, width_out),
     )
 
 
@@ -145,13 +146,13 @@ class Denoiser(nn.Module):
 
     def __init__(self, c: DenoiserConfig) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(4 * c.channels, c.fine, 3, padding=1)
+        self.stem = conv(4 * c.channels, c.fine)
         self.before = ResidualBlock(c.fine)
-        self.down = nn.Conv2d(c.fine, c.coarse, 3, stride=2, padding=1)
+        self.down = conv(c.fine, c.coarse, stride=2)
         self.coarse = nn.ModuleList([ResidualBlock(c.coarse), ResidualBlock(c.coarse)])
-        self.up = nn.Conv2d(c.coarse, 4 * c.fine, 3, padding=1)
+        self.up = conv(c.coarse, 4 * c.fine)
         self.after = ResidualBlock(c.fine)
-        self.out = nn.Conv2d(c.fine, 4 * c.channels, 3, padding=1)
+        self.out = conv(c.fine, 4 * c.channels)
         with torch.no_grad():
             self.out.weight.mul_(0.1)
 

@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aecodec.training.draws import Draws, normal_like, uniform_like
+from aecodec.training.draws import Draws, integers, normal_like, uniform, uniform_like
 from aecodec.training.objective import Objective
 from aecodec.twins.autoencoder import pad_images
+from aecodec.twins.starting import zeros
 from aecodec.uses.networks import (
     Denoiser,
     DenoiserConfig,
@@ -38,7 +39,7 @@ class TableMapObjective(Objective):
         mean = x.mean(axis=0)
         spread = math.sqrt(max(float(np.square(x - mean).mean()), 1e-300))
         self.register_buffer("mean", torch.from_numpy(mean).float())
-        self.register_buffer("spread", torch.tensor(spread, dtype=torch.float32))
+        self.register_buffer("spread", zeros() + spread)
 
     def linear_paths(self) -> list[Tensor]:
         """All of a linear autoencoder, none of a dense one."""
@@ -94,7 +95,7 @@ class VaeObjective(Objective):
     def __init__(self, model: FloatAutoencoder, likelihood: str, images: np.ndarray) -> None:
         super().__init__()
         self.model, self.likelihood = model, likelihood
-        self.log_sigma = nn.Parameter(torch.full((1,), -1.5), requires_grad=likelihood == GAUSSIAN)
+        self.log_sigma = nn.Parameter(zeros(1) - 1.5, requires_grad=likelihood == GAUSSIAN)
         mean = self.prepare(images[:: max(1, len(images) // 20_000)]).mean(0).flatten()
         with torch.no_grad():
             self.start(mean)
@@ -172,8 +173,8 @@ class DenoiseObjective(Objective):
     def forward(self, x: Tensor, progress: float, draws: Draws) -> tuple[Tensor, dict[str, float]]:
         """Images float (N, C, H4, W4) -> loss, and the PSNR in dB."""
         each, g = (len(x), 1, 1, 1), draws.on(x.device)
-        kind = torch.randint(0, len(self.noises), each, device=x.device, generator=g)
-        level = self.sigma * torch.rand(each, device=x.device, generator=g)
+        kind = integers(len(self.noises), each, g)
+        level = self.sigma * uniform(len(x), g).view(each)
         noisy = x
         for i, name in enumerate(self.noises):
             noisy = torch.where(kind == i, add_noise(x, name, level, g), noisy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 
@@ -55,7 +56,7 @@ def choose(count: int, wanted: int) -> list[int]:
     return [int(i) for i in np.linspace(0, count - 1, wanted).round()]
 
 
-def look_up(archive: Archive, originals: str, indices: list[int]) -> Shown:
+def look_up(archive: Archive, originals: str | BinaryIO, indices: list[int]) -> Shown:
     """Images of a file at these positions, and of the set it was made from.
 
     ValueError for a position that is not in the file, ImageSetError for another set.
@@ -102,18 +103,18 @@ def _information(symbols: Symbols) -> Bits:
     return bits
 
 
-def _take(path: str, archive: Archive, indices: list[int]) -> Images:
+def _take(path: str | BinaryIO, archive: Archive, indices: list[int]) -> Images:
     """The originals by number; ImageSetError when the set is not the file's in count or shape."""
     with open_images(path) as source:
-        if source.shape != archive.image_shape or source.image_count != len(archive):
-            raise ImageSetError(
-                f"{path}: {source.image_count} images of {source.shape}, {archive.name} holds "
-                f"{len(archive)} of {archive.image_shape}"
-            )
         found, start = {}, 0
         for batch in source.batches(4096):
             for index in indices:
                 if start <= index < start + len(batch):
                     found[index] = batch[index - start]
             start += len(batch)
+        if source.shape != archive.image_shape or start != len(archive):
+            raise ImageSetError(
+                f"{path}: {start} images of {source.shape}, {archive.name} holds "
+                f"{len(archive)} of {archive.image_shape}"
+            )
     return np.stack([found[index] for index in indices])

@@ -10,8 +10,9 @@ from typing import Any
 
 from aecodec.arrays import Images
 from aecodec.models.model import Model
-from aecodec.training.draws import seeded
 from aecodec.training.loop import Report, TrainConfig, no_report, split_images, train_objective
+from aecodec.training.surroundings import undisturbed
+from aecodec.twins.starting import seeded
 from aecodec.uses.denoising import denoising_gain
 from aecodec.uses.generation import evidence
 from aecodec.uses.maps import map_error
@@ -27,6 +28,7 @@ class UseConfig(TrainConfig):
     weight_decay: float = 0.05
 
 
+@undisturbed
 def train_use(
     images: Images,
     config: UseConfig,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -48,7 +48,7 @@ def gather(
     archive: Archive,
     *,
     count: int,
-    against: str | os.PathLike[str] | None = None,
+    against: str | os.PathLike[str] | BinaryIO | None = None,
     model: Model | str | os.PathLike[str] | None = None,
     progress: Progress = no_progress,
 ) -> Gathered:
@@ -92,7 +92,7 @@ def _decode(archive: Archive, indices: Indices, progress: Progress) -> Images:
 
 def _pick(
     archive: Archive,
-    against: str | os.PathLike[str],
+    against: str | os.PathLike[str] | BinaryIO,
     indices: Indices,
     progress: Progress,
 ) -> Images:

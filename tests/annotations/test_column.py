@@ -88,7 +88,7 @@ def test_indexing_and_slices():
     ("values", "dtype", "message"),
     [
         ([1, "a"], None, "values are of int, str, expected all int, float, bool or str"),
-        ([1, None], None, "values are of NoneType, int"),
+        ([1, None], None, "value 1 is missing \\(None\\)"),
         (["a", 1], "text", "1 is of int, expected str"),
         ([256], "uint8", "not every value is a uint8"),
         ([2**64], None, "not every value is a uint64"),

@@ -23,9 +23,10 @@ from aecodec.annotations.column import Column
 from aecodec.annotations.payload import pack_column
 from aecodec.archive.array import Archive
 from aecodec.cli import main
+from aecodec.cli.exits import EXIT_LEFT_OUT
 from aecodec.container import Header, Section, Writer
 from aecodec.errors import AezCorruptError, AezLimitError, ImageSetError
-from aecodec.images import idx_labels, labels_path, open_images, read_labels, table_annotations
+from aecodec.images import idx_labels, labels_path, open_images, read_labels
 from aecodec.images.pictures import picture_names
 from aecodec.limits import Limits
 
@@ -341,7 +342,7 @@ def test_wrong_labels(data, message):
         read_labels("l")
     Path("o.npy").write_bytes(b"")
     np.save("o.npy", np.zeros((2, 2)))
-    with pytest.raises(ImageSetError, match="expected one number or text for each image"):
+    with pytest.raises(ImageSetError, match="expected one value for each image"):
         read_labels("o.npy")
 
 
@@ -374,7 +375,8 @@ def test_labels_never_replace_a_file(capsys):
 
 
 def test_what_is_left_out_is_told(full, capsys):
-    assert main(["decompress", "full.aez", "-o", "x.npy", "--json"]) == 0
+    argv = ["decompress", "full.aez", "-o", "x.npy"]
+    assert main([*argv, "--json"]) == EXIT_LEFT_OUT
     told = json.loads(capsys.readouterr().out)["left_out"]
     assert told == [
         *(f"column {n}" for n in COLUMNS),
@@ -384,7 +386,13 @@ def test_what_is_left_out_is_told(full, capsys):
         "licence",
         "classes",
     ]
-    assert main(["decompress", "full.aez", "-o", "x.idx"]) == 0
+    assert main([*argv, "-q", "-f"]) == EXIT_LEFT_OUT
+    assert capsys.readouterr().err.startswith("x.npy: left out, which npy cannot hold: column age,")
+    with open("piped.npy", "wb") as file:
+        piped = ["decompress", "full.aez", "-o", f"/dev/fd/{file.fileno()}", "-q"]
+        assert main(piped) == EXIT_LEFT_OUT
+    assert "left out, which npy cannot hold: column age, " in capsys.readouterr().err
+    assert main(["decompress", "full.aez", "-o", "x.idx"]) == EXIT_LEFT_OUT
     assert "left out, which idx cannot hold: column age, " in capsys.readouterr().err
     assert read_labels("x-labels.idx").values == tuple(LABELS)
     assert main(["decompress", "full.aez", "-o", "x.npz"]) == 0
@@ -419,8 +427,8 @@ def test_a_tree_of_classes_comes_back(capsys):
 def test_skipped_pictures_take_their_labels_with_them(capsys):
     save_tree("in", TREE)
     Path("in/cat/1.png").write_bytes(b"\x89PNG damaged")
-    Image.new("RGB", (8, 8)).save("in/dog/0.png")
-    assert main(["compress", "in", "--model", "none", "--chunk", "4"]) == 0
+    Image.new("RGB", (8, 8), "red").save("in/dog/0.png")
+    assert main(["compress", "in", "--model", "none", "--chunk", "4"]) == EXIT_LEFT_OUT
     err = capsys.readouterr().err
     assert "skipped 2:" in err
     assert "1 cannot be decoded as a picture" in err
@@ -432,7 +440,7 @@ def test_skipped_pictures_take_their_labels_with_them(capsys):
         assert [n.split("/")[0] for n in archive.names] == [
             archive.classes[i] for i in archive.labels
         ]
-    assert main(["verify", "in.aez", "--against", "in", "-q"]) == 0
+    assert main(["verify", "in.aez", "--against", "in", "-q"]) == EXIT_LEFT_OUT
 
 
 def test_trees_of_other_depths_have_no_labels():
@@ -509,11 +517,11 @@ def test_a_table_of_another_make():
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("file_name,a\nx.png,1,2\n", "row 2 has 3 cells, expected 2"),
-        ("file_name,a,a\n", "expected a first row of different names"),
+        ("file_name,a\nx.png,1,2\n", "line 2 has 3 cells, expected 2"),
+        ("file_name,a,a\n", "two columns are called 'a'"),
         ("file_name\nx.png\nx.png\n", "a file_name occurs twice"),
         ('file_name\n"x', "not a table in CSV"),
-        ("file_name,\nx.png,1\n", "column name '': is empty"),
+        ("file_name,\nx.png,1\n", "column 2 of 2 has no name, its first value is '1'"),
     ],
 )
 def test_wrong_tables(table, message):
@@ -531,23 +539,55 @@ def test_columns_from_a_table():
     argv = ["compress", "x.npy", "--columns", "c.csv", "--title", "T", "--model", "none", "-q"]
     assert main(argv) == 0
     with Archive("x.npy.aez") as archive:
-        assert archive.info["columns"] == {"weight": "float64", "name": "text"}
+        held = {"weight": "float64", "name": "text", "file_name": "text"}
+        assert archive.info["columns"] == held
         assert archive.info["title"] == "T"
-    assert table_annotations("c.csv").label is None
+        assert archive.labels is None
 
 
-def test_file_names_of_an_archive_cannot_leave_the_folder():
-    names = zlib.compress(json.dumps(["a/../../evil.png"]).encode())
+def named(*names) -> bytes:
+    """A file whose images have these names."""
+    section = Section("NAME", required=False, payload=zlib.compress(json.dumps(names).encode()))
     out = io.BytesIO()
-    with Archive(aecodec.encode(IMAGES[:1], **NONE)) as archive:
-        writer = Writer(
-            out, archive.reader.header, [Section("NAME", required=False, payload=names)]
-        )
+    with Archive(aecodec.encode(IMAGES[: len(names)], **NONE)) as archive:
+        writer = Writer(out, archive.reader.header, [section])
         writer.write_chunk(archive.reader.read_chunk(0))
         writer.close()
-    with pytest.raises(ImageSetError, match="is not a plain file name, or path in a folder"):
-        aecodec.decompress(out.getvalue(), "out", kind="folder")
-    assert list(Path().iterdir()) == []
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a/../../evil.png"], "is not a plain file name, or path in a folder"),
+        (["/evil.png"], "is not a plain file name, or path in a folder"),
+        (["a\0.png"], "is not a plain file name, or path in a folder"),
+        (["\ud800.png"], "cannot name a file: surrogates not allowed"),
+        (["b" * 300 + ".png"], "is no path of up to 256 names of 255 bytes, 4095 in all"),
+        (["d/" * 3000 + "b.png"], "is no path of up to 256 names"),
+        (["d/" * 300 + "b.png"], "is no path of up to 256 names"),
+        (
+            ["e" * 250 + "/" + "/".join(["f" * 250] * 15) + "/b.png"],
+            "cannot name a file here: .*long",
+        ),
+        (["a.png", "a.png"], "two pictures would share one file"),
+        (["a.png", "a.png/b.png"], "would be a picture and a folder"),
+    ],
+)
+def test_names_that_no_folder_can_hold_are_errors_of_the_file(names, message, tmp_path):
+    Path("x" * 100).mkdir()
+    with pytest.raises(ImageSetError, match=message) as caught:
+        aecodec.decompress(named(*names), Path(tmp_path, "x" * 100, "out"), kind="folder")
+    assert isinstance(caught.value, aecodec.AezError)
+    assert len(str(caught.value)) < 300
+    assert list(Path("x" * 100).iterdir()) == []
+    assert aecodec.decompress(named(*names), "out.npz", kind="npz").images == len(names)
+
+
+def test_names_as_deep_as_a_system_allows():
+    aecodec.decompress(named("d/" * 255 + "b.png"), "out", kind="folder")
+    with open_images("out") as opened:
+        assert opened.names == ("d/" * 255 + "b.png",)
 
 
 def test_a_picture_where_a_folder_must_be():
@@ -574,3 +614,31 @@ def test_a_size_asked_for_counts_names_and_columns(codec, damage):
     assert Path("x.aez").stat().st_size <= 40 * summary.images
     with Archive("x.aez") as archive:
         assert len(archive.labels) == summary.images
+
+
+def test_a_tree_comes_back_with_tables_written_anew(capsys):
+    """As the README tells where such a tree differs."""
+    save_tree("in", ["b.png", "sub/a.png", "c.png"])
+    Path("in/empty").mkdir()
+    Path("in/notes.txt").write_text("n")
+    table = "\ufeffn;path;x\n1;c.png;0,5\n2;./sub/a.png;y\n3;b.png;\n4;gone.png;z\n"
+    Path("in/metadata.csv").write_text(table, encoding="utf-8")
+    Path("in/metadata.json").write_text('{"title": "T", "author": "me"}')
+    assert main(["compress", "in", "--model", "none"]) == EXIT_LEFT_OUT
+    err = capsys.readouterr().err
+    assert "metadata.json: author" in err
+    assert "gone.png" in err
+    assert main(["decompress", "in.aez", "-o", "out"]) == 0
+    assert sorted(tree_of("out")) == [
+        "b.png", "c.png", "metadata.csv", "metadata.json", "sub/a.png",
+    ]  # fmt: skip
+    assert not Path("out/empty").exists()
+    written = Path("out/metadata.csv").read_bytes()
+    assert written == b'file_name,n,x\r\nc.png,1,"0,5"\r\nsub/a.png,2,y\r\nb.png,3,\r\n'
+    assert json.loads(Path("out/metadata.json").read_text()) == {
+        "title": "T",
+        "dtypes": {"n": "int64", "x": "text"},
+    }
+    assert main(["compress", "out", "--model", "none", "-q"]) == 0
+    assert main(["decompress", "out.aez", "-o", "again", "-q"]) == 0
+    assert tree_of("again") == tree_of("out")

@@ -106,12 +106,6 @@ def test_index_out_of_range(archive, index):
         archive[index]
 
 
-@pytest.mark.parametrize("index", ["1", 1.5, None])
-def test_index_of_another_kind(archive, index):
-    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
-        archive[index]
-
-
 @pytest.mark.parametrize(
     "key",
     [

@@ -197,7 +197,7 @@ def test_output_into_no_folder(capsys):
 
 
 @full_disk
-def test_device_is_not_replaced(capsys):
+def test_device_is_written_to_and_not_replaced(capsys):
     argv = ["compress", "set.npy", "-o", "/dev/full", "-f", "--model", "none"]
     fails(capsys, 1, "/dev/full", *argv)
     assert Path("/dev/full").is_char_device()

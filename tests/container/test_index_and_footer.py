@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import struct
 from dataclasses import replace
 
@@ -20,7 +22,8 @@ from container_files import (
 )
 
 from aecodec.container.footer import Footer
-from aecodec.errors import AezCorruptError, AezLimitError, AezUnsupportedError
+from aecodec.container.reader import Reader
+from aecodec.errors import AezChangedError, AezCorruptError, AezLimitError, AezUnsupportedError
 
 
 def index_of(*entries: tuple[int, int, int, int, int]) -> bytes:
@@ -123,8 +126,21 @@ def test_sparse_declarations_allocate_nothing():
         open_bytes(assemble(front=frame_of_much))
 
 
-def test_file_that_shrinks_while_it_is_open():
-    reader = open_bytes(write())
-    reader._bytes.file.truncate(300)
-    with pytest.raises(AezCorruptError, match="chunk head at byte 303 needs 80 bytes, found 0"):
+class Shrinking(io.BytesIO):
+    """A file object that is not read behind its back, as bytes in memory are."""
+
+
+def test_file_that_shrinks_while_it_is_open(tmp_path):
+    fault = "chunk head at byte 303 needs 80 bytes, found 0"
+    file = Shrinking(write())
+    reader = Reader(file, "x.aez")
+    file.truncate(300)
+    with pytest.raises(AezCorruptError, match=fault):
         reader.read_chunk(1)
+    path = tmp_path / "x.aez"
+    path.write_bytes(write())
+    with path.open("rb") as opened:
+        reader = Reader(opened, "x.aez")
+        os.truncate(path, 300)
+        with pytest.raises(AezChangedError, match=rf"overwritten after it was opened.*{fault}"):
+            reader.read_chunk(1)

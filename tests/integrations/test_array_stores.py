@@ -2,12 +2,14 @@
 
 import json
 import os
+import pickle
 import re
 import runpy
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +17,11 @@ import numpy as np
 import pytest
 from conftest import COLOUR, GRAY, noise_images, smooth_images
 
+import aecodec
 from aecodec.codec.codec import Codec
 from aecodec.demo import load_sample
 from aecodec.errors import AezCorruptError, ModelMissingError
-from aecodec.integrations import array_chunks
+from aecodec.integrations import array_chunks, loaded
 from aecodec.integrations.array_chunks import ChunkSettings
 from aecodec.models import finding
 from aecodec.models.file import pack_model
@@ -35,12 +38,16 @@ IMAGES = smooth_images(GRAY, 60)[..., 0]
 
 
 @pytest.fixture(autouse=True)
-def nothing_loaded(monkeypatch):
+def nothing_loaded():
     """Each test begins as a new process does."""
-    monkeypatch.setattr("aecodec.integrations.array_chunks._loaded", {})
-    array_chunks._codec_of.cache_clear()
+    forget()
     yield
-    array_chunks._codec_of.cache_clear()
+    forget()
+
+
+def forget():
+    loaded.GIVEN.clear()
+    array_chunks.CODECS.clear()
 
 
 def create(codec, images=IMAGES, *, store=None, chunks=None, **options):
@@ -138,8 +145,7 @@ def test_zarr_refuses_other_arrays_at_creation(tiny, images, chunks, message):
 def test_zarr_missing_model_is_told_by_name(tiny, tmp_path, no_models):
     array = create(AezCodec(model=tiny), store=tmp_path / "a.zarr")
     array[:] = IMAGES
-    array_chunks._loaded.clear()
-    array_chunks._codec_of.cache_clear()
+    forget()
     opened = zarr.open_array(tmp_path / "a.zarr", mode="r")  # to be looked at, it opens
     assert opened.shape == IMAGES.shape
     digits = tiny.fingerprints()["latent_decoder"].hex()[:16]
@@ -150,8 +156,7 @@ def test_zarr_missing_model_is_told_by_name(tiny, tmp_path, no_models):
 def test_another_model_of_the_name_is_not_taken(tiny, tmp_path, monkeypatch):
     array = create(AezCodec(model=tiny), store=tmp_path / "a.zarr")
     array[:] = IMAGES
-    array_chunks._loaded.clear()
-    array_chunks._codec_of.cache_clear()
+    forget()
     part = tiny.parts["latent_decoder"]
     changed = {name: t.copy() for name, t in part.tensors.items()}
     changed["out.bias"] = changed["out.bias"] + 1
@@ -186,6 +191,9 @@ def test_chunk_of_another_shape(tiny):
         ({"model": "none", "quality": 5, "psnr": 30}, ValueError, "expected one of quality"),
         ({"model": "none", "coder": "lz4"}, ValueError, "coder: expected one of zstd, ans"),
         ({"model": "none", "variant": "x"}, ValueError, "variant: expected one of"),
+        ({"model": "none", "quality": 3}, ValueError, "quality: has no effect without a model"),
+        ({"model": "none", "coder": "ans"}, ValueError, "coder: has no effect without a model"),
+        ({"model": "none", "variant": "fast"}, ValueError, "variant: has no effect"),
         ({"model": "x", "parts": {"a": "ff"}}, ValueError, "a: expected 64 hexadecimal digits"),
         ({"model": "x", "parts": []}, TypeError, "parts: expected an object"),
     ],
@@ -246,6 +254,245 @@ def test_numcodecs_refuses_other_arrays(tiny):
         NumcodecsCodec(model=tiny).encode(IMAGES.astype(np.float32))
 
 
+NOISE = noise_images(COLOUR, 30)
+LOSSLESS = {"model": "none", "lossless": True}
+
+
+def layouts(images):
+    """The same images with other strides, by name."""
+    padded = np.zeros(tuple(2 * size + 1 for size in images.shape), np.uint8)
+    spread = padded[tuple(slice(1, None, 2) for _ in images.shape)]
+    spread[:] = images
+    backwards = images[::-1, ::-1, ::-1].copy()[::-1, ::-1, ::-1]
+    read_only = images.copy()
+    read_only.flags.writeable = False
+    turned = np.ascontiguousarray(images.swapaxes(1, 2)).swapaxes(1, 2)
+    buffer = np.frombuffer(b"\0\0\0" + images.tobytes(), np.uint8, offset=3)
+    return {
+        "C": images.copy(),
+        "Fortran": np.asfortranarray(images),
+        "spread": spread,
+        "backwards": backwards,
+        "read-only": read_only,
+        "turned": turned,
+        "offset": buffer.reshape(images.shape),
+        "memoryview": memoryview(images.copy()),
+        "Fortran memoryview": memoryview(np.asfortranarray(images)),
+        "memmap-like": images.copy().view(np.memmap),
+    }
+
+
+SETS = {"gray": NOISE[..., 0].copy(), "colour": NOISE}
+
+
+@pytest.mark.parametrize("kind", SETS)
+@pytest.mark.parametrize("layout", layouts(SETS["gray"]))
+def test_numcodecs_takes_any_strides(kind, layout):
+    images, codec = SETS[kind], NumcodecsCodec(**LOSSLESS)
+    blob = codec.encode(layouts(images)[layout])
+    decoded = codec.decode(blob)
+    np.testing.assert_array_equal(decoded, images)
+    plain = aecodec.encode(images, **LOSSLESS, chunk_images=len(images))
+    assert (blob == plain) == ("Fortran" not in layout)  # of C order, the file is as ever
+    np.testing.assert_array_equal(aecodec.decode(blob), images)
+    np.testing.assert_array_equal(aecodec.decode(plain), aecodec.decode(blob))
+    given = np.asarray(layouts(images)[layout])
+    assert aecodec.encode(given, **LOSSLESS, chunk_images=len(images)) == plain
+
+
+@pytest.mark.parametrize("kind", SETS)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_numcodecs_gives_the_bytes_that_other_codecs_give(kind, order):
+    images = np.asarray(SETS[kind], order=order)
+    ours, theirs = NumcodecsCodec(**LOSSLESS), numcodecs.Zlib()
+    blob, packed = ours.encode(images), theirs.encode(images)
+    decoded = ours.decode(blob)
+    assert decoded.tobytes(order="A") == theirs.decode(packed)
+    for out in (
+        np.empty(images.shape, np.uint8, order),
+        np.empty(images.size, np.uint8),
+        np.empty((2, images.size // 2), np.uint8, "F"),
+        np.empty(images.size // 2, ">u2"),
+        bytearray(images.size),
+        memoryview(bytearray(images.size)),
+    ):
+        expected = copy(out) if not isinstance(out, memoryview) else memoryview(bytearray(out))
+        assert ours.decode(blob, out=out) is out
+        theirs.decode(packed, out=expected)
+        np.testing.assert_array_equal(np.asarray(out), np.asarray(expected))
+
+
+@pytest.mark.parametrize("kind", SETS)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_numcodecs_writes_into_any_strides(kind, order):
+    images, codec = SETS[kind], NumcodecsCodec(**LOSSLESS)
+    blob = codec.encode(np.asarray(images, order=order))
+    for name, out in layouts(np.zeros_like(images)).items():
+        if name in ("read-only", "offset"):
+            with pytest.raises(ValueError, match="out: is read-only"):
+                codec.decode(blob, out=out)
+        else:
+            assert codec.decode(blob, out=out) is out
+            np.testing.assert_array_equal(np.asarray(out), images)
+
+
+@pytest.mark.parametrize(
+    ("out", "kind", "message"),
+    [
+        (np.empty((29, 13, 10), np.uint8), ValueError, "out: has 3770 bytes, the images have 3900"),
+        (np.empty((30, 13, 10), np.uint16), ValueError, "out: has 7800 bytes"),
+        (bytes(3900), ValueError, "out: is read-only"),
+        ([0] * 3900, TypeError, "bytes-like object is required"),
+    ],
+    ids=["short", "wide", "bytes", "list"],
+)
+def test_numcodecs_refuses_other_outputs(out, kind, message):
+    codec = NumcodecsCodec(**LOSSLESS)
+    blob = codec.encode(SETS["gray"])
+    with pytest.raises(kind, match=message):
+        codec.decode(blob, out=out)
+
+
+@pytest.mark.parametrize(
+    ("images", "kind", "message"),
+    [
+        (SETS["gray"].astype(">u2"), ValueError, "expected uint8"),
+        (SETS["gray"].view(np.int8), ValueError, "expected uint8"),
+        (SETS["gray"] > 9, ValueError, "expected uint8"),
+        (SETS["gray"][0], ValueError, "expected uint8"),
+        (SETS["gray"].tobytes(), ValueError, "expected uint8"),
+        (SETS["gray"].tolist(), TypeError, "bytes-like object is required"),
+        (np.ma.masked_equal(SETS["gray"], 0), TypeError, "masked array"),
+    ],
+    ids=["big-endian", "int8", "bool", "one image", "bytes", "list", "masked"],
+)
+def test_numcodecs_refuses_other_buffers(images, kind, message):
+    with pytest.raises(kind, match=message):
+        NumcodecsCodec(**LOSSLESS).encode(images)
+
+
+@pytest.mark.parametrize("place", ["filters", "compressors"])
+@pytest.mark.parametrize("kind", SETS)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_zarr_2_arrays_of_both_orders(kind, order, place, tmp_path):
+    images = SETS[kind]
+    options = {"compressors": None, "filters": None, place: NumcodecsCodec(**LOSSLESS)}
+    array = zarr.create_array(
+        tmp_path / "a.zarr",
+        shape=images.shape,
+        chunks=(8, *images.shape[1:]),
+        dtype="uint8",
+        zarr_format=2,
+        order=order,
+        **options,
+    )
+    array[:] = images
+    array[3:5] = images[3:5, ::-1]  # part of a chunk
+    expected = images.copy()
+    expected[3:5] = images[3:5, ::-1]
+    np.testing.assert_array_equal(array[:], expected)
+    opened = zarr.open_array(tmp_path / "a.zarr", mode="r")
+    np.testing.assert_array_equal(opened[2:19, 1::2], expected[2:19, 1::2])
+
+
+@pytest.mark.parametrize("kind", SETS)
+@pytest.mark.parametrize("memory", ["C", "F"])
+def test_zarr_3_arrays_of_both_orders(kind, memory):
+    images = SETS[kind]
+    with zarr.config.set({"array.order": memory}):
+        array = create(AezCodec(**LOSSLESS), images, chunks=(8, *images.shape[1:]))
+        array[:] = np.asfortranarray(images)
+        np.testing.assert_array_equal(array[:], images)
+        array[::2] = images[1::2]
+        np.testing.assert_array_equal(array[::2], images[1::2])
+
+
+# ---------------------------------------------------------------- models that share their parts
+
+
+def with_another_encoder(model, name="tiny"):
+    encoder = {key: -tensor for key, tensor in model.encoder.items()}
+    return replace(model, name=name, encoder=encoder)
+
+
+@pytest.mark.parametrize("make", [NumcodecsCodec, AezCodec])
+def test_each_model_encodes_by_itself(tiny, make):
+    """Decoding parts that are the same do not make two models one."""
+    other = with_another_encoder(tiny)
+    assert other.fingerprints() == tiny.fingerprints()
+    expected = [
+        aecodec.encode(IMAGES[:20], codec=Codec(model), quality=4, chunk_images=20)
+        for model in (tiny, other)
+    ]
+    assert expected[0] != expected[1]
+    for turn in (0, 1, 0):
+        codec = make(model=(tiny, other)[turn], quality=4)
+        assert codec.settings.encode(IMAGES[:20]) == expected[turn]
+        again = ChunkSettings.from_config(codec.settings.to_config())  # as a store keeps it
+        assert again == codec.settings
+        assert again.encode(IMAGES[:20]) == expected[turn]
+        copied = pickle.loads(pickle.dumps(codec))
+        assert copied == codec
+        forget()
+        assert copied.settings.encode(IMAGES[:20]) == expected[turn]
+
+
+def test_options_have_codecs_of_their_own():
+    images, model = load_sample()[:6], finding.load_model("fashion")
+    for coder in ("zstd", "ans", "zstd"):
+        settings = ChunkSettings.from_config({"model": model, "quality": 5, "coder": coder})
+        codec = Codec(model, coder=coder)
+        expected = aecodec.encode(images, codec=codec, quality=5, chunk_images=6)
+        assert settings.encode(images) == expected
+    assert len(array_chunks.CODECS) == 2
+
+
+def test_a_model_given_by_name_is_not_pickled(tiny_path, tiny):
+    by_name = ChunkSettings.from_config({"model": str(tiny_path), "quality": 4})
+    data = pickle.dumps(by_name)
+    assert len(data) < 2000
+    expected = by_name.encode(IMAGES[:20])
+    forget()
+    again = pickle.loads(data)
+    assert again.encode(IMAGES[:20]) == expected
+    assert again.fingerprint == loaded.whole_fingerprint(tiny) != ""
+
+
+def test_an_installed_model_of_the_name_comes_first(tiny, tmp_path, monkeypatch):
+    for name, model in (("a", with_another_encoder(tiny, "a")), ("tiny", tiny)):
+        (tmp_path / f"{name}.safetensors").write_bytes(pack_model(model))
+    monkeypatch.setenv(PATH_VARIABLE, str(tmp_path))
+    config = ChunkSettings.from_config({"model": tiny, "quality": 4}).to_config()
+    for name in ("a", "tiny"):
+        forget()
+        found = ChunkSettings.from_config({**config, "model": name})
+        found._shared_codec()
+        (kept,) = array_chunks.CODECS._values.values()
+        assert kept[0].model.name == name
+
+
+def test_caches_are_bounded(tiny):
+    for i in range(loaded.MODELS_MAX + 3):
+        settings = ChunkSettings.from_config({"model": replace(tiny, name=f"m{i}")})
+        settings._shared_codec()
+    assert len(loaded.GIVEN) == loaded.MODELS_MAX
+    assert len(array_chunks.CODECS) == loaded.CODECS_MAX
+    first = ChunkSettings.from_config({"model": replace(tiny, name="m0")})
+    assert first.decode(first.encode(IMAGES[:3])).shape == (3, 8, 8)
+
+
+@pytest.mark.parametrize("scheduler", ["threads", "synchronous"])
+def test_dask_writes_and_reads_stores(refined, tmp_path, scheduler):
+    dask_array = pytest.importorskip("dask.array", reason="dask is not installed")
+    images = np.concatenate([IMAGES] * 3)
+    array = create(AezCodec(model=refined, lossless=True), images, store=tmp_path / "a.zarr")
+    lazy = dask_array.from_array(images, chunks=(16, 8, 8))
+    lazy.store(array, lock=False, scheduler=scheduler)
+    np.testing.assert_array_equal(array[:], images)
+    read = dask_array.from_zarr(str(tmp_path / "a.zarr"))
+    np.testing.assert_array_equal(read.compute(scheduler=scheduler), images)
+
+
 # ---------------------------------------------------------------- both
 
 
@@ -260,7 +507,7 @@ def test_threads_share_one_codec(refined, monkeypatch):
     """Eight threads, one building of the networks, and the results of one thread."""
     settings = ChunkSettings.from_config({"model": refined, "quality": 4})
     expected = settings.encode(IMAGES[:20])
-    array_chunks._codec_of.cache_clear()
+    array_chunks.CODECS.clear()
     built = []
     real = Codec
 
@@ -333,7 +580,7 @@ def test_missing_package_names_the_extra(module):
 def test_installed_model_is_found_by_fingerprint(installed, tiny):
     config = AezCodec(model="tiny").to_dict()
     renamed = {**config["configuration"], "model": "another name"}
-    array_chunks._loaded.clear()
+    forget()
     settings = ChunkSettings.from_config(renamed)
     assert settings.decode(settings.encode(IMAGES)).shape == IMAGES.shape
     assert finding.load_model("tiny").fingerprints() == tiny.fingerprints()

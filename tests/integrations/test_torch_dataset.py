@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +20,7 @@ import aecodec
 from aecodec.archive.compress import encode
 from aecodec.demo import load_sample
 from aecodec.integrations import torch as integration
-from aecodec.integrations.chunk_cache import DecodedChunk
+from aecodec.integrations.chunk_cache import Claim, DecodedChunk
 from aecodec.integrations.torch import AezDataset, ChunkBatchSampler
 
 COUNT, CHUNK = 50, 8
@@ -95,6 +99,66 @@ def test_batches_come_as_asked_for(dataset, whole):
     np.testing.assert_array_equal(np.stack([pixels(image) for image, _ in items]), whole[asked])
     assert [label for _, label in items] == LABELS[asked].tolist()
     assert dataset.__getitems__([]) == []
+
+
+MASK = np.arange(COUNT) % 7 == 3
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        [3, -1],
+        slice(None, None, -9),
+        slice(2, 4),
+        MASK,
+        MASK.tolist(),
+        torch.from_numpy(MASK),
+        torch.tensor([5, 1]),
+        np.array([-50, 49], np.int8),
+        np.array([7], np.uint64),
+        range(4, 9),
+        ...,
+    ],
+    ids=repr,
+)
+def test_several_items(dataset, whole, key):
+    """A list of items, those that NumPy takes by the same key."""
+    theirs = key.numpy() if isinstance(key, torch.Tensor) else key
+    for items in (dataset[key], dataset.__getitems__(key)):
+        assert isinstance(items, list)
+        np.testing.assert_array_equal([pixels(image) for image, _ in items], whole[theirs])
+        assert [label for _, label in items] == LABELS[theirs].tolist()
+
+
+def test_a_batch_may_be_a_tuple(dataset, whole):
+    items = dataset.__getitems__((4, 2))
+    np.testing.assert_array_equal([pixels(image) for image, _ in items], whole[[4, 2]])
+
+
+@pytest.mark.parametrize(
+    ("key", "kind", "message"),
+    [
+        ([0, 50], IndexError, "image 50, the file holds 50"),
+        ([-51], IndexError, "image -51, the file holds 50"),
+        (MASK[:-1], IndexError, r"mask has shape \(49,\), expected \(50,\)"),
+        (np.array([2**63], np.uint64), IndexError, "the file holds 50"),
+        (True, TypeError, "found a single boolean"),
+        (1.0, TypeError, "found float"),
+        ([0.5, 1.5], TypeError, "found list"),
+        (torch.tensor([0.0]), TypeError, "found Tensor"),
+        ("1", TypeError, "found str"),
+        (None, TypeError, "found None"),
+        ([[1, 2]], TypeError, r"shape \(1, 2\), expected \(n,\)"),
+        ((1, 2), TypeError, "an item has one index"),
+    ],
+    ids=repr,
+)
+def test_refused_indices(dataset, key, kind, message):
+    with pytest.raises(kind, match=message):
+        dataset[key]
+    if not isinstance(key, tuple | bool):
+        with pytest.raises(kind, match=message):
+            dataset.__getitems__(key)
 
 
 def test_transforms(path, whole):
@@ -178,6 +242,149 @@ def test_the_cache_keeps_a_running_sum(path, dataset, monkeypatch):
     assert len(measured) <= COUNT + 1
     cache = dataset._cache
     assert cache.nbytes == sum(nbytes(chunk) for chunk, _ in cache._chunks.values()) > 0
+
+
+# ---------------------------------------------------------------- threads
+
+
+@pytest.mark.parametrize("cache_nbytes", [0, 2 * CHUNK * 784, 256 << 20])
+def test_threads(path, whole, cache_nbytes):
+    """The images of one thread, whatever the cache holds at that moment."""
+    dataset = AezDataset(path, cache_nbytes=cache_nbytes)
+    asked = np.random.default_rng(0).integers(0, COUNT, (80, 5))
+
+    def is_right(indices):
+        items = dataset.__getitems__(indices.tolist())
+        images = [pixels(image) for image, _ in items]
+        labels = [label for _, label in items]
+        return np.array_equal(images, whole[indices]) and labels == LABELS[indices].tolist()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(is_right, asked))
+    cache = dataset._cache
+    assert cache.nbytes == sum(nbytes for _, nbytes in cache._chunks.values()) <= cache_nbytes
+    assert not cache._claims
+    dataset.close()
+
+
+def test_threads_decode_a_chunk_once(dataset, whole, opened):
+    with ThreadPoolExecutor(4) as pool:
+        items = list(pool.map(dataset.__getitem__, [*range(COUNT)] * 2))
+    np.testing.assert_array_equal([pixels(image) for image, _ in items], [*whole, *whole])
+    assert sorted(opened) == list(range(7))
+
+
+def test_a_chunk_that_cannot_be_decoded_keeps_no_thread_waiting(whole, monkeypatch):
+    """One thread fails while another one waits for its chunk; that one tries by itself."""
+    dataset = AezDataset(encode(whole, model="none", chunk_images=CHUNK))
+    begun, awaited = threading.Event(), threading.Event()
+    open_chunks, result = aecodec.Archive.open_chunks, Claim.result
+
+    def failing(self, numbers):
+        if threading.current_thread() is not threading.main_thread():
+            begun.set()
+            awaited.wait(60)
+            raise aecodec.AezCorruptError("damaged on the way")
+        yield from open_chunks(self, numbers)
+
+    def waiting(self):
+        awaited.set()
+        return result(self)
+
+    monkeypatch.setattr(aecodec.Archive, "open_chunks", failing)
+    monkeypatch.setattr(Claim, "result", waiting)
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(dataset.__getitem__, 3)
+        begun.wait(60)
+        np.testing.assert_array_equal(pixels(dataset[3]), whole[3])
+        with pytest.raises(aecodec.AezCorruptError, match="damaged on the way"):
+            other.result()
+    assert awaited.is_set()
+    dataset.close()
+
+
+# ---------------------------------------------------------------- another file at the path
+
+
+def write(path, order, labels):
+    images = np.stack([np.full((8, 8), i, np.uint8) for i in order])
+    aecodec.compress(images, path, model="none", chunk_images=4, labels=labels, force=True)
+
+
+@pytest.fixture
+def gray(tmp_path):
+    """A file whose images have the gray of their labels."""
+    write(tmp_path / "x.aez", range(20), list(range(20)))
+    return tmp_path / "x.aez"
+
+
+def overwrite(path, *others):
+    new = path.with_name("new.aez")
+    write(new, *others)
+    path.write_bytes(new.read_bytes())
+    found = os.stat(path)
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns + 1_000_000_000))
+
+
+@pytest.mark.parametrize("change", [write, overwrite])
+@pytest.mark.parametrize("opened_before", [False, True])
+@pytest.mark.parametrize(
+    "others",
+    [
+        (range(19, -1, -1), list(range(19, -1, -1))),
+        (range(20), list(range(19, -1, -1))),
+        (range(10), list(range(10))),
+    ],
+)
+def test_another_file_is_noticed(gray, change, opened_before, others):
+    dataset = AezDataset(gray)
+    if opened_before:
+        assert int(dataset[7][0].max()) == dataset[7][1] == 7
+    data = pickle.dumps(dataset)
+    change(gray, *others)
+    for touched in (dataset, pickle.loads(data), copy(dataset)):
+        for _ in range(2):
+            with pytest.raises(aecodec.AezChangedError, match="another file is here"):
+                touched[7]
+        touched.close()
+    assert len(AezDataset(gray)) == len(others[1])
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_notice_another_file(gray, method):
+    if method not in torch.multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {method} on this system")
+    dataset = AezDataset(gray)
+    write(gray, range(19, -1, -1), list(range(19, -1, -1)))
+    loader = DataLoader(dataset, 4, num_workers=1, multiprocessing_context=method)
+    with pytest.raises(aecodec.AezChangedError, match="another file is here"):
+        next(iter(loader))
+
+
+def test_something_else_at_the_path(gray):
+    dataset = AezDataset(gray)
+    gray.write_bytes(b"not an archive" * 20)
+    with pytest.raises(aecodec.AezChangedError, match=r"another file is here.*not an .aez file"):
+        dataset[0]
+
+
+def test_the_same_file_again_is_taken(gray, monkeypatch):
+    dataset, data = AezDataset(str(gray)), gray.read_bytes()
+    assert dataset[5][1] == 5
+    gray.unlink()
+    assert dataset[6][1] == int(dataset[6][0].max()) == 6  # what is open stays so
+    gray.write_bytes(data)
+    monkeypatch.chdir(gray.parent.parent)
+    assert dataset[12][1] == int(dataset[12][0].max()) == 12
+    dataset.close()
+
+
+def test_a_relative_path_stays_the_same_file(gray, monkeypatch):
+    monkeypatch.chdir(gray.parent)
+    dataset = AezDataset("x.aez")
+    monkeypatch.chdir("/")
+    assert dataset[12][1] == int(dataset[12][0].max()) == 12
+    dataset.close()
 
 
 # ---------------------------------------------------------------- processes

@@ -1,4 +1,5 @@
 import os
+import socket
 import stat
 import sys
 import threading
@@ -72,9 +73,89 @@ def test_existing_folder_needs_force(tmp_path):
     with pytest.raises(FileExistsError, match="-f"), atomic_path(target, directory=True):
         pass
     with atomic_path(target, directory=True, force=True) as temporary:
+        (temporary / "old.png").write_bytes(b"new")
         (temporary / "new.png").touch()
-    assert names(target) == ["new.png"]
+    assert names(target) == ["new.png", "old.png"]
+    assert (target / "old.png").read_bytes() == b"new"
     assert names(tmp_path) == ["out"]
+
+
+def test_other_entries_of_a_folder_are_never_deleted(tmp_path):
+    target = tmp_path / "out"
+    (target / "sub").mkdir(parents=True)
+    (target / "sub" / "notes.txt").write_text("mine")
+    for name in ("0.png", "b.png", "c.png", "d.png", "e.png"):
+        (target / name).touch()
+    with (
+        pytest.raises(FileExistsError, match=r"holds 'b.png', 'c.png', 'd.png' and 2 more"),
+        atomic_path(target, directory=True, force=True) as temporary,
+    ):
+        (temporary / "0.png").write_bytes(b"new")
+    assert (target / "0.png").read_bytes() == b""
+    assert (target / "sub" / "notes.txt").read_text() == "mine"
+    assert names(tmp_path) == ["out"]
+
+
+def test_a_tree_is_replaced_by_one_with_the_same_folders(tmp_path):
+    target = tmp_path / "out"
+    (target / "a").mkdir(parents=True)
+    (target / "a" / "0.png").touch()
+    with atomic_path(target, directory=True, force=True) as temporary:
+        (temporary / "a").mkdir()
+        (temporary / "a" / "0.png").write_bytes(b"new")
+        (temporary / "b").mkdir()
+        (temporary / "b" / "0.png").touch()
+    assert (target / "a" / "0.png").read_bytes() == b"new"
+    assert names(target) == ["a", "b"]
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_an_empty_folder_is_filled_and_stays_itself(tmp_path, force):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real", target_is_directory=True)
+    before = (tmp_path / "real").stat().st_ino
+    with atomic_path(tmp_path / "link", directory=True, force=force) as temporary:
+        (temporary / "a").mkdir()
+        (temporary / "a" / "0.png").touch()
+        (temporary / "b.png").touch()
+    assert names(tmp_path / "real") == ["a", "b.png"]
+    assert (tmp_path / "real").stat().st_ino == before
+    assert (tmp_path / "link").is_symlink()
+    assert names(tmp_path) == ["link", "real"]
+
+
+def test_an_empty_folder_stays_empty_after_an_error(tmp_path):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(RuntimeError, match="stop"):
+        write_half(tmp_path / "out", RuntimeError, directory=True)
+    assert names(tmp_path / "out") == []
+
+
+def fill(temporary, target):
+    (temporary / "0.png").write_bytes(b"ours")
+    (target / "0.png").write_bytes(b"theirs")
+
+
+def test_a_folder_that_is_filled_meanwhile_is_kept(tmp_path):
+    target = tmp_path / "out"
+    target.mkdir()
+    with (
+        pytest.raises(FileExistsError, match="not empty any more"),
+        atomic_path(target, directory=True, force=True) as temporary,
+    ):
+        fill(temporary, target)
+    assert (target / "0.png").read_bytes() == b"theirs"
+    assert names(target) == ["0.png"]
+
+
+def test_a_replaced_folder_behind_a_link_leaves_the_link(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "0.png").touch()
+    (tmp_path / "link").symlink_to("real", target_is_directory=True)
+    with atomic_path(tmp_path / "link", directory=True, force=True) as temporary:
+        (temporary / "0.png").write_bytes(b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "0.png").read_bytes() == b"new"
 
 
 def test_target_made_meanwhile_is_kept(tmp_path):
@@ -100,16 +181,22 @@ def test_the_other_kind_is_refused_even_with_force(tmp_path):
         pass
 
 
-def test_folder_that_holds_folders_is_never_replaced(tmp_path):
-    (tmp_path / "home" / "documents").mkdir(parents=True)
-    with (
-        pytest.raises(FileExistsError, match="holds the folder 'documents'"),
-        atomic_path(tmp_path / "home", force=True, directory=True),
-    ):
-        pass
+def test_home_folder_is_never_replaced(tmp_path, monkeypatch):
+    home = tmp_path / "users" / "home"
+    home.mkdir(parents=True)
+    (home / "0.png").touch()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    for folder in (home, home.parent):
+        with (
+            pytest.raises(FileExistsError, match="is or holds the home folder"),
+            atomic_path(folder, force=True, directory=True) as temporary,
+        ):
+            (temporary / "0.png").touch()
 
 
 def test_working_folder_is_never_replaced(tmp_path, monkeypatch):
+    (tmp_path / "0.png").touch()
     monkeypatch.chdir(tmp_path)
     with (
         pytest.raises(FileExistsError, match="holds the working folder"),
@@ -119,12 +206,27 @@ def test_working_folder_is_never_replaced(tmp_path, monkeypatch):
 
 
 @posix_only
-def test_device_is_never_replaced():
+def test_device_is_written_to_and_never_replaced():
+    with atomic_path(os.devnull) as temporary:
+        temporary.write_bytes(b"data")
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
     with (
-        pytest.raises(FileExistsError, match="null: exists and is not an ordinary file"),
-        atomic_path(os.devnull, force=True),
+        pytest.raises(NotADirectoryError, match="null: exists and is not a folder"),
+        atomic_path(os.devnull, directory=True),
     ):
         pass
+
+
+@posix_only
+def test_socket_is_never_replaced(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a socket's path is short
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("s")
+        with (
+            pytest.raises(FileExistsError, match="s: exists and is not an ordinary file"),
+            atomic_path("s", force=True),
+        ):
+            pass
 
 
 def test_missing_parent_is_named(tmp_path):

@@ -35,6 +35,7 @@ from aecodec.nets.layers import LayerArrays, prove_layer
 from aecodec.training.growing import can_grow, grow
 from aecodec.twins.autoencoder import Autoencoder, DecoderTwin, pad_images
 from aecodec.twins.layers import TwinLayer
+from aecodec.twins.starting import seeded
 
 SHAPES = [
     GRAY,
@@ -224,7 +225,8 @@ def test_hash_on_cuda(batch):
 def test_twin_equals_the_exact_decoder(c, low):
     torch.manual_seed(5)
     c = replace(c, low_below=768)
-    twin = DecoderTwin(c)
+    with seeded(5):
+        twin = DecoderTwin(c)
     with torch.no_grad():
         twin.layers["linear"].weight.normal_(std=0.3)
         twin.layers["linear"].bias.fill_(0.5)
@@ -360,7 +362,8 @@ def test_stored_layer_is_taken_over(kind):
 def test_training_quantizes_as_files_do():
     """At every place between two qualities: the steps, and the gains to the last bit."""
     torch.manual_seed(0)
-    network = Autoencoder(GRAY)
+    with seeded(0):
+        network = Autoencoder(GRAY)
     with torch.no_grad():
         network.log_step.copy_(-torch.rand(9, GRAY.latents).cumsum(0))
         network.log_shrink.normal_(0, 0.1)

@@ -12,9 +12,17 @@ import torch.nn.functional as F
 from conftest import COLOUR, layer_tensors, random_gains, random_layers, random_symbols
 from second_decoder import decode_latents
 
+import aecodec
+from aecodec.demo import load_sample
 from aecodec.errors import AezUnsupportedError
 from aecodec.nets import exactness
-from aecodec.nets.exactness import _probe, conv_is_exact, exact_matmul
+from aecodec.nets.exactness import (
+    _probe,
+    conv_is_exact,
+    exact_matmul,
+    float_inference,
+    full_precision,
+)
 from aecodec.nets.latent_decoder import ExactDecoder
 
 SYMBOLS = random_symbols(40, COLOUR.latents, seed=7)
@@ -136,12 +144,13 @@ def as_at_start() -> Iterator[None]:
     set_as_at_start()
 
 
-def exact_inside() -> None:
-    """That nothing is at reduced precision here."""
-    assert torch.get_float32_matmul_precision() == "highest"
-    assert torch.backends.cudnn.allow_tf32 is False
+def exact_inside(names: tuple[str, ...] = tuple(PER_OPERATOR)) -> None:
+    """That nothing is at reduced precision here, of the operators of these names."""
+    assert readable(torch.get_float32_matmul_precision) in ("highest", "refused")
+    if "cudnn.conv" in names:
+        assert readable(lambda: torch.backends.cudnn.allow_tf32) in (False, "refused")
     if HAS_PER_OPERATOR:
-        assert {owner.fp32_precision for owner in PER_OPERATOR.values()} <= {"ieee", "none"}
+        assert {PER_OPERATOR[name].fp32_precision for name in names} <= {"ieee", "none"}
 
 
 def set_old(matmul: str, *, cudnn: bool) -> None:
@@ -180,8 +189,14 @@ CALLERS = [
 ]
 
 
+OF_DEVICE = {
+    "cpu": ("mkldnn.matmul", "mkldnn.conv", "cuda.matmul"),  # one old switch has both products
+    "cuda": ("cuda.matmul", "cudnn.conv", "mkldnn.matmul"),
+}
+
+
 @pytest.mark.parametrize("set_by_caller", CALLERS)
-def test_settings_of_the_caller_are_overruled_and_restored(set_by_caller, decoder, expected):
+def test_settings_of_the_caller_do_not_matter(set_by_caller, decoder, expected):
     set_by_caller()
     before = settings()
     with torch.autocast("cpu", torch.bfloat16):
@@ -192,35 +207,61 @@ def test_settings_of_the_caller_are_overruled_and_restored(set_by_caller, decode
 
 
 @pytest.mark.parametrize("set_by_caller", CALLERS)
-def test_nothing_is_at_reduced_precision_inside(set_by_caller):
+def test_no_switch_is_changed_on_a_cpu(set_by_caller):
     set_by_caller()
     before = settings()
     with exact_matmul():
-        if before["cudnn"] != "refused":
-            exact_inside()
-        with exact_matmul():
+        assert settings() == before
+
+
+@pytest.mark.parametrize("device", OF_DEVICE)
+@pytest.mark.parametrize("set_by_caller", CALLERS)
+def test_nothing_is_at_reduced_precision_inside(set_by_caller, device):
+    set_by_caller()
+    before = settings()
+    with full_precision(device):
+        exact_inside(OF_DEVICE[device])
+        with full_precision(device):
             pass
-        inside = settings()
-    operators = {inside[name] for name in PER_OPERATOR if name in inside and name != "cudnn.rnn"}
-    assert operators <= {"ieee", "none"}
+        exact_inside(OF_DEVICE[device])
+    assert settings() == before
+
+
+@pytest.mark.parametrize("set_by_caller", CALLERS)
+def test_float_networks_compute_at_full_precision(set_by_caller):
+    set_by_caller()
+    before = settings()
+    with torch.autocast("cpu", torch.bfloat16), float_inference():
+        exact_inside(OF_DEVICE["cpu"])
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+        assert product.dtype == torch.float32
+        assert product.is_inference()
     assert settings() == before
 
 
 @needs_per_operator
 def test_a_switch_that_followed_a_wider_one_follows_it_again():
     set_all("tf32")
-    with exact_matmul():
+    with full_precision("cpu"), full_precision("cuda"):
         pass
     set_all("ieee")
     assert PER_OPERATOR["cuda.matmul"].fp32_precision == "ieee"
     assert PER_OPERATOR["mkldnn.conv"].fp32_precision == "ieee"
 
 
+def test_what_others_set_meanwhile_stays():
+    set_old("high", cudnn=True)
+    with full_precision("cuda"):
+        torch.set_float32_matmul_precision("medium")
+    assert torch.get_float32_matmul_precision() == "medium"
+    assert torch.backends.cudnn.allow_tf32 is True
+
+
 def test_settings_are_restored_after_an_error():
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
 
     def fail_inside():
-        with exact_matmul():
+        with full_precision("cuda"):
             inside.append(torch.get_float32_matmul_precision())
             inside.append(torch.backends.cudnn.allow_tf32)
             raise RuntimeError("stop")
@@ -232,25 +273,26 @@ def test_settings_are_restored_after_an_error():
     assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
 
 
-def test_threads_that_overlap_restore_the_settings_together():
+@pytest.mark.parametrize("devices", [("cuda", "cuda"), ("cpu", "cuda"), ("cuda", "cpu")])
+def test_threads_that_overlap_restore_the_settings_together(devices):
     """The last one out restores; none of them leaves another one at reduced precision."""
     set_old("high", cudnn=True)
     before, faults = settings(), []
     first_is_in, second_is_in, first_is_out = (threading.Event() for _ in range(3))
 
     def first() -> None:
-        with exact_matmul():
+        with full_precision(devices[0]):
             first_is_in.set()
             second_is_in.wait(10)
         first_is_out.set()
 
     def second() -> None:
         first_is_in.wait(10)
-        with exact_matmul():
+        with full_precision(devices[1]):
             second_is_in.set()
             first_is_out.wait(10)
             try:
-                exact_inside()
+                exact_inside(OF_DEVICE[devices[1]])
             except AssertionError as error:
                 faults.append(error)
 
@@ -266,20 +308,57 @@ def test_threads_that_overlap_restore_the_settings_together():
 def test_many_threads_leave_the_settings_alone(decoder, expected):
     set_old("high", cudnn=True)
     before, found = settings(), []
-    in_threads(4, lambda: [found.append(decode(decoder)) for _ in range(20)])
+
+    def work() -> None:
+        for _ in range(20):
+            with full_precision("cuda"):
+                found.append(decode(decoder))
+
+    in_threads(4, work)
     assert settings() == before
     assert len(found) == 80
     assert all((each == expected).all() for each in found)
 
 
-def test_torch_without_switches_per_operator(monkeypatch, decoder, expected):
+def test_torch_without_switches_per_operator(monkeypatch):
     """As before torch 2.9."""
-    guard = exactness._FullPrecision()
-    guard._groups = [guard._groups[0][:1], guard._groups[1][:1]]
-    monkeypatch.setattr(exactness, "_FULL_PRECISION", guard)
+    groups = exactness._groups()
+    for group in groups:
+        group.switches = [each for each in group.switches if "none" not in each.exact]
+    monkeypatch.setattr(exactness, "_GROUPS", [group for group in groups if group.switches])
     set_old("medium", cudnn=True)
     before = settings()
-    with exact_matmul():
-        exact_inside()
-    np.testing.assert_array_equal(decode(decoder), expected)
+    with full_precision("cuda"):
+        assert torch.get_float32_matmul_precision() == "highest"
+        assert torch.backends.cudnn.allow_tf32 is False
     assert settings() == before
+
+
+# ---------------------------------------------------------------- why no switch matters on a CPU
+
+
+@pytest.mark.parametrize("options", [{"quality": 2}, {"psnr": 33.0}, {"max_error": 3}])
+def test_products_are_of_numbers_that_bfloat16_holds(options, monkeypatch):
+    """So rounding the operands to bfloat16 or TF32 changes none; all networks of a model run."""
+    images = load_sample()[:24]
+    blob = aecodec.encode(images, model="fashion", coder="ans", **options)
+    expected, rounded = aecodec.decode(blob), []
+
+    def round_operand(x: torch.Tensor) -> torch.Tensor:
+        if x.dtype == torch.float64:  # of the layers with wide inputs, which no switch affects
+            return x
+        rounded.append(x.numel())
+        assert torch.equal(x.bfloat16().float(), x)
+        return x.bfloat16().float()
+
+    def addmm(bias, x, w):
+        return real_addmm(bias, round_operand(x), round_operand(w))
+
+    def conv2d(x, w, bias, padding):
+        return real_conv2d(round_operand(x), round_operand(w), bias, padding=padding)
+
+    real_addmm, real_conv2d = torch.addmm, F.conv2d
+    monkeypatch.setattr(torch, "addmm", addmm)
+    monkeypatch.setattr(F, "conv2d", conv2d)
+    np.testing.assert_array_equal(aecodec.decode(blob), expected)
+    assert rounded

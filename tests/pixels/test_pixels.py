@@ -27,7 +27,7 @@ from aecodec.models.model import Model
 from aecodec.nets.pixel_model import PixelConfig
 from aecodec.nets.planes import PlaneGrid
 from aecodec.pixels.layer import PixelNetworks
-from aecodec.pixels.levels import bound_for, to_levels, to_symbols
+from aecodec.pixels.levels import to_levels, to_symbols
 from aecodec.pixels.payloads import PixelPlan, Refiner, decode_payloads
 from aecodec.pixels.planes import split
 from aecodec.targets import MAX_ERROR, PSNR, QUALITY, Target
@@ -205,13 +205,6 @@ def test_guard_takes_layer_r_where_it_is_smallest(refined):
     decoded = codec.decode_chunk(chunk, (8, 8, 1), "it")
     errors = ((decoded.astype(float) - images) ** 2).mean(axis=(1, 2, 3))
     assert errors.max() <= codec.networks.mse_limit(512)
-
-
-@given(st.floats(0, 30000))
-def test_bound_for_an_error(mse):
-    bound = bound_for(mse)
-    assert 0 <= bound <= 127
-    assert bound * (bound + 1) / 3 <= mse + 1e-6
 
 
 # ---------------------------------------------------------------- files

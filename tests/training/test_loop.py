@@ -24,7 +24,7 @@ from aecodec.nets.pixel_model import PixelConfig
 from aecodec.nets.planes import PlaneGrid
 from aecodec.targets import QUALITY, Target
 from aecodec.training import loop
-from aecodec.training.draws import Draws, normal_like, seeded, uniform_like
+from aecodec.training.draws import Draws, normal_like, uniform_like
 from aecodec.training.factorized_prior import FactorizedPrior, soft_round
 from aecodec.training.latent_objective import LatentObjective
 from aecodec.training.latents import LatentConfig, train_autoencoder
@@ -33,6 +33,7 @@ from aecodec.training.muon import Muon, _orthogonalize
 from aecodec.training.objective import Objective
 from aecodec.training.pixel_objective import DequantizerObjective, PixelObjective
 from aecodec.training.prior_objective import PriorObjective
+from aecodec.twins.starting import normal, seeded
 from aecodec.uses.networks import DenseAutoencoder, LinearAutoencoder
 from aecodec.uses.objectives import TableMapObjective
 from aecodec.uses.stored import build
@@ -319,10 +320,10 @@ def test_soft_rounding_lies_between_nothing_and_rounding(sharpness):
 
 
 def test_prior_is_fitted_to_latents():
-    with seeded(0):
-        v = torch.randn(9, 4000, 3) * torch.tensor([0.1, 1, 8]) + torch.tensor([0.0, 3, -20])
+    with seeded(0) as generator:
+        v = normal(9, 4000, 3) * torch.tensor([0.1, 1, 8]) + torch.tensor([0.0, 3, -20])
         prior = FactorizedPrior.fitted(v)
-        bits = prior.rate_est_bits(v + torch.rand_like(v) - 0.5).mean((0, 1)).tolist()
+        bits = prior.rate_est_bits(v + uniform_like(v, generator) - 0.5).mean((0, 1)).tolist()
     assert bits[0] < 0.6
     assert bits[1] == pytest.approx(2.1, abs=0.15)  # log2(sqrt(2 pi e)), and a little noise
     assert bits[2] == pytest.approx(5.05, abs=0.15)
@@ -348,7 +349,8 @@ def test_the_callers_generator_has_no_effect(uninterrupted):
 def test_draws_are_those_of_the_default_generator_with_the_same_seed(order):
     """So weights are those of versions that seeded the default generator."""
     x = torch.zeros(3, 4, 5, 2).permute(order)
-    with seeded(5):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
         expected = [torch.rand(7), torch.rand_like(x), torch.randn_like(x)]
     generator = Draws(5).on("cpu")
     found = [torch.rand(7, generator=generator), uniform_like(x, generator)]

@@ -245,7 +245,7 @@ def test_labels_are_read(tmp_path):
     with pytest.raises(ValueError, match=r"found labels \(3,\), expected \(4,\)"):
         read_labels(str(idx), 4)
     idx.write_bytes(b"\0\0\x08\x01\0\0\0\x04" + bytes([5, 0, 4]))
-    with pytest.raises(ValueError, match="states 4 labels, holds 3"):
+    with pytest.raises(ValueError, match="expected 4 bytes of labels, found 3"):
         read_labels(str(idx), 3)
     np.save(tmp_path / "l.npy", np.array([1, 2]))
     assert read_labels(str(tmp_path / "l.npy"), 2).tolist() == [1, 2]
