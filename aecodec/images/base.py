@@ -17,6 +17,7 @@ import numpy.typing as npt
 from aecodec.annotations.annotations import Annotations
 from aecodec.arrays import Images, Shape
 from aecodec.errors import ImageSetError
+from aecodec.images.conversion import conversion_hint
 from aecodec.io.left_out import Note, PassedOver, Skipped, tell
 
 if TYPE_CHECKING:
@@ -51,14 +52,19 @@ class Layout(NamedTuple):
     has_channel_axis: bool
 
 
-def layout_of(label: str, dims: tuple[int, ...], dtype: npt.DTypeLike = np.uint8) -> Layout:
-    """The layout of a set of this dtype and shape.
+def layout_of(
+    label: str,
+    dims: tuple[int, ...],
+    dtype: npt.DTypeLike = np.uint8,
+    values: npt.NDArray[Any] | None = None,
+) -> Layout:
+    """The layout of a set of this dtype and shape; ``values`` are those known, for advice.
 
     ImageSetError unless it is uint8, (N, H, W) or (N, H, W, C), sides of 1 or more, C in 1..4.
     """
     dtype = np.dtype(dtype)
     if dtype != np.uint8:
-        hint = _conversion_hint(dtype)
+        hint = conversion_hint(dtype, values)
         raise ImageSetError(f"{label}: found dtype {dtype}, expected uint8; {hint}")
     if len(dims) not in (3, 4):
         hint = "; reshape rows of pixels to (N, H, W)" if len(dims) == 2 else ""
@@ -72,14 +78,6 @@ def layout_of(label: str, dims: tuple[int, ...], dtype: npt.DTypeLike = np.uint8
         hint = "; move the channels to the end" if 1 <= height <= 4 < channels else ""
         raise ImageSetError(f"{label}: found {channels} channels in {dims}, expected 1 to 4{hint}")
     return Layout(count, (height, width, channels), len(dims) == 4)
-
-
-def _conversion_hint(dtype: np.dtype[Any]) -> str:
-    if dtype.kind == "f":
-        return "for values from 0 to 1: (images * 255).round().astype(np.uint8)"
-    if dtype.kind == "b":
-        return "images.astype(np.uint8) * 255"
-    return "for values from 0 to 255: images.astype(np.uint8)"
 
 
 class ImageSource(ABC):
