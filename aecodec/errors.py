@@ -1,4 +1,4 @@
-"""The exceptions that a file, a model or an image set can raise."""
+"""The exceptions that a file, a model or an image set can raise, and the one of SIGTERM."""
 
 
 class AezError(Exception):
@@ -35,6 +35,10 @@ class ModelCorruptError(AezError):
 
 class QuantizerRangeError(AezError):
     """Symbols of latents outside the range that their coder can code."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM has come. It ends work as Ctrl-C does; only the exit status is another."""
 
 
 class ImageSetError(AezError, ValueError):

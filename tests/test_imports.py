@@ -21,6 +21,7 @@ LINES = (
     {
         "errors",
         "advice",
+        "arguments",
         "limits",
         "targets",
         "arrays",
@@ -40,7 +41,8 @@ LINES = (
 )
 LINE = {package: number for number, packages in enumerate(LINES, 1) for package in packages}
 TOP_MODULES = {
-    "__init__", "__main__", "_version", "advice", "arrays", "demo", "errors", "forks", "limits",
+    "__init__", "__main__", "_version", "advice", "arguments", "arrays", "demo", "errors", "forks",
+    "limits",
     "targets",
 }  # fmt: skip
 TORCH_AT_ONCE = {
@@ -55,6 +57,7 @@ TORCH_AT_ONCE = {
 BARE = {
     "_version",
     "advice",
+    "arguments",
     "errors",
     "forks",
     "limits",
@@ -69,7 +72,7 @@ BARE = {
 # What starts on the standard library alone, of packages of which other modules do not.
 BARE_MODULES = {
     "archive": {
-        "__init__", "array", "facts", "lazy", "origin", "parts", "repair", "salvage",
+        "__init__", "array", "damage", "facts", "lazy", "origin", "parts", "repair", "salvage",
         "sections", "source",
     },
 }  # fmt: skip

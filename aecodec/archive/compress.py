@@ -6,12 +6,24 @@ import io
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 
 from aecodec.archive.options import Options, Progress, Summary, no_progress
 from aecodec.archive.write import write
+from aecodec.arguments import (
+    CODEC,
+    FUNCTION,
+    MAPPING,
+    MODEL,
+    NUMBER,
+    TARGET,
+    TEXT,
+    VALUES,
+    WHOLE,
+    checked,
+)
 from aecodec.arrays import Images
 from aecodec.codec.choosing import ModelLike, most_chunk_images
 from aecodec.codec.codec import Codec
@@ -21,10 +33,25 @@ from aecodec.io.atomic import atomic_path
 from aecodec.io.claims import claimed
 from aecodec.io.special import is_special, open_special
 
+OPTIONS: Final = {
+    "model": MODEL.or_none(),
+    "codec": CODEC.or_none(),
+    "quality": NUMBER.or_none(),
+    "max_error": NUMBER.or_none(),
+    "psnr": NUMBER.or_none(),
+    "target_bytes_per_image": NUMBER.or_none(),
+    "variant": TEXT.or_none(),
+    "chunk_images": WHOLE.or_none(),
+    "labels": VALUES.or_none(),
+    "columns": MAPPING.or_none(),
+    "about": MAPPING.or_none(),
+}
+
 if TYPE_CHECKING:
     from aecodec.annotations.annotations import Values
 
 
+@checked(**OPTIONS)
 def encode(
     images: Images,
     *,
@@ -92,6 +119,7 @@ def encode(
     return out.getvalue()
 
 
+@checked(target=TARGET, progress=FUNCTION, **OPTIONS)
 def compress(
     source: str | os.PathLike[str] | BinaryIO | Images,
     target: str | os.PathLike[str] | BinaryIO,

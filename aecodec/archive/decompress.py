@@ -12,12 +12,25 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from aecodec.archive.array import Archive
+from aecodec.archive.damage import pointing_to_repair
 from aecodec.archive.options import Progress, no_progress
 from aecodec.archive.outputs import kind_and_target, labels_target, left_out
 from aecodec.archive.ranges import asked_for
 from aecodec.archive.repair import Repair
 from aecodec.archive.salvage import Salvage, salvaged
 from aecodec.archive.source import Source
+from aecodec.arguments import (
+    CODEC,
+    FUNCTION,
+    LIMITS,
+    MODEL,
+    PATH,
+    SLICE,
+    SOURCE,
+    TARGET,
+    TEXT,
+    checked,
+)
 from aecodec.arrays import Images
 from aecodec.codec.choosing import ModelLike
 from aecodec.codec.codec import Codec
@@ -30,6 +43,7 @@ from aecodec.io.special import is_special, open_special
 from aecodec.limits import DEFAULT_LIMITS, Limits
 
 
+@checked(blob=SOURCE, model=MODEL.or_none(), codec=CODEC.or_none(), limits=LIMITS)
 def decode(
     blob: bytes,
     *,
@@ -65,6 +79,17 @@ class Unpacked:
         return not self.lost and (self.repair is None or self.repair.whole)
 
 
+@checked(
+    source=SOURCE,
+    target=TARGET.or_none(),
+    kind=TEXT.or_none(),
+    images=SLICE,
+    model=MODEL.or_none(),
+    device=TEXT,
+    labels=PATH.or_none(),
+    limits=LIMITS,
+    progress=FUNCTION,
+)
 def decompress(
     source: Source,
     target: str | os.PathLike[str] | BinaryIO | None = None,
@@ -174,7 +199,8 @@ def _undamaged(
     source: Source, *, model: ModelLike, device: str, limits: Limits
 ) -> Iterator[Salvage]:
     """The archive as it is, with all of its images."""
-    with Archive(source, model=model, device=device, limits=limits) as archive:
+    options: dict[str, Any] = {"model": model, "device": device, "limits": limits}
+    with pointing_to_repair(), Archive(source, **options) as archive:
         yield Salvage(archive, [(0, len(archive), 0)], [], None)
 
 

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from aecodec import container
 from aecodec.annotations.payload import column_length, pack_column, unpack_column
 from aecodec.archive.source import Source, open_source
+from aecodec.arguments import LIMITS, PATH, SOURCE, checked
 from aecodec.container.scan import Scan, ranges
 from aecodec.errors import AezCorruptError, AezUnsupportedError
 from aecodec.io.atomic import atomic_path
@@ -57,6 +58,7 @@ class Repair:
         return {**asdict(self), "unknown_from": self.unknown_from, "whole": self.whole}
 
 
+@checked(source=SOURCE, output=PATH, limits=LIMITS)
 def repair(
     source: Source,
     output: str | os.PathLike[str],

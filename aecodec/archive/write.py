@@ -15,6 +15,7 @@ from aecodec.archive.head import head_of, nbytes_without_chunks, row_sections
 from aecodec.archive.opening import best_opening
 from aecodec.archive.options import Options, Progress, Summary
 from aecodec.arrays import Images
+from aecodec.codec.by_size import SizeError
 from aecodec.codec.choosing import NO_MODEL, SetEncoder, encoder_for, most_chunk_images
 from aecodec.codec.codec import Codec
 from aecodec.container.modes import MODES
@@ -113,9 +114,23 @@ def _encoded(
         left += encoder.target.value * len(piece)
         if known:  # the file's own bytes are shared by all images
             left -= own * len(piece) / known
-        chunk = encoder.encode_chunk(piece, int(left))
+        try:
+            chunk = encoder.encode_chunk(piece, int(left))
+        except SizeError:
+            if len(piece) != known:
+                raise
+            chunk = _lone_without_model(piece, encoder, options, source)
         left -= container.chunk_nbytes(chunk)
         yield chunk
+
+
+def _lone_without_model(
+    piece: Images, encoder: SetEncoder, options: Options, source: ImageSource
+) -> container.Chunk:
+    """The only chunk of a file, under a size, by zstd: such a file names no parts of a model."""
+    plain = SetEncoder(Codec(None), encoder.target, by_pixels=False)
+    own = nbytes_without_chunks(source, plain, options)
+    return plain.encode_chunk(piece, int(encoder.target.value * len(piece) - own))
 
 
 def _pieces(batches: Iterable[Images], chunk_images: int) -> Iterator[Images]:

@@ -10,10 +10,18 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from aecodec.cli.exits import EXIT_IO, EXIT_USAGE, is_for_user, os_error_text, status_of
+from aecodec.cli.exits import (
+    EXIT_IO,
+    EXIT_USAGE,
+    is_for_user,
+    os_error_text,
+    status_of,
+    status_of_interrupt,
+)
 from aecodec.cli.parser import build_parser
 from aecodec.cli.terminal import shown, shown_streams
-from aecodec.errors import AezError
+from aecodec.cli.wording import in_options
+from aecodec.errors import AezError, Terminated
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,20 +42,20 @@ def _run(argv: Sequence[str] | None) -> int:
             status = int(arguments.run(arguments))
             sys.stdout.flush()  # here, where a full disk still has a status and a message
             return status
-    except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+    except KeyboardInterrupt as interrupt:
+        return _fail("interrupted", status_of_interrupt(interrupt))
     except BrokenPipeError:
         _drop_unwritten()  # the reader has left: there is nobody to say it to
         return EXIT_IO
     except AezError as error:
-        return _fail(str(error), status_of(error))
+        return _fail(in_options(error), status_of(error))
     except OSError as error:
         _drop_unwritten()
         return _fail(os_error_text(error), EXIT_IO)
     except (ValueError, ImportError) as error:
         if not is_for_user(error):
             raise
-        return _fail(str(error), EXIT_USAGE)
+        return _fail(in_options(error), EXIT_USAGE)
 
 
 @contextmanager
@@ -80,7 +88,7 @@ def _drop_unwritten() -> None:
 
 
 def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+    raise Terminated
 
 
 def _fail(message: str, status: int) -> int:

@@ -6,6 +6,7 @@ import errno
 from pathlib import Path
 from typing import Final
 
+from aecodec.advice import command_text
 from aecodec.errors import (
     AezChangedError,
     AezCorruptError,
@@ -15,6 +16,7 @@ from aecodec.errors import (
     ModelCorruptError,
     ModelMismatchError,
     ModelMissingError,
+    Terminated,
 )
 
 PACKAGE: Final = Path(__file__).parent.parent
@@ -24,6 +26,13 @@ EXIT_CORRUPT: Final = 3
 EXIT_UNSUPPORTED: Final = 4
 EXIT_MODEL: Final = 5
 EXIT_LEFT_OUT: Final = 6  # done, but for what could not be taken or kept
+EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells count
+EXIT_TERMINATED: Final = 143  # 128 + SIGTERM
+
+
+def status_of_interrupt(error: KeyboardInterrupt) -> int:
+    """The exit status for Ctrl-C or SIGTERM."""
+    return EXIT_TERMINATED if isinstance(error, Terminated) else EXIT_INTERRUPTED
 
 
 def status_of(error: AezError) -> int:
@@ -63,4 +72,4 @@ def os_error_text(error: OSError) -> str:
         return f"{error.filename} exists; -f replaces it"
     if error.errno and error.filename:
         return f"{error.filename}: {error.strerror}"
-    return str(error)
+    return command_text(error)

@@ -41,7 +41,8 @@ examples:
 
 exit status: 0 done, 1 input or output failed, 2 wrong usage or not an image set,
 3 not an .aez or a damaged one, 4 too new or over a limit, 5 a model is missing, wrong or damaged,
-6 done, but pictures, labels or columns were left out (standard error names them), 130 interrupted
+6 done, but pictures, labels or columns were left out (standard error names them),
+130 interrupted, 143 terminated
 """
 
 

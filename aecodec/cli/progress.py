@@ -52,11 +52,3 @@ def steps_bar(
                 bar.set_postfix({k: f"{v:.3f}" for k, v in shown.items()}, refresh=False)
 
         yield report
-
-
-def say_interrupted(steps: int) -> None:
-    """Say after how many steps training was interrupted, and how to continue."""
-    print(
-        f"interrupted after {steps} steps; the model is usable, and --resume -f continues",
-        file=sys.stderr,
-    )

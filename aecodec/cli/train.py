@@ -8,6 +8,7 @@ from pathlib import Path
 from aecodec.cli.endings import refuse_foreign_ending
 from aecodec.cli.files import refuse_existing, refuse_pipe
 from aecodec.cli.options import IMAGE_SETS, InputPath, ModelPath, OutputPath, add_force, add_talk
+from aecodec.cli.train_end import say_kept
 from aecodec.container.parts import DEQUANTIZER, LATENT_PRIOR, PIXEL_FAST, VARIANTS
 from aecodec.io.claims import claimed
 
@@ -91,13 +92,19 @@ def run(a: argparse.Namespace) -> int:
     refuse_pipe(a.output, "checkpoints are written beside it")
     refuse_foreign_ending(a.output, ".safetensors")
     refuse_existing(a.output, force=a.force)
-    with claimed(inputs=(), outputs=[f"{a.output}{infix}.ckpt" for infix in CHECKPOINTS]):
-        if a.map or a.vae or a.denoise is not None:
-            from aecodec.cli.train_use import train_use
+    try:
+        with claimed(inputs=(), outputs=[f"{a.output}{infix}.ckpt" for infix in CHECKPOINTS]):
+            return _train(a)
+    except KeyboardInterrupt:  # training itself ends otherwise: this came before it, or after
+        say_kept(Path(a.output))
+        raise
 
-            train_use(a, Path(a.output))
-        else:
-            from aecodec.cli.train_layers import train_layers
 
-            train_layers(a, Path(a.output))
-    return 0
+def _train(a: argparse.Namespace) -> int:
+    if a.map or a.vae or a.denoise is not None:
+        from aecodec.cli.train_use import train_use
+
+        return train_use(a, Path(a.output))
+    from aecodec.cli.train_layers import train_layers
+
+    return train_layers(a, Path(a.output))

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aecodec.cli.progress import say_interrupted, steps_bar
+from aecodec.cli.progress import steps_bar
+from aecodec.cli.train_end import UNFINISHED, end_interrupted, model_name, say_where_it_goes_on
 from aecodec.cli.train_input import configure, load_indices, load_set
 from aecodec.container.parts import LATENT_PRIOR, VARIANTS
 from aecodec.io.atomic import atomic_path
@@ -25,14 +26,19 @@ if TYPE_CHECKING:
 Measured = Sequence[float] | Mapping[str, float]  # by quality; by quality or bound
 
 
-def train_layers(a: argparse.Namespace, output: Path) -> None:
-    """Train the layers, write the model after each, and say what it reaches."""
+def train_layers(a: argparse.Namespace, output: Path) -> int:
+    """Train the layers, write the model after each, and say what it reaches.
+
+    Until the last one is trained, the model's name says that it is unfinished. Returns the exit
+    status.
+    """
     from aecodec.models.file import pack_model
     from aecodec.models.model import Model
     from aecodec.training.layers import LAYERS, trained_for_other_latents
 
     layers = _layers(a.layers)
     continued = _load(output) if a.resume and output.exists() else None
+    name = model_name(a.name, output, continued.name if continued else None)
     base = _load(a.base)
     model = continued or base
     images, data = load_set(a.input)
@@ -40,24 +46,29 @@ def train_layers(a: argparse.Namespace, output: Path) -> None:
     if model is not None:
         model.require_shape(shape)
     _check_needed(a, layers, model)
-    name = a.name or (model.name if model else output.stem)
     setup = _setup(a, layers, images, data, base)
     configs = _configs(a, layers)
     outdated = trained_for_other_latents(model, layers, setup)
-    model = model or Model(name, shape, {})
+    model = replace(model or Model(name, shape, {}), name=name)
     facts: dict[str, dict[str, Any]] = {}
+    about: Mapping[str, Any] = {}
     for layer in layers:
         config = configs[layer]
         if continued is None or not LAYERS[layer].is_done(model, setup, config.steps):
             model = _train(a, layer, setup, config, model)
-        with atomic_path(output, force=a.force or layer != layers[0]) as temporary:
-            temporary.write_bytes(pack_model(replace(model, name=name)))
         about = LAYERS[layer].training_of(model, setup)
         facts[layer] = _facts(about, config.steps, LAYERS[layer].measured)
-        _say(a, layer, about[LAYERS[layer].measured], facts[layer])
-        if not facts[layer]["finished"]:
+        finished = facts[layer]["finished"]
+        ends = finished and layer == layers[-1]
+        written = replace(model, name=name if ends else name + UNFINISHED)
+        with atomic_path(output, force=a.force or layer != layers[0]) as temporary:
+            temporary.write_bytes(pack_model(written))
+        _say(a, layer, about[LAYERS[layer].measured])
+        if not finished:
             break
-    _say_all(a, replace(model, name=name), facts, outdated)
+        _checkpoint(a, layer, setup).unlink(missing_ok=True)
+    _say_all(a, written, facts, outdated)
+    return 0 if finished else end_interrupted(output, about)
 
 
 def _load(path: str | Path | None) -> Model | None:
@@ -137,23 +148,29 @@ def _configs(a: argparse.Namespace, layers: Sequence[str]) -> dict[str, TrainCon
 def _train(
     a: argparse.Namespace, layer: str, setup: Setup, config: TrainConfig, model: Model
 ) -> Model:
-    """Train one layer under a progress bar; its checkpoint is removed at the end."""
-    from aecodec.training.layers import LAYERS, train_layer
+    """Train one layer under a progress bar."""
+    from aecodec.training.layers import train_layer
 
-    output, trained = Path(a.output), LAYERS[layer]
-    infix = "" if layer == "l" else f".{trained.part_of(setup)}"
-    checkpoint = output.with_name(f"{output.name}{infix}.ckpt")
+    checkpoint = _checkpoint(a, layer, setup)
+    if a.resume:
+        say_where_it_goes_on(checkpoint, f"layer {layer}", quiet=a.quiet)
     title = f"train r, {a.variant}" if layer == "r" else f"train {layer}"
     with steps_bar(title, config.steps, off=a.quiet) as report:
         try:
-            model = train_layer(layer, setup, config, model, checkpoint=checkpoint, report=report)
+            return train_layer(layer, setup, config, model, checkpoint=checkpoint, report=report)
         except ValueError as error:
             if str(error).startswith("underlay: "):  # a parameter that is an option here
                 raise ValueError(f"--{error}") from error
             raise
-    if trained.training_of(model, setup)["steps_done"] == config.steps:
-        checkpoint.unlink(missing_ok=True)
-    return model
+
+
+def _checkpoint(a: argparse.Namespace, layer: str, setup: Setup) -> Path:
+    """Where a layer's training keeps its state, until the model with the layer is written."""
+    from aecodec.training.layers import LAYERS
+
+    output = Path(a.output)
+    infix = "" if layer == "l" else f".{LAYERS[layer].part_of(setup)}"
+    return output.with_name(f"{output.name}{infix}.ckpt")
 
 
 def _facts(about: Mapping[str, Any], steps: int, measured: str) -> dict[str, Any]:
@@ -162,13 +179,10 @@ def _facts(about: Mapping[str, Any], steps: int, measured: str) -> dict[str, Any
     return {"steps_done": done, "finished": done >= steps, measured: about[measured]}
 
 
-def _say(a: argparse.Namespace, layer: str, measured: Measured, facts: Mapping[str, Any]) -> None:
-    """Say what a layer reaches on the images held out, and how to continue."""
-    if a.json or a.quiet:
-        return
-    print(f"{a.output}: layer {layer}, {_measured_text(layer, measured)}")
-    if not facts["finished"]:
-        say_interrupted(facts["steps_done"])
+def _say(a: argparse.Namespace, layer: str, measured: Measured) -> None:
+    """Say what a layer reaches on the images held out."""
+    if not (a.json or a.quiet):
+        print(f"{a.output}: layer {layer}, {_measured_text(layer, measured)}")
 
 
 def _measured_text(layer: str, measured: Measured) -> str:

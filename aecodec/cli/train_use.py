@@ -5,39 +5,45 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from aecodec.cli.progress import say_interrupted, steps_bar
+from aecodec.cli.progress import steps_bar
+from aecodec.cli.train_end import UNFINISHED, end_interrupted, model_name, say_where_it_goes_on
 from aecodec.cli.train_input import configure, load_set
 from aecodec.io.atomic import atomic_path
 
 
-def train_use(a: argparse.Namespace, output: Path) -> None:
-    """Train the network, write it, and say what it reaches."""
+def train_use(a: argparse.Namespace, output: Path) -> int:
+    """Train the network, write it, and say what it reaches; returns the exit status."""
     from aecodec.models.file import pack_model
     from aecodec.uses.training import UseConfig
     from aecodec.uses.training import train_use as train
 
     settings = _settings(a)
+    name = model_name(a.name, output)
     images, data = load_set(a.input)
     config = configure(UseConfig(), a)
     checkpoint = output.with_name(output.name + ".ckpt")
+    if a.resume:
+        say_where_it_goes_on(checkpoint, settings["use"], quiet=a.quiet)
     with steps_bar(f"train {settings['use']}", config.steps, off=a.quiet) as report:
         model = train(
             images,
             config,
             settings,
-            name=a.name or output.stem,
+            name=name,
             provenance=data,
             device=a.device,
             checkpoint=checkpoint,
             resume=a.resume,
             report=report,
         )
-        with atomic_path(output, force=a.force) as temporary:
-            temporary.write_bytes(pack_model(model))
-    finished = model.training["steps_done"] >= config.steps
+    finished = model.training["finished"]
+    model = model if finished else replace(model, name=name + UNFINISHED)
+    with atomic_path(output, force=a.force) as temporary:
+        temporary.write_bytes(pack_model(model))
     if finished:
         checkpoint.unlink(missing_ok=True)
     measured = {k: v for k, v in model.training.items() if k.startswith("validation_")}
@@ -47,8 +53,7 @@ def train_use(a: argparse.Namespace, output: Path) -> None:
     elif not a.quiet:
         text = ", ".join(f"{k.replace('_', ' ')} {v:.2f}" for k, v in measured.items())
         print(f"{output}: {text}", file=sys.stderr)
-        if not finished:
-            say_interrupted(model.training["steps_done"])
+    return 0 if finished else end_interrupted(output, model.training)
 
 
 def _settings(a: argparse.Namespace) -> dict[str, Any]:

@@ -15,6 +15,10 @@ from aecodec.pixels.payloads import STATES_NBYTES
 from aecodec.targets import BOUND_MAX
 
 
+class SizeError(ValueError):
+    """A size under a target that no way of coding the images reaches."""
+
+
 def encode_within_nbytes(
     nbytes: int, smallest: Callable[[float], Chunk | None], tries: int = 8
 ) -> Chunk | None:

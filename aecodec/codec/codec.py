@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from aecodec.arguments import LOADED_MODEL, TEXT, WHOLE, check
 from aecodec.arrays import Images
 from aecodec.codec.bounds import BoundSearch
 from aecodec.codec.by_bound import encode_with_bound
 from aecodec.codec.by_psnr import encode_with_psnr, psnr_bounds, squared_error_limit
 from aecodec.codec.by_quality import encode_with_quality
 from aecodec.codec.by_size import (
+    SizeError,
     encode_pixels_within,
     encode_rounded_within,
     encode_within_nbytes,
@@ -64,6 +66,11 @@ class Codec:
     networks: Networks = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        check("model", self.model, LOADED_MODEL.or_none())
+        check("device", self.device, TEXT)
+        check("pixel_part", self.pixel_part, TEXT.or_none())
+        check("coder", self.coder, TEXT)
+        check("effort", self.effort, WHOLE)
         if self.coder not in CODERS:
             raise ValueError(f"coder: expected one of {', '.join(CODERS)}, got {self.coder!r}")
         if self.effort not in SEARCH_STEPS:
@@ -173,8 +180,10 @@ class Codec:
                 found = within(images, nbytes)
                 if found is not None:
                     break
+            if found is None:
+                found = encode_rounded_within(images, nbytes)
         if found is None:
-            raise ValueError(
+            raise SizeError(
                 f"target_bytes_per_image is {target:g}, which leaves {max(0, nbytes)} bytes for "
                 f"{len(images)} images: no way of coding them takes as little"
             )

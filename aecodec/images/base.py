@@ -14,9 +14,11 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from aecodec.advice import Advice, advised
 from aecodec.annotations.annotations import Annotations
 from aecodec.arrays import Images, Shape
 from aecodec.errors import ImageSetError
+from aecodec.images.conversion import conversion_hint
 from aecodec.io.left_out import Note, PassedOver, Skipped, tell
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 READ_NBYTES = 1 << 20
 SKIPPED_SHOWN = 3  # in an error
+ALLOWED_NONE = Advice(python="strict=True allows none", command="--strict allows none")
 __all__ = [
     "DAMAGE",
     "READ_NBYTES",
@@ -51,14 +54,19 @@ class Layout(NamedTuple):
     has_channel_axis: bool
 
 
-def layout_of(label: str, dims: tuple[int, ...], dtype: npt.DTypeLike = np.uint8) -> Layout:
-    """The layout of a set of this dtype and shape.
+def layout_of(
+    label: str,
+    dims: tuple[int, ...],
+    dtype: npt.DTypeLike = np.uint8,
+    values: npt.NDArray[Any] | None = None,
+) -> Layout:
+    """The layout of a set of this dtype and shape; ``values`` are those known, for advice.
 
     ImageSetError unless it is uint8, (N, H, W) or (N, H, W, C), sides of 1 or more, C in 1..4.
     """
     dtype = np.dtype(dtype)
     if dtype != np.uint8:
-        hint = _conversion_hint(dtype)
+        hint = conversion_hint(dtype, values)
         raise ImageSetError(f"{label}: found dtype {dtype}, expected uint8; {hint}")
     if len(dims) not in (3, 4):
         hint = "; reshape rows of pixels to (N, H, W)" if len(dims) == 2 else ""
@@ -72,14 +80,6 @@ def layout_of(label: str, dims: tuple[int, ...], dtype: npt.DTypeLike = np.uint8
         hint = "; move the channels to the end" if 1 <= height <= 4 < channels else ""
         raise ImageSetError(f"{label}: found {channels} channels in {dims}, expected 1 to 4{hint}")
     return Layout(count, (height, width, channels), len(dims) == 4)
-
-
-def _conversion_hint(dtype: np.dtype[Any]) -> str:
-    if dtype.kind == "f":
-        return "for values from 0 to 1: (images * 255).round().astype(np.uint8)"
-    if dtype.kind == "b":
-        return "images.astype(np.uint8) * 255"
-    return "for values from 0 to 255: images.astype(np.uint8)"
 
 
 class ImageSource(ABC):
@@ -127,10 +127,9 @@ class ImageSource(ABC):
         if self._is_strict and skipped:
             shown = ", ".join(f"{name} ({reason})" for name, reason in skipped[:SKIPPED_SHOWN])
             more = len(skipped) - SKIPPED_SHOWN
-            raise ImageSetError(
-                f"{self.label}: would be skipped: {shown}"
-                + (f" and {more} more" if more > 0 else "")
-                + "; --strict (strict=True) allows none"
+            others = f" and {more} more" if more > 0 else ""
+            raise advised(
+                ImageSetError(f"{self.label}: would be skipped: {shown}{others}"), ALLOWED_NONE
             )
 
     def _tell(self) -> None:

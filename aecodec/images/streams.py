@@ -27,6 +27,7 @@ from aecodec.images.base import (
     read_up_to,
 )
 
+ADVICE_NBYTES = 16 << 20  # of values that are no uint8, read for what an error advises
 IDX_DTYPES = {8: "uint8", 9: "int8", 11: "int16", 12: "int32", 13: "float32", 14: "float64"}
 
 
@@ -34,7 +35,7 @@ class ArraySource(ImageSource):
     """An array in memory, or one mapped from a file."""
 
     def __init__(self, kind: str, label: str, images: npt.NDArray[Any]) -> None:
-        super().__init__(kind, layout_of(label, images.shape, images.dtype))
+        super().__init__(kind, layout_of(label, images.shape, images.dtype, images))
         self._images = images
 
     def _read_batches(self, batch_images: int) -> Iterator[Images]:
@@ -147,7 +148,11 @@ def read_npy_header(stream: IO[bytes], label: str) -> NpyHeader:
 def open_npy(stream: IO[bytes], label: str, kind: str, *, rewindable: bool) -> ImageSource:
     """The images of the ``.npy`` file at the start of ``stream``; ImageSetError if it has none."""
     header = read_npy_header(stream, label)
-    layout = layout_of(label, header.dims, header.dtype)
+    values = None
+    if header.dtype.kind in "iuf" and header.dtype != np.uint8:
+        data = read_up_to(stream, ADVICE_NBYTES)
+        values = np.frombuffer(data[: len(data) - len(data) % header.dtype.itemsize], header.dtype)
+    layout = layout_of(label, header.dims, header.dtype, values)
     if header.fortran_order and layout.image_count:  # an empty array has no order
         return _map_fortran_npy(stream, label, header)
     return StreamSource(kind, label, layout, stream, rewindable=rewindable)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from aecodec.arguments import NUMBER, PATH, checked
 from aecodec.arrays import Shape
 from aecodec.errors import AezLimitError, ModelCorruptError, ModelMissingError
 from aecodec.limits import DEFAULT_LIMITS
@@ -17,6 +18,7 @@ PATH_VARIABLE = "AECODEC_MODEL_PATH"
 BUNDLED = Path(__file__).parent.parent / "weights"
 
 
+@checked(name_or_path=PATH, max_model_nbytes=NUMBER)
 def load_model(
     name_or_path: str | os.PathLike[str], *, max_model_nbytes: int = DEFAULT_LIMITS.max_model_nbytes
 ) -> Model:

@@ -22,8 +22,9 @@ import torch
 from torch import nn
 
 from aecodec._version import __version__
-from aecodec.errors import ModelMismatchError
-from aecodec.training.checkpoint import Checkpoint
+from aecodec.advice import advised
+from aecodec.errors import ModelMismatchError, Terminated
+from aecodec.training.checkpoint import START_ANEW, Checkpoint
 from aecodec.training.draws import Draws, integers, uniform
 from aecodec.training.muon import Muon
 from aecodec.training.objective import Objective
@@ -61,6 +62,7 @@ class Trainer:
     """The loop. ``run`` stops early on KeyboardInterrupt, and ``averaged`` is then usable too.
 
     ``fingerprint`` names the data and the kind of model: a checkpoint of another one is refused.
+    ``interruption`` is what stopped the run, None if nothing did.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Trainer:
         self.peaks = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers]
         self.averaged = {k: v.detach().clone() for k, v in objective.state_dict().items()}
         self.step = 0
+        self.interruption: KeyboardInterrupt | None = None
 
     def run(
         self,
@@ -82,25 +85,25 @@ class Trainer:
     ) -> bool:
         """Train to the end; False when interrupted. images uint8 (N, H, W, C), or rows (N, P).
 
+        The checkpoint is written every ``checkpoint_s`` seconds, and when the run ends or stops.
         ``final``, if given, holds the images that a part of the last steps' batches is drawn from.
         """
         self.objective.train()
         saved = time.monotonic()
-        finished = True
         try:
             with _deferred_interrupt() as interrupted:
                 while self.step < self.config.steps:
                     report(self.step + 1, self._one_step(images, final))
-                    if interrupted.is_set():
-                        raise KeyboardInterrupt
+                    if interrupted:
+                        raise interrupted[0]
                     if checkpoint and time.monotonic() - saved >= self.config.checkpoint_s:
                         self.save(checkpoint)
                         saved = time.monotonic()
-        except KeyboardInterrupt:
-            finished = False
-        if checkpoint and not finished:
+        except KeyboardInterrupt as interruption:
+            self.interruption = interruption
+        if checkpoint:
             self.save(checkpoint)
-        return finished
+        return self.interruption is None
 
     def about(self) -> dict[str, Any]:
         """For the model file: what made the weights, after how many steps, by which recipe."""
@@ -108,8 +111,15 @@ class Trainer:
             "package": __version__,
             "torch": torch.__version__,
             "steps_done": self.step,
+            "finished": self.step >= self.config.steps,
+            "interrupted_by": self._interrupted_by(),
             "recipe": asdict(self.config),
         }
+
+    def _interrupted_by(self) -> str | None:
+        if self.interruption is None:
+            return None
+        return "SIGTERM" if isinstance(self.interruption, Terminated) else "SIGINT"
 
     def _batch(
         self, images: np.ndarray, final: np.ndarray | None, generator: torch.Generator
@@ -176,8 +186,11 @@ class Trainer:
         ModelMismatchError for one of another run, ModelCorruptError for a damaged one.
         """
         found = Checkpoint.read(path, len(self.optimizers))
-        if found.run != self.fingerprint or found.config != asdict(self.config):
-            raise ModelMismatchError(f"{path}: checkpoint of another run (data or options differ)")
+        if others := found.differences(self.fingerprint, asdict(self.config)):
+            raise advised(
+                ModelMismatchError(f"{path}: checkpoint of another run: {'; '.join(others)}"),
+                START_ANEW,
+            )
         found.require_shapes(self.averaged, path)
         self.step = found.step
         self.objective.load_state_dict(found.now)
@@ -239,15 +252,15 @@ def _shifted(images: np.ndarray, generator: torch.Generator) -> np.ndarray:
 
 
 @contextmanager
-def _deferred_interrupt() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM set the event, so that no step is left half done.
+def _deferred_interrupt() -> Iterator[list[KeyboardInterrupt]]:
+    """Ctrl-C and SIGTERM put what they raise into the list, so that no step is left half done.
 
     A second signal has its usual effect. Handlers are set in the main thread alone, and only where
     the one before can be put back: not one that was set outside of Python.
     """
-    event = threading.Event()
+    struck: list[KeyboardInterrupt] = []
     if threading.current_thread() is not threading.main_thread():
-        yield event
+        yield struck
         return
     now = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     old = {number: handler for number, handler in now.items() if handler is not None}
@@ -256,14 +269,14 @@ def _deferred_interrupt() -> Iterator[threading.Event]:
         for number, handler in old.items():
             signal.signal(number, handler)
 
-    def strike(*_: object) -> None:
-        event.set()
+    def strike(number: int, _: object) -> None:
+        struck.append(Terminated() if number == signal.SIGTERM else KeyboardInterrupt())
         restore()
 
     for number in old:
         signal.signal(number, strike)
     try:
-        yield event
+        yield struck
     finally:
         restore()
 

@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 
 from aecodec.arrays import Images, Indices
-from aecodec.container.parts import DEQUANTIZER, PIXEL_FAST, PIXEL_SMALL, UNDERLAY, UNDERLAY_PARTS
+from aecodec.container.parts import (
+    DEQUANTIZER,
+    LATENT_DECODER,
+    PIXEL_FAST,
+    PIXEL_SMALL,
+    UNDERLAY,
+    UNDERLAY_PARTS,
+)
 from aecodec.errors import ModelMismatchError
 from aecodec.latents.layer import LatentNetworks
 from aecodec.latents.prior import PriorNetwork
@@ -93,6 +100,8 @@ def train_pixel_model(
         under = None if underlay is None else _underlay(base, underlay, device)
         objective = PixelObjective(c, grid, under.rebuild if under else None)
     run = f"{provenance.get('data_sha256')} {part_name} {asdict(grid)} {asdict(c)} {underlay}"
+    if under is not None and base is not None:
+        run += base.parts[LATENT_DECODER].fingerprint().hex()
     if stored is not None:
         objective.model.load(stored.grown(c, training))
         run += stored.fingerprint

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from aecodec.arrays import Images
-from aecodec.container.parts import LATENT_PRIOR
+from aecodec.container.parts import LATENT_DECODER, LATENT_PRIOR
 from aecodec.latents.coders import AnsCoder
 from aecodec.latents.layer import LatentNetworks
 from aecodec.latents.prior import PriorNetwork
@@ -63,7 +63,7 @@ def train_prior(
     pixels = images.shape[1] * images.shape[2]
     with seeded(config.seed):
         objective = PriorObjective(c, training, networks.log_step, networks.gains, pixels)
-    decoder = model.fingerprint().hex()
+    decoder = model.parts[LATENT_DECODER].fingerprint().hex()  # a prior it has may be unfinished
     trainer = train_objective(
         objective,
         config,

@@ -114,8 +114,9 @@ def _run(
 ) -> None:
     trainer = Trainer(objective, config, torch.device("cpu"), "map")
     no_checkpoint: Path | None = None
-    if not trainer.run(rows, no_checkpoint, report):
-        raise KeyboardInterrupt
+    trainer.run(rows, no_checkpoint, report)
+    if trainer.interruption is not None:
+        raise trainer.interruption
     objective.load_state_dict(trainer.averaged)
     objective.eval()
 

@@ -374,7 +374,23 @@ def test_missing_path():
     ("x", "message"),
     [
         (np.zeros((2, 4, 4), np.float32), r"dtype float32, expected uint8; .* \(images \* 255\)"),
-        (np.zeros((2, 4, 4), np.uint16), "dtype uint16, expected uint8; for values from 0 to 255"),
+        (
+            np.zeros((2, 4, 4), np.uint16),
+            r"dtype uint16, expected uint8; .* images.astype\(",
+        ),
+        (np.full((2, 4, 4), 0.5), r"its values are 0\.5 to 0\.5: \(images \* 255\)\.round\(\)"),
+        (np.full((2, 4, 4), 200.0), r"its values are 200 to 200: images\.astype\(np\.uint8\)$"),
+        (
+            np.full((2, 4, 4), 99.5),
+            r"99\.5 to 99\.5, not whole: images\.round\(\)\.astype\(",
+        ),
+        (np.full((2, 4, 4), 4095, np.int32), "4095 to 4095, expected at most 255: scale or clip"),
+        (np.full((2, 4, 4), -1.0), "-1 to -1, and negative values are no gray levels"),
+        (np.full((2, 4, 4), -1, np.int16), "-1 to -1, and negative values are no gray levels"),
+        (np.full((2, 4, 4), np.nan), "it holds NaN or infinity"),
+        (np.full((2, 4, 4), np.inf, np.float16), "it holds NaN or infinity"),
+        (np.zeros((0, 4, 4), np.float64), "for values from 0 to 1"),
+        (np.zeros((2, 4, 4), complex), "expected whole numbers from 0 to 255"),
         (np.zeros((2, 4, 4), bool), r"dtype bool, expected uint8; .* \* 255"),
         (np.zeros((60, 784), np.uint8), r"shape \(60, 784\), expected \(N, H, W\).*; reshape"),
         (np.zeros((2, 2, 2, 2, 2), np.uint8), r"shape \(2, 2, 2, 2, 2\), expected \(N, H, W\)"),
@@ -387,6 +403,32 @@ def test_missing_path():
 def test_wrong_arrays(x, wrap, message):
     with pytest.raises(ImageSetError, match=message):
         open_images(wrap(x))
+
+
+def objects(*items) -> np.ndarray:
+    array = np.empty(len(items), object)
+    for i, item in enumerate(items):
+        array[i] = item
+    return array
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        ([np.zeros((4, 4), np.uint8)] * 2, r"expected uint8; np\.stack\(images\)$"),
+        ([np.zeros((4, 4))] * 2, r"np\.stack\(images\) first, then: .*0 to 0: \(images \* 255"),
+        (
+            [np.zeros((4, 4), np.uint8), np.zeros((4, 5), np.uint8)],
+            r"2 shapes, \(4, 4\) and \(4, 5\)",
+        ),
+        ([np.zeros((4, 4), np.uint8), None], "it holds a NoneType, expected an array"),
+        ([objects(1)], "are of dtype object themselves"),
+        ([], r"for uint8 images of one shape: np\.stack\(images\)"),
+    ],
+)
+def test_arrays_of_objects(items, message):
+    with pytest.raises(ImageSetError, match=message):
+        open_images(objects(*items))
 
 
 @pytest.mark.parametrize("batch_images", [0, -1])
