@@ -124,17 +124,19 @@ def test_bundled_map_beats_pca(images):
     assert made.mse < pca.mse  # though PCA was fitted to these very images
 
 
-def test_latents_of_a_file_are_those_of_its_symbols(aez, images, monkeypatch):
+def test_latents_of_a_file_are_those_of_its_symbols(tmp_path, images, monkeypatch):
+    aez, stored_quality = tmp_path / "set.aez", 2 * 256
+    compress(images, aez, model="fashion", quality=2)  # at which all of them are latents
     with Archive(aez) as archive, monkeypatch.context() as patched:
         patched.setattr(LatentNetworks, "synthesize", lambda *_: pytest.fail("pixels were decoded"))
         y = read_latents(archive)
     # from them, by the decoder alone, come the very pixels that the file decodes to
     layer = LatentNetworks(load_model("fashion"))
-    gains = gains_at(layer.gains, 5 * 256)
+    gains = gains_at(layer.gains, stored_quality)
     symbols = y * 2048 / gains
     assert np.abs(symbols - np.rint(symbols)).max() < 1e-3
     with Archive(aez) as archive:
-        pixels = layer.synthesize(np.rint(symbols).astype(np.int16), 5 * 256)
+        pixels = layer.synthesize(np.rint(symbols).astype(np.int16), stored_quality)
         assert np.array_equal(pixels[..., 0], archive[:])
     assert y.shape == (len(images), 128)
 
