@@ -18,12 +18,14 @@ from aecodec import cli
 from aecodec.archive.array import Archive
 from aecodec.archive.compress import compress
 from aecodec.cli import exits
+from aecodec.codec.codec import ENOUGH_DB
 from aecodec.demo import load_sample
 from aecodec.errors import ModelCorruptError, ModelMismatchError, ModelMissingError
 from aecodec.latents.layer import LatentNetworks
 from aecodec.latents.quantizer import gains_at
 from aecodec.models.file import pack_model, unpack_model
 from aecodec.models.finding import installed_models, load_model
+from aecodec.targets import floor_db, mse_at
 from aecodec.uses import denoising, drawing, generation, maps, sheets
 from aecodec.uses.inputs import read_labels, read_table
 from aecodec.uses.latents import read_latents
@@ -124,9 +126,14 @@ def test_bundled_map_beats_pca(images):
     assert made.mse < pca.mse  # though PCA was fitted to these very images
 
 
-def test_latents_of_a_file_are_those_of_its_symbols(tmp_path, images, monkeypatch):
-    aez, stored_quality = tmp_path / "set.aez", 2 * 256
-    compress(images, aez, model="fashion", quality=2)  # at which all of them are latents
+def test_latents_of_a_file_are_those_of_its_symbols(aez, tmp_path, images, monkeypatch):
+    with Archive(aez) as archive:  # of which some images are under the pixel model
+        errors = ((archive[:].astype(int) - images[..., 0]) ** 2).mean(axis=(1, 2))
+        images = images[errors <= mse_at(floor_db(5 * 256) + ENOUGH_DB)][:150]
+    aez, stored_quality = tmp_path / "set.aez", 5 * 256
+    compress(images, aez, model="fashion", quality=5)
+    with Archive(aez) as archive:
+        assert archive.info["images_by_mode"].keys() == {"latents q5"}
     with Archive(aez) as archive, monkeypatch.context() as patched:
         patched.setattr(LatentNetworks, "synthesize", lambda *_: pytest.fail("pixels were decoded"))
         y = read_latents(archive)
