@@ -72,7 +72,7 @@ BARE = {
 # What starts on the standard library alone, of packages of which other modules do not.
 BARE_MODULES = {
     "archive": {
-        "__init__", "array", "facts", "lazy", "origin", "parts", "repair", "salvage",
+        "__init__", "array", "damage", "facts", "lazy", "origin", "parts", "repair", "salvage",
         "sections", "source",
     },
 }  # fmt: skip

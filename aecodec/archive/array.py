@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from aecodec.archive.damage import pointing_to_repair
 from aecodec.archive.facts import facts_of
 from aecodec.archive.lazy import LazyImages
 from aecodec.archive.origin import Origin, Recipe
@@ -64,6 +65,7 @@ class Archive(LazyImages):
     not pickle.
     """
 
+    @pointing_to_repair()
     @checked(
         source=SOURCE, model=MODEL.or_none(), codec=CODEC.or_none(), device=TEXT, limits=LIMITS
     )
@@ -149,6 +151,7 @@ class Archive(LazyImages):
         """Facts of the file, all plain values; chunk heads are read, payloads are not."""
         return facts_of(self.reader, self._sections)
 
+    @pointing_to_repair()
     def check_sections(self) -> None:
         """Read every section and check its checksum; names and columns are unpacked too."""
         self._sections.check()
@@ -160,6 +163,7 @@ class Archive(LazyImages):
         for opened in self.open_chunks(range(self.reader.chunk_count)):
             yield opened.all()
 
+    @pointing_to_repair()
     def _decode(self, indices: npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
         import numpy as np
 
@@ -208,7 +212,8 @@ class Archive(LazyImages):
                 self._last = (group[len(chunks) - 1], opened[-1])
                 yield from opened
             if damage:
-                raise damage
+                with pointing_to_repair():
+                    raise damage
 
     def _read_chunks(self, numbers: Sequence[int]) -> tuple[list[Chunk], AezError | None]:
         """The chunks before the first that cannot be read, and the error of that one."""

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from aecodec.archive.array import Archive
+from aecodec.archive.damage import pointing_to_repair
 from aecodec.archive.options import Progress, no_progress
 from aecodec.archive.outputs import kind_and_target, labels_target, left_out
 from aecodec.archive.ranges import asked_for
@@ -198,7 +199,8 @@ def _undamaged(
     source: Source, *, model: ModelLike, device: str, limits: Limits
 ) -> Iterator[Salvage]:
     """The archive as it is, with all of its images."""
-    with Archive(source, model=model, device=device, limits=limits) as archive:
+    options: dict[str, Any] = {"model": model, "device": device, "limits": limits}
+    with pointing_to_repair(), Archive(source, **options) as archive:
         yield Salvage(archive, [(0, len(archive), 0)], [], None)
 
 

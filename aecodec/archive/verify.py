@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from aecodec.archive.array import Archive
+from aecodec.archive.damage import pointing_to_repair
 from aecodec.archive.options import Progress, no_progress
 from aecodec.archive.source import Source
 from aecodec.arguments import FUNCTION, LIMITS, MODEL, SOURCE, checked
@@ -42,7 +43,9 @@ def verify(
             return len(archive)
         batches = archive.batches() if full else None
         for i in range(archive.reader.chunk_count):
-            done += len(next(batches)) if batches else archive.reader.read_chunk(i).image_count
+            with pointing_to_repair():
+                count = len(next(batches)) if batches else archive.reader.read_chunk(i).image_count
+            done += count
             progress(done, len(archive))
         return len(archive)
 

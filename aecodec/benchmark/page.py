@@ -100,9 +100,15 @@ def _not_counted(result: Result) -> str:
     each = ", ".join(f"{escape(name)} {nbytes:,}" for name, nbytes in sizes.items())
     return (
         f"Not counted are aecodec&rsquo;s decoders, which come with model "
-        f"{escape(result['model'])} (bytes: {each}), and PCA&rsquo;s basis, fitted on "
-        f"{escape(result['pca_fitted_on'])}."
+        f"{escape(result['model'])} (bytes: {each}){_pca_text(result)}."
     )
+
+
+def _pca_text(result: Result) -> str:
+    """What is said of PCA's basis, if there is a row of PCA."""
+    if not result["pca_fitted_on"]:
+        return ""
+    return f", and PCA&rsquo;s basis, fitted on {escape(result['pca_fitted_on'])}"
 
 
 def _classification(result: Result) -> str:

@@ -14,7 +14,13 @@ from aecodec.benchmark.ours import Setup, our_rows
 from aecodec.benchmark.peers.bounded import bounded_peers
 from aecodec.benchmark.peers.peer import Peer, installed
 from aecodec.benchmark.peers.pictures import picture_peers
-from aecodec.benchmark.peers.principal import fits, pca_peers
+from aecodec.benchmark.peers.principal import (
+    COMPONENTS,
+    IMAGES_A_COMPONENT,
+    fits,
+    has_principal,
+    pca_peers,
+)
 from aecodec.benchmark.peers.streams import stream_peers
 from aecodec.codec.codec import Codec
 from aecodec.measures.pca import PcaBasis, fit_pca
@@ -53,7 +59,7 @@ def run_bench(
         "libraries": library_versions(),
         "model": model.name if model else None,
         "decoder_nbytes": {n: p.nbytes for n, p in model.parts.items()} if model else {},
-        "pca_fitted_on": "a training set" if basis else "the images themselves",
+        "pca_fitted_on": _fitted_on(basis) if has_principal(rows) else None,
         "classifier": _classifier_facts(classifier, images),
         "absent": [text for module, text in OPTIONAL.items() if not installed(module)],
         "left_out": judge.left_out,
@@ -61,12 +67,19 @@ def run_bench(
     }
 
 
+def _fitted_on(basis: PcaBasis | None) -> str:
+    return "a training set" if basis else "the images themselves"
+
+
 def all_peers(images: Images, basis: PcaBasis | None) -> Iterator[Peer]:
     """Streams, pictures, codecs with an error bound, principal components."""
     channels = images.shape[3]
     yield from chain(stream_peers(), picture_peers(channels), bounded_peers(channels))
     if fits(images.shape):
-        yield from pca_peers(basis or fit_pca(images, images[0].size))
+        if basis is not None:
+            yield from pca_peers(basis)
+        elif len(images) >= IMAGES_A_COMPONENT * min(COMPONENTS):
+            yield from pca_peers(fit_pca(images, images[0].size), len(images))
 
 
 def _classifier_facts(classifier: Classifier | None, images: Images) -> dict[str, Any] | None:

@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from aecodec.advice import command_text
 from aecodec.cli.exits import (
     EXIT_IO,
     EXIT_USAGE,
@@ -18,6 +17,7 @@ from aecodec.cli.exits import (
 )
 from aecodec.cli.parser import build_parser
 from aecodec.cli.terminal import shown, shown_streams
+from aecodec.cli.wording import in_options
 from aecodec.errors import AezError, Terminated
 
 
@@ -44,14 +44,14 @@ def _run(argv: Sequence[str] | None) -> int:
         _drop_unwritten()  # the reader has left: there is nobody to say it to
         return EXIT_IO
     except AezError as error:
-        return _fail(command_text(error), status_of(error))
+        return _fail(in_options(error), status_of(error))
     except OSError as error:
         _drop_unwritten()
         return _fail(os_error_text(error), EXIT_IO)
     except (ValueError, ImportError) as error:
         if not is_for_user(error):
             raise
-        return _fail(command_text(error), EXIT_USAGE)
+        return _fail(in_options(error), EXIT_USAGE)
 
 
 def _drop_unwritten() -> None:

@@ -127,7 +127,8 @@ def _text(result: dict[str, Any]) -> str:
         parts.append(f"\nModel {result['model']}: its decoders ({total} bytes) are not counted.")
     else:
         parts.append("\nNo installed model is for such images: 'aecodec train' makes one.")
-    parts.append(f"PCA is fitted on {result['pca_fitted_on']}; its basis is not counted.")
+    if result["pca_fitted_on"]:
+        parts.append(f"PCA is fitted on {result['pca_fitted_on']}; its basis is not counted.")
     parts += [f"Not installed: {text}" for text in result["absent"]]
     parts += [f"Left out: {entry['coder']}: {entry['why']}" for entry in result["left_out"]]
     return "\n".join(parts)

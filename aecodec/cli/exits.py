@@ -6,6 +6,7 @@ import errno
 from pathlib import Path
 from typing import Final
 
+from aecodec.advice import command_text
 from aecodec.errors import (
     AezChangedError,
     AezCorruptError,
@@ -71,4 +72,4 @@ def os_error_text(error: OSError) -> str:
         return f"{error.filename} exists; -f replaces it"
     if error.errno and error.filename:
         return f"{error.filename}: {error.strerror}"
-    return str(error)
+    return command_text(error)

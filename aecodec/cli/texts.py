@@ -84,7 +84,7 @@ _EXAMPLES: Final = {
   aecodec view birds.aez --against birds/ --count 5000 -o page.html
   aecodec view birds.aez --serve --port 8000""",
     "train": """
-  aecodec train glyphs.npy -o glyphs.safetensors        # all layers, hours on a CPU
+  aecodec train glyphs.npy -o glyphs.safetensors        # all layers, about two hours on a CPU core
   aecodec train glyphs.npy -o glyphs.safetensors --layers r --variant small --base fashion
   aecodec train glyphs.npy -o glyphs.safetensors --resume -f
   aecodec train glyphs.npy -o quick.safetensors --layers l --steps 500""",

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from aecodec.advice import Advice, advised
 from aecodec.annotations.annotations import Annotations
 from aecodec.arrays import Images, Shape
 from aecodec.errors import ImageSetError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 READ_NBYTES = 1 << 20
 SKIPPED_SHOWN = 3  # in an error
+ALLOWED_NONE = Advice(python="strict=True allows none", command="--strict allows none")
 __all__ = [
     "DAMAGE",
     "READ_NBYTES",
@@ -125,10 +127,9 @@ class ImageSource(ABC):
         if self._is_strict and skipped:
             shown = ", ".join(f"{name} ({reason})" for name, reason in skipped[:SKIPPED_SHOWN])
             more = len(skipped) - SKIPPED_SHOWN
-            raise ImageSetError(
-                f"{self.label}: would be skipped: {shown}"
-                + (f" and {more} more" if more > 0 else "")
-                + "; --strict (strict=True) allows none"
+            others = f" and {more} more" if more > 0 else ""
+            raise advised(
+                ImageSetError(f"{self.label}: would be skipped: {shown}{others}"), ALLOWED_NONE
             )
 
     def _tell(self) -> None:

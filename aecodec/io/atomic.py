@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from aecodec.advice import Advice, advised
 from aecodec.io.claims import refuse_input
 from aecodec.io.directories import (
     is_empty_folder,
@@ -18,6 +19,8 @@ from aecodec.io.directories import (
 from aecodec.io.permissions import Permissions
 from aecodec.io.special import is_special, spooled_output
 from aecodec.io.temporary import new_temporary, remove, remove_leftovers
+
+REPLACE = Advice(python="force=True replaces it", command="-f replaces it")
 
 
 @contextmanager
@@ -91,7 +94,7 @@ def _refuse_to_replace(
     if directory and is_empty_folder(target, temporary):
         return
     if not force:
-        raise FileExistsError(f"{target}: exists; -f (force=True) overwrites it")
+        raise advised(FileExistsError(f"{target}: exists"), REPLACE)
     if directory:
         refuse_precious_folder(target)
 
