@@ -71,7 +71,10 @@ SOURCE: Final = Kind("a path, bytes or a binary file", _is_source)
 TARGET: Final = Kind("a path or a binary file", lambda v: _is_path(v) or _is_writable(v))
 NUMBER: Final = Kind("a number", _is_number)
 WHOLE: Final = Kind("a whole number", lambda value: hasattr(value, "__index__"))
-VALUES: Final = Kind("a value for each image", lambda v: hasattr(v, "__iter__"))
+VALUES: Final = Kind(
+    "a value for each image",
+    lambda value: any(hasattr(value, name) for name in ("__iter__", "__array__", "__getitem__")),
+)
 MAPPING: Final = Kind("a mapping", lambda value: isinstance(value, Mapping))
 FUNCTION: Final = Kind("a function", callable)
 LIMITS: Final = Kind("aecodec.Limits", _is_a("aecodec.limits.Limits"))

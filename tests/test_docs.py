@@ -203,7 +203,8 @@ def test_exit_statuses_are_documented():
         exits.EXIT_UNSUPPORTED,
         exits.EXIT_MODEL,
         exits.EXIT_LEFT_OUT,
-        130,
+        exits.EXIT_INTERRUPTED,
+        exits.EXIT_TERMINATED,
     }
 
 

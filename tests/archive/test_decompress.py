@@ -28,7 +28,7 @@ def mode_of(path):
 
 def test_a_folder_that_holds_the_same_names_is_replaced(pics):
     (pics / "1.png").write_bytes(b"damaged")
-    with pytest.raises(FileExistsError, match="exists; -f"):
+    with pytest.raises(FileExistsError, match="exists; force=True"):
         aecodec.decompress("pics.aez")
     aecodec.decompress("pics.aez", force=True)
     assert sorted(os.listdir(pics)) == ["0.png", "1.png", "2.png"]

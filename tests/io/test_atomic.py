@@ -59,7 +59,7 @@ def test_failure_keeps_the_old_file(tmp_path):
 def test_existing_file_needs_force(tmp_path):
     target = tmp_path / "out"
     target.write_bytes(b"old")
-    with pytest.raises(FileExistsError, match="out: exists; -f"), atomic_path(target):
+    with pytest.raises(FileExistsError, match="out: exists; force=True"), atomic_path(target):
         pass
     with atomic_path(target, force=True) as temporary:
         temporary.write_bytes(b"new")
@@ -70,10 +70,7 @@ def test_existing_folder_needs_force(tmp_path):
     target = tmp_path / "out"
     target.mkdir()
     (target / "old.png").touch()
-    with (
-        pytest.raises(FileExistsError, match="force=True replaces it"),
-        atomic_path(target, directory=True),
-    ):
+    with pytest.raises(FileExistsError, match="force=True"), atomic_path(target, directory=True):
         pass
     with atomic_path(target, directory=True, force=True) as temporary:
         (temporary / "old.png").write_bytes(b"new")
@@ -163,7 +160,7 @@ def test_a_replaced_folder_behind_a_link_leaves_the_link(tmp_path):
 
 def test_target_made_meanwhile_is_kept(tmp_path):
     target = tmp_path / "out"
-    with pytest.raises(FileExistsError, match="force=True replaces it"), atomic_path(target):
+    with pytest.raises(FileExistsError, match="force=True"), atomic_path(target):
         target.write_bytes(b"theirs")
     assert target.read_bytes() == b"theirs"
     assert names(tmp_path) == ["out"]
