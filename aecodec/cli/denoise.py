@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,12 @@ from aecodec.cli.endings import refuse_foreign_ending
 from aecodec.cli.files import STDIO, name_of, output_path, refuse_existing, whole_source_of
 from aecodec.cli.options import SETS_OR_AEZ, InputPath, ModelPath, OutputPath, add_force, add_talk
 from aecodec.cli.use_outputs import say, write_set
+from aecodec.io.left_out import PassedOver, Skipped, Told, tell
 from aecodec.io.special import is_special
 
 if TYPE_CHECKING:
     from aecodec.arrays import Images
+    from aecodec.uses.inputs import ImageSet
 
 SHEET_IMAGES = 10
 
@@ -91,9 +94,12 @@ def run(a: argparse.Namespace) -> int:
 def _read(a: argparse.Namespace, model: str, channels: int) -> tuple[Images, Images | None, str]:
     """Images with noise, the originals if they are known, and what to call them."""
     from aecodec.uses.denoising import noisy_images
-    from aecodec.uses.inputs import read_image_set
+    from aecodec.uses.inputs import load_image_set, read_image_set
 
-    noisy = read_image_set(whole_source_of(a.input))
+    found = load_image_set(whole_source_of(a.input))
+    noisy = found.images
+    if a.output:
+        tell(a.output, _not_kept(found))
     if noisy.shape[3] != channels:
         raise ValueError(
             f"{a.input}: images have {noisy.shape[3]} channels, model {model!r} is for {channels}"
@@ -107,6 +113,14 @@ def _read(a: argparse.Namespace, model: str, channels: int) -> tuple[Images, Ima
     if clean is not None and clean.shape != noisy.shape:
         raise ValueError(f"--against: found images {clean.shape}, expected {noisy.shape}")
     return noisy, clean, title
+
+
+def _not_kept(found: ImageSet) -> Iterator[Told]:
+    """What the denoised set lacks of the one that was read."""
+    for name in found.columns:
+        yield Skipped(name, "denoised images are written without labels and columns")
+    if found.names is not None:
+        yield PassedOver("names of images", "denoised images are numbered")
 
 
 def _level(text: str) -> float:

@@ -35,11 +35,15 @@ def is_aez(source: str | BinaryIO) -> bool:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """uint8 (N, H, W, C), the names of the images if they have any, and what was left out."""
+    """uint8 (N, H, W, C), the names of the images if they have any, and what was left out.
+
+    ``columns`` are the names of the columns, labels among them, that the set has.
+    """
 
     images: Images
     names: tuple[str, ...] | None
     skipped: tuple[Skipped, ...] = ()
+    columns: tuple[str, ...] = ()
 
 
 def load_image_set(source: str | BinaryIO) -> ImageSet:
@@ -52,13 +56,15 @@ def load_image_set(source: str | BinaryIO) -> ImageSet:
     if is_aez(source):
         with Archive(source) as archive:
             batches, names = list(archive.batches()), archive.names
+            columns = tuple(archive.columns)
     else:
         with open_images(source) as opened:
             batches = list(opened.batches(4096))
             names, skipped = opened.names, opened.skipped  # known when all is read
+            columns = tuple(column.name for column in opened.annotations.columns)
     if not batches:
         raise ImageSetError(f"{getattr(source, 'name', source)}: the set is empty")
-    return ImageSet(np.concatenate(batches), names, skipped)
+    return ImageSet(np.concatenate(batches), names, skipped, columns)
 
 
 def read_image_set(source: str | BinaryIO) -> Images:

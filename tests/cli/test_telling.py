@@ -13,6 +13,7 @@ from PIL import Image
 import aecodec
 from aecodec.cli import main
 from aecodec.cli.exits import EXIT_LEFT_OUT, EXIT_USAGE
+from aecodec.demo import load_sample
 
 
 @pytest.fixture(autouse=True)
@@ -116,3 +117,16 @@ def test_a_file_that_is_damaged_is_told_quietly_too(capsys):
     Path("x.aez").write_bytes(blob)
     main(["decompress", "x.aez", "-o", "y.npy", "--skip-damaged", "-q"])
     assert "left out, which npy cannot hold: column label" in capsys.readouterr().err
+
+
+def test_denoised_images_tell_what_they_lack(capsys):
+    images = load_sample()[:3]
+    aecodec.compress(images, "set.aez", labels=[1, 2, 3], columns={"stem": ["a", "b", "c"]})
+    command = ["denoise", "set.aez", "--model", "fashion", "-q", "-o"]
+    assert main([*command, "out.npy"]) == 6
+    told = capsys.readouterr().err
+    assert "out.npy: skipped 2:" in told
+    assert "written without labels and columns" in told
+    aecodec.compress(images, "set.aez", force=True)
+    assert main([*command, "other.npy"]) == 0
+    assert capsys.readouterr().err == ""
