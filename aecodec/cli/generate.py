@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aecodec.cli.files import refuse_existing, whole_source_of
+from aecodec.cli.files import name_of, refuse_existing, whole_source_of
 from aecodec.cli.options import SETS_OR_AEZ, InputPath, ModelPath, OutputPath, add_force, add_talk
+from aecodec.cli.terminal import shown
 from aecodec.cli.use_outputs import require_suffix, say, write_set
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ def run(a: argparse.Namespace) -> int:
         facts |= found
         texts.append(text)
     if a.output:
-        facts["generated"] = count = _generate(a, model.name, objective)
+        facts["generated"] = count = _generate(a, model, objective)
         texts.append(f"{a.output}: {count} images by model {model.name}")
     say(a, facts, "\n".join(texts))
     return 0
@@ -108,6 +110,7 @@ def _evidence(
     images = read_image_set(whole_source_of(a.elbo))
     model.require_shape((images.shape[1], images.shape[2], images.shape[3]))
     bound = generation.evidence(objective, images, a.seed)
+    _tell_if_unknown(a, a.elbo, model, bound.elbo_nats)
     return asdict(bound), (
         f"{a.elbo}: ELBO {bound.elbo_nats:.2f} nats an image ({bound.nll_nats:.2f} for pixels, "
         f"{bound.kl_nats:.2f} for latents), {bound.bits_per_dim:.4f} bits per dimension; "
@@ -115,11 +118,19 @@ def _evidence(
     )
 
 
-def _generate(a: argparse.Namespace, name: str, objective: VaeObjective) -> int:
+def _tell_if_unknown(a: argparse.Namespace, path: str, model: Model, elbo_nats: float) -> None:
+    from aecodec.uses.knowing import knows_by_elbo
+
+    if not a.quiet and not knows_by_elbo(model, elbo_nats):
+        text = f"model {model.name!r} does not know these images; 'aecodec train --vae' makes one"
+        print(f"{shown(name_of(path))}: {text}", file=sys.stderr)
+
+
+def _generate(a: argparse.Namespace, model: Model, objective: VaeObjective) -> int:
     """Write the images asked for, as a picture or a set; returns how many."""
     from aecodec.uses import drawing, generation
 
-    picked = _picked(a, name, objective)
+    picked = _picked(a, model, objective)
     images = generation.images_of(objective, picked.y)
     output = Path(a.output)
     if output.suffix.lower() != ".png":
@@ -133,10 +144,11 @@ def _generate(a: argparse.Namespace, name: str, objective: VaeObjective) -> int:
     return len(images)
 
 
-def _picked(a: argparse.Namespace, name: str, objective: VaeObjective) -> _Picked:
+def _picked(a: argparse.Namespace, model: Model, objective: VaeObjective) -> _Picked:
     """Latents on a plane, between two images, or of samples."""
     from aecodec.uses import generation
 
+    name = model.name
     latents, side = objective.model.config.latents, math.isqrt(a.n)
     if a.manifold:
         if latents != 2:
@@ -146,7 +158,7 @@ def _picked(a: argparse.Namespace, name: str, objective: VaeObjective) -> _Picke
         y = generation.manifold_latents(side)
         return _Picked(y, f"{name}: the plane of its two latents")
     if a.interpolate:
-        first, last = _ends(a, objective, latents)
+        first, last = _ends(a, model, objective, latents)
         y = generation.interpolated_latents(first, last, a.n)
         title = f"{name}: from {a.interpolate[0]} to {a.interpolate[1]}"
         return _Picked(y, title, min(a.n, STRIP_IMAGES))
@@ -154,10 +166,14 @@ def _picked(a: argparse.Namespace, name: str, objective: VaeObjective) -> _Picke
     return _Picked(y, f"{name}: {a.n} samples, seed {a.seed}", math.ceil(math.sqrt(a.n)))
 
 
-def _ends(a: argparse.Namespace, objective: VaeObjective, latents: int) -> tuple[Floats, Floats]:
+def _ends(
+    a: argparse.Namespace, model: Model, objective: VaeObjective, latents: int
+) -> tuple[Floats, Floats]:
     """Latents of the two ends of an interpolation."""
+    from aecodec.arrays import evenly
     from aecodec.uses import generation
     from aecodec.uses.inputs import read_image_set
+    from aecodec.uses.knowing import SAMPLE_IMAGES
 
     first, last = a.interpolate
     if min(first, last) < 0:
@@ -166,7 +182,10 @@ def _ends(a: argparse.Namespace, objective: VaeObjective, latents: int) -> tuple
         y = generation.sample_latents(max(first, last) + 1, latents, a.seed)
         return y[first], y[last]
     images = read_image_set(whole_source_of(a.source))
+    model.require_shape((images.shape[1], images.shape[2], images.shape[3]))
     if max(first, last) >= len(images):
         raise ValueError(f"--interpolate: {a.source} has images 0 to {len(images) - 1}")
+    some = images[evenly(len(images), SAMPLE_IMAGES)]
+    _tell_if_unknown(a, a.source, model, generation.evidence(objective, some, a.seed).elbo_nats)
     ends = generation.latents_of(objective, images[[first, last]])
     return ends[0], ends[1]

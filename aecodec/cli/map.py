@@ -5,20 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aecodec.cli.files import Source, name_of, refuse_existing, whole_source_of
+from aecodec.cli.files import name_of, refuse_existing, whole_source_of
+from aecodec.cli.map_input import MapInput, labels_within, read_input, takes_bundled
 from aecodec.cli.options import SETS_OR_AEZ, InputPath, ModelPath, OutputPath, add_force, add_talk
 from aecodec.cli.progress import steps_bar
+from aecodec.cli.terminal import shown
 from aecodec.cli.use_outputs import require_suffix, say
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from aecodec.arrays import Floats, Images
-    from aecodec.images import Skipped
     from aecodec.measures.pca import PcaBasis
     from aecodec.training.loop import Report
     from aecodec.uses.maps import Map, MapConfig
@@ -56,35 +57,15 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         "--model",
         type=ModelPath,
         metavar="NAME|FILE",
-        help="trained for map, or a codec's; else one is trained",
+        help="trained for map, or a codec's; default: the bundled map that knows the images, or "
+        "else one is trained, which takes a minute or more",
     )
-    sub.add_argument("--steps", type=int, help="optimizer steps, where one is trained (5000)")
+    sub.add_argument(
+        "--steps", type=int, help="train a map on these very images, in so many steps (5000)"
+    )
     sub.add_argument("--seed", type=int, default=0, help="of weights and batches (0)")
     add_force(sub)
     add_talk(sub)
-
-
-@dataclass(frozen=True, eq=False)
-class _Input:
-    """What to map: the rows of a table, latents, or images, and what to call it.
-
-    Images that come with rows are shown on the page. ``names`` are those of the images, and
-    ``skipped`` what the set holds besides.
-    """
-
-    rows: Floats | None
-    images: Images | None
-    source: str
-    names: tuple[str, ...] | None = None
-    skipped: tuple[Skipped, ...] = ()
-
-    @property
-    def flat(self) -> npt.NDArray[Any]:
-        """What is mapped: rows (N, P) or images (N, H, W, C)."""
-        mapped = self.images if self.rows is None else self.rows
-        if mapped is None:
-            raise TypeError("neither rows nor images to map")
-        return mapped
 
 
 def run(a: argparse.Namespace) -> int:
@@ -99,9 +80,9 @@ def run(a: argparse.Namespace) -> int:
     config = maps.MapConfig(seed=a.seed)
     config = config if a.steps is None else replace(config, steps=a.steps)
     source = whole_source_of(a.input)
-    found = _read(a, source)
+    found = read_input(a, source)
     flat, count = found.flat, len(found.flat)
-    labels = _labels_within(source)
+    labels = labels_within(source)
     if a.labels:
         labels = read_labels(a.labels, count, found.names, found.skipped)
     if flat.size // count < a.dims:
@@ -110,85 +91,14 @@ def run(a: argparse.Namespace) -> int:
     made, angles = _made(a, found, config, basis)
     facts: dict[str, Any] = {"output": a.output, "input": found.source, **angles}
     facts |= {"method": "linear" if a.linear else "nonlinear", **maps.facts_of(made, pca, labels)}
-    note = _note(facts)
+    note = _note(facts, found.unit)
     _write(a, made.points, labels, found.images, note)
     say(a, facts, f"{a.output}: {count:,} points of {found.source}; {note}")
     return 0
 
 
-def _read(a: argparse.Namespace, source: Source) -> _Input:
-    """Read a table, the latents of an ``.aez``, or images, or make latents by a codec's model."""
-    from aecodec.models.finding import load_model
-    from aecodec.uses.inputs import is_aez, load_image_set, read_table
-
-    if is_aez(source):
-        if latents := _latents_within(a, source):
-            return latents
-    elif (table := read_table(source)) is not None:
-        if a.model:
-            raise ValueError(f"--model: {a.input} is a table, models are for images")
-        return _Input(table, None, "a table")
-    found = load_image_set(source)
-    images, names, skipped = found.images, found.names, found.skipped
-    if a.model and not _is_for_map(a.model):
-        from aecodec.latents.layer import LatentNetworks
-
-        model = load_model(a.model)
-        model.require_shape((images.shape[1], images.shape[2], images.shape[3]))
-        return _Input(
-            LatentNetworks(model).analyse(images),
-            images,
-            f"latents by model {model.name}",
-            names,
-            skipped,
-        )
-    return _Input(None, images, "images", names, skipped)
-
-
-def _latents_within(a: argparse.Namespace, source: Source) -> _Input | None:
-    """The latents that an ``.aez`` holds; None without, or if --model maps the images."""
-    import numpy as np
-
-    from aecodec.archive.array import Archive
-    from aecodec.uses.latents import has_latents, read_latents
-
-    for_map = _is_for_map(a.model)
-    with Archive(source, model=None if for_map else a.model) as archive:
-        if for_map or not len(archive) or not has_latents(archive):
-            return None
-        shown = a.output.lower().endswith(".html")
-        images = np.concatenate(list(archive.batches())) if shown else None
-        return _Input(read_latents(archive), images, "latents in the file", archive.names)
-
-
-def _is_for_map(name: str | None) -> bool:
-    """Whether --model names a model that was trained for maps, by its name or file."""
-    from aecodec.models.finding import load_model
-    from aecodec.uses.stored import FOLDER, MAP
-
-    if name is None:
-        return False
-    if (FOLDER / f"{name}-{MAP}.safetensors").is_file():
-        return True
-    return bool(load_model(name).encoder_config.get("use") == MAP)
-
-
-def _labels_within(source: Source) -> npt.NDArray[Any] | None:
-    """The labels that an ``.aez`` holds; None without, and for other files."""
-    import numpy as np
-
-    from aecodec.archive.array import Archive
-    from aecodec.uses.inputs import is_aez
-
-    if not is_aez(source):
-        return None
-    with Archive(source) as archive:
-        labels = getattr(archive, "labels", None)
-        return None if labels is None else np.asarray(labels)
-
-
 def _made(
-    a: argparse.Namespace, found: _Input, config: MapConfig, basis: PcaBasis
+    a: argparse.Namespace, found: MapInput, config: MapConfig, basis: PcaBasis
 ) -> tuple[Map, dict[str, list[float]]]:
     """The map, and for a linear one its angles to PCA's plane."""
     import numpy as np
@@ -208,27 +118,46 @@ def _made(
             angles = maps.principal_angles(plane, basis.axes.T)
             return made, {"angles_degrees": [round(float(v), 4) for v in angles]}
         if found.rows is not None:
+            _tell_training(a, config, f"{len(found.rows):,} rows of {found.source}")
             return maps.fit_dense(found.rows, a.dims, config, report), {}
         return _map_images(a, found.flat, config, report), {}
 
 
 def _map_images(a: argparse.Namespace, images: Images, config: MapConfig, report: Report) -> Map:
     from aecodec.uses import maps
+    from aecodec.uses.knowing import bundled_map_for, knows_by_map
     from aecodec.uses.stored import MAP, load_use, restore
 
+    model = bundled_map_for(images, a.dims) if takes_bundled(a) else None
+    if model is not None:
+        _tell(a, f"by the bundled model {model.name!r}; --steps trains one on these images")
+        return maps.map_images(restore(model), images)
     if not a.model:
         config = replace(config, batch_images=IMAGES_A_STEP)
+        _tell_training(a, config, f"{len(images):,} images")
         return maps.fit_images(images, a.dims, config, report)
     model = load_use(a.model, MAP)
     model.require_shape((images.shape[1], images.shape[2], images.shape[3]))
     if model.encoder_config["latents"] != a.dims:
         latents = model.encoder_config["latents"]
         raise ValueError(f"--dims: model {model.name!r} has {latents}, asked for {a.dims}")
-    return maps.map_images(restore(model), images)
+    made = maps.map_images(restore(model), images)
+    if not knows_by_map(model, made.mse):
+        _tell(a, f"model {model.name!r} does not know these images; --steps trains one on them")
+    return made
 
 
-def _note(facts: Mapping[str, Any]) -> str:
-    note = f"mean squared error {facts['mse']:.4g}, PCA {facts['pca_mse']:.4g}"
+def _tell(a: argparse.Namespace, text: str) -> None:
+    if not a.quiet:
+        print(f"{shown(name_of(a.input))}: {text}", file=sys.stderr)
+
+
+def _tell_training(a: argparse.Namespace, config: MapConfig, what: str) -> None:
+    _tell(a, f"training a map on {what} in {config.steps:,} steps; fewer --steps take less time")
+
+
+def _note(facts: Mapping[str, Any], unit: str) -> str:
+    note = f"mean squared error {facts['mse']:.4g} ({unit} squared), PCA {facts['pca_mse']:.4g}"
     if facts["accuracy"] is not None:
         note += (
             f"; 5 nearest neighbours {100 * facts['accuracy']:.1f} %, "

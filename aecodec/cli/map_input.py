@@ -1,0 +1,131 @@
+"""What ``aecodec map`` maps: the rows of a table, latents, or images."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aecodec.cli.files import Source
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from aecodec.archive.array import Archive
+    from aecodec.arrays import Floats, Images
+    from aecodec.images import Skipped
+
+GRAY_LEVELS, OF_LATENTS, OF_TABLE = "gray levels", "units of 256 gray levels", "the table's units"
+
+
+@dataclass(frozen=True, eq=False)
+class MapInput:
+    """What to map: the rows of a table, latents, or images, and what to call it.
+
+    Images that come with rows are shown on the page. ``names`` are those of the images, and
+    ``skipped`` what the set holds besides. ``unit`` is what errors are in, before they are squared.
+    """
+
+    rows: Floats | None
+    images: Images | None
+    source: str
+    names: tuple[str, ...] | None = None
+    skipped: tuple[Skipped, ...] = ()
+    unit: str = GRAY_LEVELS
+
+    @property
+    def flat(self) -> npt.NDArray[Any]:
+        """What is mapped: rows (N, P) or images (N, H, W, C)."""
+        mapped = self.images if self.rows is None else self.rows
+        if mapped is None:
+            raise TypeError("neither rows nor images to map")
+        return mapped
+
+
+def read_input(a: argparse.Namespace, source: Source) -> MapInput:
+    """Read a table, the latents of an ``.aez``, or images, or make latents by a codec's model."""
+    from aecodec.models.finding import load_model
+    from aecodec.uses.inputs import is_aez, load_image_set, read_table
+
+    if is_aez(source):
+        if latents := _latents_within(a, source):
+            return latents
+    elif (table := read_table(source)) is not None:
+        if a.model:
+            raise ValueError(f"--model: {a.input} is a table, models are for images")
+        return MapInput(table, None, "a table", unit=OF_TABLE)
+    found = load_image_set(source)
+    images, names, skipped = found.images, found.names, found.skipped
+    if a.model and not _is_for_map(a.model):
+        from aecodec.latents.layer import LatentNetworks
+
+        model = load_model(a.model)
+        model.require_shape((images.shape[1], images.shape[2], images.shape[3]))
+        return MapInput(
+            LatentNetworks(model).analyse(images),
+            images,
+            f"latents by model {model.name}",
+            names,
+            skipped,
+            OF_LATENTS,
+        )
+    return MapInput(None, images, "images", names, skipped)
+
+
+def _latents_within(a: argparse.Namespace, source: Source) -> MapInput | None:
+    """The latents that an ``.aez`` holds; None without, or if --model maps the images."""
+    import numpy as np
+
+    from aecodec.archive.array import Archive
+    from aecodec.uses.knowing import bundled_map_for
+    from aecodec.uses.latents import has_latents, read_latents
+
+    for_map = _is_for_map(a.model)
+    with Archive(source, model=None if for_map else a.model) as archive:
+        if for_map or not len(archive) or not has_latents(archive):
+            return None
+        if takes_bundled(a) and bundled_map_for(_some(archive), a.dims):
+            return None  # of the images themselves
+        on_page = a.output.lower().endswith(".html")
+        images = np.concatenate(list(archive.batches())) if on_page else None
+        latents = read_latents(archive)
+        return MapInput(latents, images, "latents in the file", archive.names, unit=OF_LATENTS)
+
+
+def takes_bundled(a: argparse.Namespace) -> bool:
+    """Whether a bundled map may be taken: nothing asks for another or for training."""
+    return not (a.model or a.linear or a.steps)
+
+
+def _some(archive: Archive) -> Images:
+    """Some images (n, H, W, C) of an ``.aez``, which tell whether a map knows them."""
+    from aecodec.arrays import evenly
+    from aecodec.uses.knowing import SAMPLE_IMAGES
+
+    return archive.take(evenly(len(archive), SAMPLE_IMAGES)).reshape(-1, *archive.image_shape)
+
+
+def _is_for_map(name: str | None) -> bool:
+    """Whether --model names a model that was trained for maps, by its name or file."""
+    from aecodec.models.finding import load_model
+    from aecodec.uses.stored import FOLDER, MAP
+
+    if name is None:
+        return False
+    if (FOLDER / f"{name}-{MAP}.safetensors").is_file():
+        return True
+    return bool(load_model(name).encoder_config.get("use") == MAP)
+
+
+def labels_within(source: Source) -> npt.NDArray[Any] | None:
+    """The labels that an ``.aez`` holds; None without, and for other files."""
+    import numpy as np
+
+    from aecodec.archive.array import Archive
+    from aecodec.uses.inputs import is_aez
+
+    if not is_aez(source):
+        return None
+    with Archive(source) as archive:
+        labels = getattr(archive, "labels", None)
+        return None if labels is None else np.asarray(labels)
