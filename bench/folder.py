@@ -30,6 +30,7 @@ from common import (
 from PIL import Image
 
 from aecodec.arrays import Images
+from aecodec.codec.choosing import NO_MODEL
 
 CLASSES = 10
 
@@ -91,7 +92,8 @@ def measure_folder(images: Images, model: str, variant: str) -> dict[str, Any]:
         write_s = time.perf_counter() - start
         read_all(paths)
         read_s = read_all(paths)
-        how = ["--lossless", "--model", model, "--variant", variant]
+        how = ["--lossless", "--model", model]
+        how += [] if model == NO_MODEL else ["--variant", variant]
         compress = run_command(["compress", str(root), "-o", str(target), *how])
         decompress = run_command(["decompress", str(target), "-o", str(back)])
         compare(root, paths, back)

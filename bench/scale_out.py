@@ -34,6 +34,7 @@ from common import (
 from dask.distributed import Client, LocalCluster, as_completed
 
 from aecodec.arrays import Images
+from aecodec.codec.choosing import NO_MODEL
 from aecodec.integrations.zarr import AezCodec
 from aecodec.measures.metrics import psnr_db, squared_error
 
@@ -240,7 +241,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_result_options(parser, "scale_out")
     a = parser.parse_args(argv)
     images = load_images(a.input)[..., 0]
-    codec = AezCodec(model=a.model, quality=a.quality)
+    codec = AezCodec(model=a.model, quality=None if a.model == NO_MODEL else a.quality)
     result: dict[str, Any] = {
         **facts(Path(a.input).name, images[..., None]),
         "packages": {package: version(package) for package in ("dask", "distributed", "zarr")},

@@ -28,7 +28,7 @@ from aecodec.integrations.torch import AezDataset, ChunkBatchSampler
 
 CLASSES = 10
 FILES: dict[str, dict[str, Any]] = {
-    "aez, latents": {"quality": 5},
+    "aez, latents": {},  # the default quality, or zstd without a model
     "aez, lossless": {"lossless": True},
 }
 SINGLES = 100  # images read alone, at random, without a cache

@@ -319,7 +319,7 @@ def test_limits_on_the_command_line(command, tmp_path, capsys):
     assert main([*arguments, "--max-memory", "64 mib"]) == 0
     most = "27" if command == "info" else "10M"  # info reads the index, and no payload
     assert main([*arguments, "--max-memory", most, *(["-f"] * (len(arguments) > 2))]) == 4
-    assert "max_memory_nbytes allows" in capsys.readouterr().err
+    assert "--max-memory allows" in capsys.readouterr().err
     assert main([*arguments, "--max-memory", "much"]) == 2
     assert "--max-memory: expected bytes, such as 64M or 2G, got 'much'" in capsys.readouterr().err
 

@@ -17,7 +17,7 @@ MAX_SAMPLES = 2_400_000  # 3,000 images of 28 x 28, which take about a minute
 READ_IMAGES = 1024
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sample:
     """Images (n, H, W, C) and their positions in a set; the names in that set, if it has any."""
 

@@ -42,7 +42,7 @@ class Rule:
     lmbda: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
     """One way to code images (m, H, W, C).
 

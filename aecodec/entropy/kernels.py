@@ -8,7 +8,6 @@ there would hide the next installation.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -155,11 +154,11 @@ def _encode_plane(plane, states, words, position):  # type: ignore[no-untyped-de
 
 
 class Kernels(NamedTuple):
-    """The compiled loops; each compiles itself at its first call."""
+    """The compiled loops, which are functions; each compiles itself at its first call."""
 
-    decode_plane: Callable[..., Any]
-    intervals: Callable[..., Any]
-    encode_plane: Callable[..., Any]
+    decode_plane: Any
+    intervals: Any
+    encode_plane: Any
 
 
 LOOPS = (_decode_plane, _intervals, _encode_plane)

@@ -74,7 +74,7 @@ def import_pillow(verb: str) -> ModuleType:
     return Image
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Picture:
     """The pixels uint8 (H, W, C) of a picture, and what was changed or is not kept."""
 

@@ -33,7 +33,7 @@ def is_aez(source: str | BinaryIO) -> bool:
         return file.read(len(AEZ_HEAD)) == AEZ_HEAD
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageSet:
     """uint8 (N, H, W, C), the names of the images if they have any, and what was left out.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 
@@ -59,9 +57,7 @@ def test_chunk_of_no_images(count):
 
 @pytest.mark.parametrize("count", [2.5, True, "7"])
 def test_chunk_of_another_type(count):
-    with pytest.raises(
-        TypeError, match=re.escape(f"chunk_images: expected a whole number, got {count!r}")
-    ):
+    with pytest.raises(TypeError, match="chunk_images: expected a whole number"):
         aecodec.encode(IMAGES, model="none", chunk_images=count)
 
 

@@ -58,7 +58,7 @@ def test_the_bench_loses_nothing_with_a_worker_killed(tmp_path):
 
 
 def jobs_of(store: Path, source: Path) -> list[scale_out.Job]:
-    codec = scale_out.AezCodec(model="none", quality=5.0)
+    codec = scale_out.AezCodec(model="none")
     return scale_out.make_jobs(store, source, 95, 10, codec)
 
 

@@ -71,7 +71,7 @@ def test_sigterm_interrupts_a_command(theirs, monkeypatch, capsys):
         return 0
 
     monkeypatch.setattr(models, "run", run)
-    assert main(["models"]) == 130
+    assert main(["models"]) == 143
     assert "interrupted" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) is theirs
 

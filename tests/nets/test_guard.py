@@ -337,11 +337,13 @@ def test_torch_without_switches_per_operator(monkeypatch):
 # ---------------------------------------------------------------- why no switch matters on a CPU
 
 
-@pytest.mark.parametrize("options", [{"quality": 2}, {"psnr": 33.0}, {"max_error": 3}])
+@pytest.mark.parametrize(
+    "options", [{"quality": 2, "coder": "ans"}, {"psnr": 33.0, "coder": "ans"}, {"max_error": 3}]
+)
 def test_products_are_of_numbers_that_bfloat16_holds(options, monkeypatch):
     """So rounding the operands to bfloat16 or TF32 changes none; all networks of a model run."""
     images = load_sample()[:24]
-    blob = aecodec.encode(images, model="fashion", coder="ans", **options)
+    blob = aecodec.encode(images, model="fashion", **options)
     expected, rounded = aecodec.decode(blob), []
 
     def round_operand(x: torch.Tensor) -> torch.Tensor:

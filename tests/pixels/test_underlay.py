@@ -147,7 +147,7 @@ def test_a_model_without_its_latents(standing):
     with pytest.raises(ModelMissingError, match=expected):
         aecodec.encode(images, model=alone, max_error=0)
     with pytest.raises((ModelMissingError, ValueError), match=r"latent|as little"):
-        aecodec.encode(images, model=alone, target_bytes_per_image=400)
+        aecodec.encode(images, model=alone, target_bytes_per_image=30)
 
 
 def test_a_model_without_its_prior(standing):
