@@ -8,8 +8,9 @@ there would hide the next installation.
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
@@ -153,7 +154,8 @@ def _encode_plane(plane, states, words, position):  # type: ignore[no-untyped-de
     return position
 
 
-class Kernels(NamedTuple):
+@dataclass(frozen=True)
+class Kernels:
     """The compiled loops, which are functions; each compiles itself at its first call."""
 
     decode_plane: Any
