@@ -34,8 +34,8 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         "--model",
         type=ModelPath,
         metavar="NAME|FILE",
-        help="default: the best installed one that fits; none: zstd alone, lossless if no target is "
-        "named",
+        help="default: the best installed one that fits; none: zstd alone, without loss unless "
+        "another target is named",
     )
     _add_targets(sub)
     sub.add_argument(

@@ -389,7 +389,7 @@ def test_a_sheet_takes_the_model_of_its_file(archive, tiny_path, capsys):
     pytest.importorskip("matplotlib")
     arguments = ["sheet", archive, "--against", "set.npy", "-o", "sheet.png"]
     fails(capsys, 5, "sheet take it by --model too", *arguments)
-    assert cli.main([*arguments, "--model", str(tiny_path)]) == 0
+    assert main([*arguments, "--model", str(tiny_path)]) == 0
     assert Path("sheet.png").exists()
 
 
