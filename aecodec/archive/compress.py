@@ -74,9 +74,10 @@ def encode(
     """Encode uint8 (N, H, W) or (N, H, W, C) to the bytes of an ``.aez``.
 
     ``model`` is a name, a file or a loaded model; None takes the best installed one whose shape
-    fits, "none" stores under zstd alone. At most one target: ``quality`` is 1 to 9, fractions
-    allowed (5 when nothing is asked for); ``max_error`` bounds every pixel's error in gray levels,
-    0 to 127; ``lossless`` is a bound of 0; ``psnr`` is in dB, over each chunk of images, by
+    fits, "none" does without: zstd alone packs the pixels, rounded as far as the target allows, and
+    exact if there is none. At most one target: ``quality`` is 1 to 9, fractions allowed (5 when
+    nothing is asked for and there is a model); ``max_error`` bounds every pixel's error in gray
+    levels, 0 to 127; ``lossless`` is a bound of 0; ``psnr`` is in dB, over each chunk of images, by
     whatever is smallest; ``target_bytes_per_image`` is a size, of the whole file over its images,
     that is not exceeded. ``variant``, "fast" (default) or "small", is the pixel model that keeps
     error bounds; ``coder``, "zstd" (default) or "ans", which is smaller, is what packs latents;

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
+from aecodec.advice import Advice, advised
 from aecodec.container import FLAG_UNDERLAY, MODES, Chunk, Reader
 from aecodec.container.parts import PIXEL_MODELS, UNDERLAY_PARTS
-from aecodec.errors import AezCorruptError, ModelCorruptError, ModelMismatchError
+from aecodec.errors import AezCorruptError, ModelCorruptError, ModelMismatchError, ModelMissingError
 
 if TYPE_CHECKING:
     import os
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from aecodec.models.model import Model
 
     GivenModel: TypeAlias = Model | str | os.PathLike[str] | None
+
+TO_NAME_MODEL: Final = Advice(
+    python="or give it as model",
+    command="decompress, verify, view and sheet take it by --model too",
+)
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,11 @@ class FileParts:
             self._check_fingerprints(given)
             model = given
         else:
-            model = find_parts(wanted, installed_models(), self.reader.model_name or "?")
+            try:
+                model = find_parts(wanted, installed_models(), self.reader.model_name or "?")
+            except ModelMissingError as error:
+                advised(error, TO_NAME_MODEL)
+                raise
         self._check_model(model)
         return model
 

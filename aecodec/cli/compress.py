@@ -34,7 +34,8 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         "--model",
         type=ModelPath,
         metavar="NAME|FILE",
-        help="default: the best installed one; none: zstd alone",
+        help="default: the best installed one that fits; none: zstd alone, without loss unless "
+        "another target is named",
     )
     _add_targets(sub)
     sub.add_argument(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aecodec.cli.endings import refuse_foreign_ending
-from aecodec.cli.files import refuse_existing
+from aecodec.cli.files import refuse_existing, refuse_pipe
 from aecodec.cli.options import OutputPath, add_force
 from aecodec.cli.words import psnr_fact
 from aecodec.container.parts import LATENT_DECODER, LATENT_PRIOR, PIXEL_FAST
@@ -39,6 +39,7 @@ def run(a: argparse.Namespace) -> int:
     from aecodec.models.finding import load_model
 
     force = a.force or a.output == PICTURE
+    refuse_pipe(a.output, "the table goes to standard output")
     refuse_foreign_ending(a.output, ".png")
     refuse_existing(a.output, force=force)
     images, codec = demo.load_sample(), Codec(load_model(demo.MODEL))

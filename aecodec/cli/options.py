@@ -45,6 +45,6 @@ def add_force(sub: argparse.ArgumentParser) -> None:
 def add_talk(sub: argparse.ArgumentParser) -> None:
     """``-q``, ``-v`` and ``--json``: what a command prints."""
     loud = sub.add_mutually_exclusive_group()
-    loud.add_argument("-q", "--quiet", action="store_true", help="errors only")
+    loud.add_argument("-q", "--quiet", action="store_true", help="errors and losses only")
     loud.add_argument("-v", "--verbose", action="store_true", help="say more")
     sub.add_argument("--json", action="store_true", help="one JSON object on standard output")

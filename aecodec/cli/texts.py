@@ -7,12 +7,14 @@ from typing import Final
 _DESCRIPTIONS: Final = {
     "compress": """
 Pack an image set into one .aez file. A set is 8-bit images of one shape: an IDX file, .npy, .npz,
-a folder or tree of PNG, JPEG, WebP, BMP or TIFF pictures, or a pipe. A trained model does the
-packing; without one that fits the shape, zstd packs the images without loss.
+a folder or tree of pictures (PNG, JPEG and others that Pillow reads), or a pipe. A trained model
+does the packing. If none on this machine fits the shape, the command ends with status 5: train one,
+name one, or do without by --model none, where zstd alone packs the images.
 
-Ask for a quality, a PSNR, a bound on every pixel's error, a size, or for no loss at all. Every
-image is decoded again while encoding, and one that misses what was asked for is coded another way.
-The source is kept, and the output appears whole or not at all.""",
+The default is lossy, quality 5; --lossless keeps every pixel. Or ask for a PSNR, for a bound on
+every pixel's error, or for a size. Every image is decoded again while encoding, and one that misses
+what was asked for is coded another way. The source is kept, and the output appears whole or not at
+all. What is skipped is told, and the status is then 6.""",
     "decompress": """
 Unpack an .aez, whole or a range of it, to the kind of set it was made from or to another. Labels,
 columns and names are written too where that kind can hold them; the command names what it leaves
@@ -40,7 +42,8 @@ dequantizer d, one after the other. A part of the images is held out, and the co
 model reaches on them. Training may be interrupted; --resume continues it from MODEL.ckpt. With
 --map, --vae or --denoise the command trains a small network for those uses instead.""",
     "models": """
-List the models on this machine: those of the package, and those in $AECODEC_MODEL_PATH.""",
+List the models for compression on this machine: those in the folders of $AECODEC_MODEL_PATH, and
+those of the package.""",
     "bench": """
 Measure aecodec beside every other codec that is installed, on an image set of your own: size, PSNR,
 largest error, SSIM, and speed. -o writes a page with tables and figures too.""",

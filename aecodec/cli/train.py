@@ -40,7 +40,9 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument("--base", type=ModelPath, metavar="MODEL", help="continue from this model")
     sub.add_argument(
-        "--steps", type=int, help="optimizer steps of each layer (32000, 6000, 6000, 5000)"
+        "--steps",
+        type=int,
+        help="optimizer steps of each layer (32000, 6000, 6000, 5000), or in all (7000)",
     )
     sub.add_argument(
         "--batch", type=int, help="images a step (144 l, a multiple of nine; 288 p, 128)"

@@ -41,7 +41,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--serve", action="store_true", help="serve it on loopback, write no file")
     sub.add_argument("--port", type=int, default=0, metavar="P", help="for --serve (any free one)")
     add_force(sub)
-    sub.add_argument("-q", "--quiet", action="store_true", help="errors only")
+    sub.add_argument("-q", "--quiet", action="store_true", help="errors and losses only")
     sub.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
 

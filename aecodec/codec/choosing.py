@@ -6,8 +6,9 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
+from aecodec.advice import Advice, advised
 from aecodec.arrays import Images, evenly
 from aecodec.codec.by_psnr import squared_error_limit
 from aecodec.codec.codec import Codec
@@ -26,6 +27,11 @@ from aecodec.measures.metrics import bits_per_pixel
 from aecodec.models.finding import installed_models, load_model
 from aecodec.models.model import Model, shape_text
 from aecodec.targets import DEFAULT_QUALITY, MAX_ERROR, NBYTES, PSNR, QUALITY, Target
+
+TO_HAVE_MODEL: Final = Advice(
+    python="make one with 'aecodec train', give one as model, or do without by model=\"none\"",
+    command="make one with 'aecodec train', name one with --model, or do without: --model none",
+)
 
 ModelLike: TypeAlias = Model | str | os.PathLike[str] | None
 NO_MODEL = "none"
@@ -146,11 +152,9 @@ def choose_codec(
     else:
         fitting = [codec for codec in codecs if codec.networks.can_refine()]
     if not fitting:
-        raise ModelMissingError(
-            f"no installed model is for {shape_text(shape)} images"
-            f"{'' if target.kind == QUALITY else ' and has the pixel model'}: make one with "
-            "'aecodec train', name one with --model, or store them with --model none"
-        )
+        has = "" if target.kind == QUALITY else " and has the pixel model"
+        text = f"no installed model is for {shape_text(shape)} images{has}"
+        raise advised(ModelMissingError(text), TO_HAVE_MODEL)
     if len(fitting) == 1 or not len(sample):
         return fitting[0]
     few = sample[evenly(len(sample), MODEL_SAMPLE_IMAGES)]

@@ -50,7 +50,7 @@ ENOUGH_DB = 3.0  # over the floor of a quality: such an image keeps its latents,
 
 @dataclass(unsafe_hash=True)
 class Codec:
-    """A model on a device, or no model: then chunks are stored under zstd.
+    """A model on a device, or no model: then zstd packs the pixels, exact or rounded to the target.
 
     ``pixel_part`` names the pixel model to use; None takes the fast one, or the only one there is.
     ``coder`` names the coder of latents, "zstd" or "ans". ``effort``, 1 to 9, is how long encoding

@@ -69,11 +69,15 @@ def installed_models() -> Iterator[Model]:
 def find_parts(wanted: Mapping[str, bytes], models: Iterable[Model], model_name: str) -> Model:
     """A model of exactly the parts that a file names, taken from one or several models.
 
-    ``wanted`` maps part names to fingerprints. ModelMissingError says how to supply a missing part.
+    ``wanted`` maps part names to fingerprints. ModelMissingError says how to supply a missing part,
+    and tells of another model of the same name.
     """
     found: dict[str, Part] = {}
     shape: Shape | None = None
+    namesake: Model | None = None
     for model in models:
+        if namesake is None and model.name == model_name:
+            namesake = model
         for name, part in model.parts.items():
             if name in wanted and name not in found and part.fingerprint() == wanted[name]:
                 found[name], shape = part, model.shape
@@ -82,5 +86,15 @@ def find_parts(wanted: Mapping[str, bytes], models: Iterable[Model], model_name:
     name = next(iter(sorted(set(wanted) - set(found))))
     raise ModelMissingError(
         f"the file needs part {name} {wanted[name].hex()[:16]} of model {model_name!r}, which is "
-        f"not here: name its file with --model, or put it in a folder of ${PATH_VARIABLE}"
+        f"not here{_difference(namesake, name)}: put its file in a folder of ${PATH_VARIABLE}"
     )
+
+
+def _difference(namesake: Model | None, part: str) -> str:
+    """How an installed model of the same name differs from the one that is missing, if any does."""
+    if namesake is None:
+        return ""
+    if part not in namesake.parts:
+        return f" (another model {namesake.name!r} is, which has no part {part})"
+    digits = namesake.parts[part].fingerprint().hex()[:16]
+    return f" (another model {namesake.name!r} is, whose part {part} is {digits})"

@@ -365,7 +365,7 @@ def test_later_version(archive, capsys):
 
 @pytest.mark.usefixtures("no_models")
 def test_no_model_fits(capsys):
-    fails(capsys, 5, "no installed model is for 8x8x1 images: make one", "compress", "set.npy")
+    fails(capsys, 5, "no installed model is for 8x8x1 images; make one", "compress", "set.npy")
     fails(capsys, 5, "no model 'x'", "compress", "set.npy", "--model", "x")
     assert not Path("set.npy.aez").exists()
 
@@ -380,8 +380,17 @@ def test_wrong_shape(tiny_path, capsys):
 @pytest.mark.usefixtures("no_models")
 def test_missing_model(archive, capsys):
     fails(capsys, 5, "which is not here", "decompress", archive, "-o", "x.npy")
-    fails(capsys, 5, "which is not here", "verify", "--full", archive)
+    fails(capsys, 5, "sheet take it by --model too", "verify", "--full", archive)
     assert not Path("x.npy").exists()
+
+
+@pytest.mark.usefixtures("no_models")
+def test_a_sheet_takes_the_model_of_its_file(archive, tiny_path, capsys):
+    pytest.importorskip("matplotlib")
+    arguments = ["sheet", archive, "--against", "set.npy", "-o", "sheet.png"]
+    fails(capsys, 5, "sheet take it by --model too", *arguments)
+    assert main([*arguments, "--model", str(tiny_path)]) == 0
+    assert Path("sheet.png").exists()
 
 
 def test_mismatching_model(archive, tiny_colour, capsys):

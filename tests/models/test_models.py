@@ -298,6 +298,17 @@ def test_missing_part_says_what_to_do(tiny):
     other = replace(tiny, parts={part.name: replace(part, tensors={"out.bias": bias})})
     wanted = tiny.fingerprints()
     digits = wanted[LATENT_DECODER].hex()[:16]
-    message = rf"part latent_decoder {digits} of model 'tiny'.* --model, .*\$AECODEC_MODEL_PATH"
+    message = (
+        rf"part latent_decoder {digits} of model 'tiny', which is not here: "
+        r"put its file in a folder of \$AECODEC_MODEL_PATH$"
+    )
+    with pytest.raises(ModelMissingError, match=message):
+        find_parts(wanted, [replace(other, name="other")], "tiny")
+    found = other.fingerprints()[LATENT_DECODER].hex()[:16]
+    message = rf"not here \(another model 'tiny' is, whose part latent_decoder is {found}\): put"
     with pytest.raises(ModelMissingError, match=message):
         find_parts(wanted, [other], "tiny")
+    lacking = replace(tiny, parts={"p": PART})
+    message = r"not here \(another model 'tiny' is, which has no part latent_decoder\): put"
+    with pytest.raises(ModelMissingError, match=message):
+        find_parts(wanted, [lacking], "tiny")
