@@ -594,4 +594,4 @@ def test_readme_example(tmp_path, monkeypatch):
     images = load_sample()[:200]
     (tmp_path / "example.py").write_text(example, encoding="utf-8")
     runpy.run_path(str(tmp_path / "example.py"), init_globals={"images": images})
-    assert zarr.open_array("clothes.zarr", mode="r").shape == images.shape
+    assert zarr.open_array("images.zarr", mode="r").shape == images.shape
