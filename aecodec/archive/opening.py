@@ -12,9 +12,8 @@ from aecodec.arrays import Images
 from aecodec.codec.choosing import SetEncoder
 from aecodec.codec.codec import bound_without_model
 from aecodec.codec.plan import rounded_to
-from aecodec.codec.zstd_fallback import CLEARLY_SMALLER
+from aecodec.codec.zstd_fallback import is_clearly_smaller
 from aecodec.container import MODE_STORED, MODE_ZSTD, Chunk, chunk_nbytes
-from aecodec.entropy import zstd
 from aecodec.images import ImageSource
 from aecodec.targets import MAX_ERROR, NBYTES
 
@@ -23,15 +22,11 @@ FEW_NBYTES = 16 << 10  # of a file: what it holds of a model counts
 
 @dataclass(frozen=True)
 class Opening:
-    """How a set is encoded, and the chunks of its first images that are encoded already.
-
-    ``lone`` is the only chunk, if the set has just one.
-    """
+    """How a set is encoded, and the chunks of its first images that are encoded already."""
 
     encoder: SetEncoder
     chunk_images: int
     chunks: tuple[Chunk, ...] = ()
-    lone: Chunk | None = None
 
     @property
     def image_count(self) -> int:
@@ -68,7 +63,8 @@ def best_opening(
         """The opening by an encoder, and the bytes that an image takes."""
         chunk_images = options.chunk_images or by.chunk_images(source.shape)
         found = _encoded(by, chunk_images, first, source.image_count, progress, is_whole=is_whole)
-        own = nbytes_of_head(source, by, options, found.lone) if is_whole else 0
+        lone = found.chunks[0] if len(found.chunks) == 1 else None
+        own = nbytes_of_head(source, by, options, lone) if is_whole else 0
         return (found.nbytes + own) / max(1, found.image_count), found
 
     is_settled = encoder.target.kind == NBYTES or options.embed_model or not len(first)
@@ -98,8 +94,7 @@ def _encoded(
         images = first[start : min(start + chunk_images, end)]
         chunks.append(encoder.encode_chunk(images))
         done(start + len(images), max(total, len(first)))
-    lone = chunks[0] if is_whole and len(chunks) == 1 else None
-    return Opening(encoder, chunk_images, tuple(chunks), lone)
+    return Opening(encoder, chunk_images, tuple(chunks))
 
 
 def _is_in_doubt(opening: Opening, nbytes: float, first: Images) -> bool:
@@ -111,4 +106,4 @@ def _is_in_doubt(opening: Opening, nbytes: float, first: Images) -> bool:
         return False
     bound = bound_without_model(images, target)
     rounded = rounded_to(images, np.full(len(images), bound)) if bound else images
-    return nbytes * len(images) >= CLEARLY_SMALLER * zstd.fast_nbytes(rounded.tobytes())
+    return not is_clearly_smaller(nbytes * len(images), rounded)

@@ -17,9 +17,8 @@ from aecodec.codec.candidates import (
     pixel_candidates,
 )
 from aecodec.codec.plan import ChunkPlan
-from aecodec.codec.zstd_fallback import CLEARLY_SMALLER
+from aecodec.codec.zstd_fallback import CLEARLY_SMALLER, is_clearly_smaller
 from aecodec.container import Chunk, SubPayload, chunk_nbytes
-from aecodec.entropy import zstd
 from aecodec.pixels.payloads import PixelPlan, Refiner
 from aecodec.targets import QUALITY_MAX, QUALITY_UNIT
 
@@ -105,7 +104,7 @@ def _smallest(plan: ChunkPlan, pixels: Callable[[], Refiner] | None) -> Chunk:
     """The chunk as planned, or without loss by zstd or by the pixel model if that is no larger."""
     images, chunks = plan.images, [plan.chunk()]
     nbytes = chunk_nbytes(chunks[0])
-    if nbytes >= CLEARLY_SMALLER * zstd.fast_nbytes(images.tobytes()):
+    if not is_clearly_smaller(nbytes, images):
         chunks.append(ChunkPlan(images).chunk())
     if pixels is not None:
         few = images[evenly(len(images), SAMPLE_IMAGES, ends=True)]

@@ -15,17 +15,16 @@ import numpy.typing as npt
 
 from aecodec.arrays import Bits, Images, Indices, evenly
 from aecodec.codec.bound_assignment import options_worth_having
-from aecodec.codec.zstd_fallback import CLEARLY_SMALLER, code_by_zstd
-from aecodec.container import TABLE_ENTRY_NBYTES, SubPayload
-from aecodec.entropy import zstd
+from aecodec.codec.bounds import OPTION_BITS
+from aecodec.codec.zstd_fallback import code_by_zstd, is_clearly_smaller
+from aecodec.container import SubPayload
 from aecodec.measures import metrics
 from aecodec.pixels.levels import finest_alike
-from aecodec.pixels.payloads import STATES_NBYTES, PixelPlan, Refiner
+from aecodec.pixels.payloads import PixelPlan, Refiner
 from aecodec.targets import BOUND_MAX
 
 BOUNDS_AT_ONCE = 3  # that the images choose from, at most
 SAMPLE_IMAGES = 64  # by which those are chosen
-OPTION_BITS = 8.0 * (STATES_NBYTES + TABLE_ENTRY_NBYTES)
 
 
 @dataclass(frozen=True)
@@ -124,8 +123,7 @@ def cheapest(images: Images, candidates: Sequence[Candidate]) -> Indices:
     choice: Indices = costs.argmin(axis=0)
     least = costs.min(axis=0)
     lacking = ~np.isfinite(least)
-    nothing_lacks = not lacking.any()
-    if nothing_lacks and least.sum() / 8 < CLEARLY_SMALLER * zstd.fast_nbytes(images.tobytes()):
+    if not lacking.any() and is_clearly_smaller(least.sum() / 8, images):
         return choice
     average = 8 * len(code_by_zstd(images).data) / len(images)
     everyone = np.ones(len(images), bool)

@@ -27,13 +27,18 @@ def code_by_zstd(images: Images) -> SubPayload:
     return SubPayload(MODE_STORED, 0, raw)
 
 
+def is_clearly_smaller(nbytes: float, images: Images) -> bool:
+    """Whether ``nbytes`` is so little for these images that zstd need not be tried."""
+    return nbytes < CLEARLY_SMALLER * zstd.fast_nbytes(images.tobytes())
+
+
 def smaller_by_pixels(x_hat: Images, bits: Bits) -> npt.NDArray[np.bool_]:
     """Which images (n,) the pixel model should code, at a cost of ``bits`` (n,).
 
     The others of ``x_hat`` (n, H, W, C) are coded under zstd together.
     """
     everyone = np.ones(len(bits), bool)
-    if bits.sum() / 8 < CLEARLY_SMALLER * zstd.fast_nbytes(x_hat.tobytes()):
+    if is_clearly_smaller(bits.sum() / 8, x_hat):
         return everyone
     by_zstd = len(code_by_zstd(x_hat).data)
     options = [(pixels_nbytes(bits), everyone), (by_zstd, ~everyone)]
