@@ -13,7 +13,6 @@ from aecodec.codec.candidates import (
     Candidate,
     Rule,
     cheapest,
-    mean_squared_errors,
     pixel_candidates,
 )
 from aecodec.codec.plan import ChunkPlan
@@ -44,8 +43,7 @@ def encode_with_quality(
     plan = ChunkPlan(latents.images)
     everyone = np.arange(len(plan.images))
     usual = _by_latents(latents, stored_quality, rule, everyone)
-    errors = mean_squared_errors(plan.images, usual.x_hat)
-    keeps = np.isfinite(usual.costs) & (errors <= rule.mse_enough)
+    keeps = np.isfinite(usual.costs) & (usual.errors <= rule.mse_enough)
     left = np.flatnonzero(~keeps)
     if len(left):
         others = _others(latents, left, stored_quality, rule, pixels)

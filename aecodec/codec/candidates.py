@@ -45,11 +45,13 @@ class Rule:
 class Candidate:
     """One way to code images (m, H, W, C).
 
-    ``costs`` (m,) are in bits, infinite where the way misses the limit; ``x_hat`` (m, H, W, C) is
-    what decoding gives. ``encode`` makes the sub-payload of some of the images, by their rows.
+    ``costs`` (m,) are in bits, infinite where the way misses the limit; ``errors`` (m,) are mean
+    squared errors; ``x_hat`` (m, H, W, C) is what decoding gives. ``encode`` makes the sub-payload
+    of some of the images, by their rows.
     """
 
     costs: Bits
+    errors: Bits
     x_hat: Images
     encode: Callable[[Indices], SubPayload]
 
@@ -65,11 +67,16 @@ class Candidate:
         """The candidate that takes ``bits`` (m,) and decodes to ``x_hat``; infinite bits refuse."""
         errors = mean_squared_errors(images, x_hat)
         costs = bits + rule.lmbda * math.prod(images.shape[1:3]) * errors
-        return cls(np.where(errors <= rule.mse_limit, costs, np.inf), x_hat, encode)
+        return cls(np.where(errors <= rule.mse_limit, costs, np.inf), errors, x_hat, encode)
 
     def rows(self, some: Indices) -> Candidate:
         """The same way for some of the images only."""
-        return Candidate(self.costs[some], self.x_hat[some], lambda rows: self.encode(some[rows]))
+        return Candidate(
+            self.costs[some],
+            self.errors[some],
+            self.x_hat[some],
+            lambda rows: self.encode(some[rows]),
+        )
 
 
 def mean_squared_errors(images: Images, x_hat: Images) -> npt.NDArray[np.float64]:

@@ -120,6 +120,7 @@ def candidate(costs):
     count = len(costs)
     return Candidate(
         np.array(costs, float),
+        np.zeros(count),
         np.zeros((count, 1, 2, 1), np.uint8),
         lambda rows: SubPayload(0, 0, bytes(len(rows))),
     )
