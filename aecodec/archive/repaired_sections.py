@@ -15,7 +15,8 @@ from aecodec.annotations.payload import column_length, pack_column, unpack_colum
 from aecodec.annotations.texts import Texts
 from aecodec.container.scan import Scan
 from aecodec.errors import AezCorruptError, AezUnsupportedError
-from aecodec.io.strict_json import json_texts, pack_json, parse_json
+from aecodec.io.strict_json import utf8_json
+from aecodec.io.untrusted_json import json_texts, parse_json
 from aecodec.io.untrusted import Limit, inflated
 
 Range = list[int]  # [first, last + 1]
@@ -165,7 +166,7 @@ class RepairedSections:
             sound["repaired"] = {"kept": self._kept, "lost": self._lost}
         elif sound == meta:
             return section
-        return replace(section, payload=pack_json(sound))
+        return replace(section, payload=utf8_json(sound))
 
     def _drop_label_without_column(self, meta: dict[str, Any]) -> None:
         """Take the label, and the classes that it numbers, out of META where they do not fit."""

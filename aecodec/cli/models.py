@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
+
+from aecodec.io.strict_json import strict_json
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -28,7 +29,7 @@ def run(a: argparse.Namespace) -> int:
             }
             for model in models
         ]
-        print(json.dumps(facts))
+        print(strict_json(facts))
         return 0
     for model in models:
         digests = model.fingerprints().items()

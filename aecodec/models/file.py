@@ -13,7 +13,7 @@ import numpy as np
 import safetensors.numpy
 
 from aecodec.errors import AezCorruptError, AezLimitError, ModelCorruptError
-from aecodec.io.strict_json import parse_json
+from aecodec.io.untrusted_json import parse_json
 from aecodec.limits import DEFAULT_LIMITS
 from aecodec.models.model import Model, Part, canonical_json
 
