@@ -16,8 +16,8 @@ from aecodec.annotations.texts import Texts
 from aecodec.container.scan import Scan
 from aecodec.errors import AezCorruptError, AezUnsupportedError
 from aecodec.io.strict_json import utf8_json
-from aecodec.io.untrusted_json import json_texts, parse_json
 from aecodec.io.untrusted import Limit, inflated
+from aecodec.io.untrusted_json import json_texts, parse_json
 
 Range = list[int]  # [first, last + 1]
 _ONE_OF = (container.META, container.NAME, container.MODL)  # kinds that a file has once

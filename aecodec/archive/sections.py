@@ -13,8 +13,8 @@ from aecodec.annotations.payload import ColumnHead, column_head, unpack_column
 from aecodec.annotations.texts import Texts
 from aecodec.container import COLM, META, MODL, NAME, Reader, SectionEntry, section_limit
 from aecodec.errors import AezCorruptError, AezLimitError
-from aecodec.io.untrusted_json import json_texts, parse_json
 from aecodec.io.untrusted import Limit, inflate, inflated
+from aecodec.io.untrusted_json import json_texts, parse_json
 from aecodec.limits import Limits
 
 Spans = Sequence[tuple[int, int]]  # (first, last + 1), in order

@@ -10,6 +10,7 @@ from aecodec.io.strict_json import strict_json
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     sub.add_argument("--json", action="store_true", help="a JSON list on standard output")
+    sub.set_defaults(verbose=True)  # what was passed over belongs to the list
 
 
 def run(a: argparse.Namespace) -> int:

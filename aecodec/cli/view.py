@@ -10,7 +10,7 @@ from typing import Any
 
 from aecodec.cli.endings import refuse_foreign_ending
 from aecodec.cli.files import Source, is_stdout, output_path, source_of, whole_source_of
-from aecodec.cli.options import InputPath, ModelPath, OutputPath, add_force
+from aecodec.cli.options import InputPath, ModelPath, OutputPath, add_force, add_talk
 from aecodec.cli.progress import progress_bar
 from aecodec.io.strict_json import strict_json
 
@@ -41,8 +41,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--serve", action="store_true", help="serve it on loopback, write no file")
     sub.add_argument("--port", type=int, default=0, metavar="P", help="for --serve (any free one)")
     add_force(sub)
-    sub.add_argument("-q", "--quiet", action="store_true", help="errors and losses only")
-    sub.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    add_talk(sub)
 
 
 def run(a: argparse.Namespace) -> int:
