@@ -9,7 +9,7 @@ import tempfile
 import zipfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
-from typing import IO, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +20,8 @@ from aecodec.annotations.annotations import (
     LABEL_NAMES,
     Annotations,
     annotate,
-    label_name,
 )
 from aecodec.annotations.column import Column
-from aecodec.annotations.values import TEXT
 from aecodec.errors import ImageSetError
 from aecodec.images.base import READ_NBYTES, ImageSource, Skipped, damage_named
 from aecodec.images.members import (
@@ -35,7 +33,7 @@ from aecodec.images.members import (
     members_of,
     named_member,
 )
-from aecodec.images.streams import open_npy, read_npy_header, start_npy
+from aecodec.images.streams import open_npy, read_npy_header
 
 NAMES, CLASSES, LABEL_COLUMN = "names", "classes", "label_column"
 RESERVED = (NPZ_MEMBER, *ABOUT, NAMES, CLASSES, LABEL_COLUMN)
@@ -160,55 +158,3 @@ def _read_array(
         if len(data) != nbytes:
             raise ImageSetError(f"{label}: {entry}: expected {nbytes} bytes, found {len(data)}")
     return np.frombuffer(data, dtype).reshape(wanted)
-
-
-# --- Sinks ---
-
-
-def start_npz(
-    target: IO[bytes],
-    dims: tuple[int, ...],
-    stack: ExitStack,
-    names: Sequence[str] | None = None,
-    annotations: Annotations = Annotations(),  # noqa: B008  # it is frozen
-) -> IO[bytes]:
-    """Write all other arrays and the header of the images; return the stream for the pixels.
-
-    ``stack`` finishes the zip. ImageSetError for a column that an .npz cannot hold.
-    """
-    archive = stack.enter_context(zipfile.ZipFile(target, "w"))
-    for name, array in _beside(names, annotations).items():
-        with archive.open(_entry(name), "w") as stream:
-            np.lib.format.write_array(stream, array, allow_pickle=False)
-    is_big = math.prod(dims) >= 1 << 31  # the room for sizes is fixed before they are known
-    stream = stack.enter_context(archive.open(_entry(NPZ_MEMBER), "w", force_zip64=is_big))
-    return start_npy(stream, dims, stack)
-
-
-def _entry(name: str) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(f"{name}.npy")  # dated 1980, the start of zip time
-    entry.create_system = 3  # Unix, also on Windows: the same bytes
-    entry.external_attr = 0o644 << 16
-    return entry
-
-
-def _beside(names: Sequence[str] | None, annotations: Annotations) -> dict[str, npt.NDArray[Any]]:
-    """All arrays but the images, by name, in the order in which they are written."""
-    beside: dict[str, npt.NDArray[Any]] = {}
-    for column in annotations.columns:
-        if column.name in RESERVED or "/" in column.name or "\\" in column.name:
-            raise ImageSetError(f"column {column.name}: an .npz cannot hold one of this name")
-        array = column.array
-        if column.dtype == TEXT and tuple(array.tolist()) != column.values:
-            raise ImageSetError(f"column {column.name}: a text ends in U+0000, NumPy drops that")
-        beside[column.name] = array
-    for name in ABOUT:
-        if (text := getattr(annotations, name)) is not None:
-            beside[name] = np.array(text)
-    if annotations.classes:
-        beside[CLASSES] = np.array(annotations.classes)
-    if names is not None:
-        beside[NAMES] = np.array(names, np.str_)
-    if annotations.label is not None and annotations.label != label_name(beside):
-        beside[LABEL_COLUMN] = np.array(annotations.label)
-    return beside

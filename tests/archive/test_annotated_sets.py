@@ -268,13 +268,6 @@ def test_npz_with_wrong_classes():
         open_images("set.npz")
 
 
-def test_npz_cannot_hold_a_column_called_as_its_images():
-    aecodec.compress(IMAGES, "x.aez", columns={"images": LABELS}, **NONE)
-    with pytest.raises(ImageSetError, match=r"column images: an \.npz cannot hold one"):
-        aecodec.decompress("x.aez", "x.npz", kind="npz")
-    assert not Path("x.npz").exists()
-
-
 # ---------------------------------------------------------------- IDX pairs
 
 
