@@ -16,12 +16,14 @@ from aecodec.annotations.annotations import ABOUT, Annotations, label_name
 from aecodec.annotations.column import Column
 from aecodec.annotations.values import TEXT
 from aecodec.arrays import Shape
+from aecodec.images.beside import CLASSES, LABEL_COLUMN, NAMES
 from aecodec.images.column_names import with_free_names
 from aecodec.images.members import NPZ_MEMBER
-from aecodec.images.npz import BESIDE_MAX_NBYTES, CLASSES, LABEL_COLUMN, NAMES, RESERVED
+from aecodec.images.npz import RESERVED
 from aecodec.images.streams import StreamSink, start_npy
 
 BLOCK_NBYTES = 1 << 20  # of an array that is written at once
+BESIDE_MAX_NBYTES = 1 << 30  # of an array of texts
 
 
 class NpzSink(StreamSink):
