@@ -210,7 +210,8 @@ class Archive(LazyImages):
             where = [f"{self.name}: chunk {i}" for i in group[: len(chunks)]]
             if chunks:
                 self._parts.check_chunks(chunks, where)
-                opened = self.require_codec().open_chunks(chunks, self.image_shape, where)
+                most = self.limits.max_memory_nbytes
+                opened = self.require_codec().open_chunks(chunks, self.image_shape, where, most)
                 self._last = (group[len(chunks) - 1], opened[-1])
                 yield from opened
             if damage:
