@@ -88,10 +88,11 @@ def page_of_map(data: bytes) -> None:
 def folder(data: bytes) -> None:
     """Images as a folder of pictures, of damaged files too: all of them, or none."""
     done = _decompressed(data, "out", "folder", FOLDER_LIMITS)
-    pictures = [p for p in Path(BOX.path("out")).rglob("*") if p.is_file()]
-    tables = sum(p.name == "metadata.csv" and p.parent == Path(BOX.path("out")) for p in pictures)
-    if len(pictures) - tables != done:
-        raise Finding(f"{done} images reported, {len(pictures)} pictures and {tables} tables")
+    top = Path(BOX.path("out"))
+    tables = {top / "metadata.csv", top / "metadata.json"}
+    pictures = [p for p in top.rglob("*") if p.is_file() and p not in tables]
+    if len(pictures) != done:
+        raise Finding(f"{done} images reported, {len(pictures)} pictures written")
 
 
 def arrays(data: bytes) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from fuzzing.common import Finding
 
-FIXED_S, S_PER_NBYTE = 0.7, 5e-6  # CPU time allowed, and for each byte that is read or written
+FIXED_S, S_PER_NBYTE = 1.5, 5e-6  # CPU time allowed, and for each byte that is read or written
 FIXED_NBYTES, NBYTES_PER_NBYTE = 24 << 20, 3  # memory, likewise: of bytes in, and bytes out
 TRIES = 3  # a cost too high is measured again, and the least of all counts
 

@@ -33,9 +33,15 @@ def store(data: bytes) -> None:
     except Finding:
         raise
     except Exception as error:
-        if _is_ours(error) and not isinstance(error, AezError | ValueError):
+        if _is_ours(error) and not _is_said(error):
             raise Finding(f"{type(error).__name__}: {error}") from error
         raise AezError(str(error)) from error
+
+
+def _is_said(error: BaseException) -> bool:
+    """Whether the error says what is wrong: ours, or a TypeError that names the field."""
+    named = isinstance(error, TypeError) and str(error).startswith("aecodec configuration: ")
+    return named or isinstance(error, AezError | ValueError)
 
 
 def _is_ours(error: BaseException) -> bool:
@@ -69,7 +75,7 @@ def _read_first(array: object) -> None:
 
 
 def _codec_alone(text: bytes) -> None:
-    """The configuration as numcodecs gets it: nothing but ValueError and AezError."""
+    """The configuration as numcodecs gets it: ValueError, AezError, or TypeError for a field."""
     from aecodec.integrations.numcodecs import AezCodec
 
     try:
