@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from aecodec.archive.damage import pointing_to_repair
@@ -23,7 +24,6 @@ from aecodec.container import Reader
 from aecodec.errors import (
     AezChangedError,
     AezCorruptError,
-    AezError,
     AezLimitError,
     AezUnsupportedError,
 )
@@ -39,14 +39,11 @@ if TYPE_CHECKING:
 
     from aecodec.annotations.annotations import Annotations
     from aecodec.annotations.column import Column
+    from aecodec.archive.decoding import Decoding
     from aecodec.archive.parts import GivenModel
     from aecodec.arrays import Indices
     from aecodec.codec.codec import Codec
     from aecodec.codec.decode import OpenChunk
-    from aecodec.container import Chunk
-
-
-TOGETHER_IMAGES, TOGETHER_NBYTES = 4096, 16 << 20  # decoded at once, where chunks are small
 
 
 class Archive(LazyImages):
@@ -81,7 +78,6 @@ class Archive(LazyImages):
     ) -> None:
         if codec is not None and model is not None:
             raise ValueError("model: has no effect with a codec, which brings its own")
-        self._last: tuple[int, OpenChunk] | None = None
         self._file, self.name, self._owned = open_source(source)
         self._wanted_model, self._codec, self._device = model, codec, device
         self._given_codec = codec
@@ -177,40 +173,8 @@ class Archive(LazyImages):
         import numpy as np
 
         if isinstance(indices, range) and indices.step == 1:
-            return self._decode_run(indices)
-        places = np.asarray(indices, np.intp)
-        chunk_of = places // self.chunk_images
-        order = np.argsort(chunk_of, kind="stable")
-        wanted, counts = np.unique(chunk_of, return_counts=True)
-        out = np.empty((len(places), *self.image_shape), np.uint8)
-        at = 0
-        for i, opened in enumerate(self.open_chunks(wanted)):
-            here = order[at : at + counts[i]]
-            at += len(here)
-            within = places[here] - int(wanted[i]) * self.chunk_images
-            whole = len(within) == opened.chunk.image_count  # then its hash can be checked
-            out[here] = opened.all()[within] if whole else opened.take(within)
-            del opened  # before the next one is read
-        return out
-
-    def _decode_run(self, run: range) -> npt.NDArray[np.uint8]:
-        """The images from one position to another."""
-        import numpy as np
-
-        out = np.empty((len(run), *self.image_shape), np.uint8)
-        size = self.chunk_images
-        numbers = range(run.start // size, -(-run.stop // size)) if run else range(0)
-        for i, opened in enumerate(self.open_chunks(numbers)):
-            start, count = numbers[i] * size, opened.chunk.image_count
-            begin, end = max(run.start - start, 0), min(run.stop - start, count)
-            is_whole = (begin, end) == (0, count)
-            images = opened.all() if is_whole else opened.take(np.arange(begin, end))
-            if is_whole and count == len(out):
-                return images
-            at = start + begin - run.start
-            out[at : at + end - begin] = images
-            del opened, images  # before the next one is read
-        return out
+            return self._decoding.decode_run(indices)
+        return self._decoding.decode(np.asarray(indices, np.intp))
 
     def check_decoded(self, image_count: int) -> None:
         """AezLimitError if this many images take more than ``max_decoded_nbytes``."""
@@ -225,54 +189,13 @@ class Archive(LazyImages):
 
         The last one is kept: neighbours are usually asked for together.
         """
-        most = self._most_together()
-        at = 0
-        while at < len(numbers):
-            last = self._last  # another thread may replace it
-            if last is not None and last[0] == numbers[at]:
-                at += 1
-                yield last[1]
-                continue
-            self._last = last = None  # before the next one is read
-            group = [int(i) for i in numbers[at : at + most]]
-            chunks, damage = self._read_chunks(group)
-            if chunks:
-                where = [f"{self.name}: chunk {i}" for i in group[: len(chunks)]]
-                self._parts.check_chunks(chunks, where)
-                memory = self.limits.max_memory_nbytes
-                codec = self.require_codec()
-                opened = codec.open_chunks(chunks, self.image_shape, where, memory)
-                at += len(chunks)
-                self._last = group[len(chunks) - 1], opened[-1]
-                del chunks
-                while opened:
-                    yield opened.pop(0)
-            if damage:
-                with pointing_to_repair():
-                    raise damage
+        return self._decoding.open_chunks(numbers)
 
-    def _most_together(self) -> int:
-        """How many chunks may be decoded together, by their images."""
-        header = self.reader.header
-        images = min(TOGETHER_IMAGES, TOGETHER_NBYTES // header.image_nbytes)
-        return max(1, images // header.chunk_images)
+    @cached_property
+    def _decoding(self) -> Decoding:
+        from aecodec.archive.decoding import Decoding
 
-    def _read_chunks(self, group: Sequence[int]) -> tuple[list[Chunk], AezError | None]:
-        """The first of these chunks, and the error of the next if it cannot be read.
-
-        Together they take no more memory than one chunk may.
-        """
-        left = self.limits.max_memory_nbytes
-        chunks: list[Chunk] = []
-        for i in group:
-            try:
-                left -= self.reader.read_chunk_head(i).memory_nbytes(self.reader.header)
-                if chunks and left < 0:
-                    break
-                chunks.append(self.reader.read_chunk(i))
-            except AezError as error:  # those before the damage are kept
-                return chunks, error
-        return chunks, None
+        return Decoding(self.reader, self.require_codec, self.limits.max_memory_nbytes)
 
     @property
     def codec(self) -> Codec | None:
@@ -326,7 +249,7 @@ class Archive(LazyImages):
     def close(self) -> None:
         """Close the file, if this archive opened it."""
         if self._owned:
-            self._last = None
+            self.__dict__.pop("_decoding", None)
             self._file.close()
 
     def __enter__(self) -> Self:

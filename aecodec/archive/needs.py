@@ -45,7 +45,7 @@ class Needs:
             name, most = section_limit(section.kind, DEFAULT_LIMITS)
             nbytes = len(section.payload)
             if section.kind in (NAME, MODL) and nbytes * _DEFLATE_RATIO > most:
-                nbytes = _unpacked_nbytes(section.payload)
+                nbytes = _unpacked_nbytes(bytes(section.payload))
             self.add(name, nbytes)
 
     def add_columns(self, columns: Iterable[Column]) -> None:

@@ -83,9 +83,12 @@ class Reader:
         check_equal("nbytes", head.nbytes, entry.nbytes, where)
         return self._bytes.with_table(entry.offset, head, self.header, self._limit, where)
 
-    def read_chunk(self, i: int) -> Chunk:
-        """Chunk ``i``; its payload's checksum is checked, and not what the payload means."""
-        head = self.read_chunk_head(i)
+    def read_chunk(self, i: int, head: ChunkHead | None = None) -> Chunk:
+        """Chunk ``i``; its payload's checksum is checked, and not what the payload means.
+
+        ``head`` is that of the chunk, if it has been read.
+        """
+        head = head or self.read_chunk_head(i)
         offset = self.index_entry(i).offset
         with self._bytes.unchanged():
             return self._bytes.read_chunk(offset, head, self.header, self._limit)
