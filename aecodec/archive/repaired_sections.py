@@ -173,6 +173,8 @@ class RepairedSections:
         if meta.get("label") is not None and meta["label"] not in self._columns:
             del meta["label"]
             meta.pop("classes", None)
+            if container.COLM not in self.dropped and self._scan.lost_nbytes() == 0:
+                self.dropped.add(container.META)  # there was never such a column
         if meta.get("classes") and self._class_fault(meta):
             del meta["classes"]
             self.dropped.add(container.META)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -400,3 +401,83 @@ def test_headerless_file_is_beyond_help(tmp_path):
     with pytest.raises(AezCorruptError, match=r"not an \.aez"):
         skipped(b"junk" * 100, tmp_path)
     assert not (tmp_path / "out.npz").exists()
+
+
+SOUND = aecodec.encode(IMAGES[:20], labels=LABELS[:20], **NONE)
+
+
+def with_meta(text: str) -> bytes:
+    """A whole file of 20 images whose META is this text."""
+    with Archive(SOUND) as archive:
+        sections = [
+            Section(e.kind, e.required, archive.reader.read_section(e))
+            for e in archive.reader.sections
+        ]
+        chunks = [archive.reader.read_chunk(i) for i in range(archive.reader.chunk_count)]
+        out = io.BytesIO()
+        meta = Section("META", required=False, payload=text.encode("utf-8", "surrogatepass"))
+        others = [section for section in sections if section.kind != "META"]
+        writer = Writer(out, archive.reader.header, [meta, *others])
+        for chunk in chunks:
+            writer.write_chunk(chunk)
+        writer.close()
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        '{"label": []}', '{"label": {"a": 1}}', '{"label": "\\ud800"}', '{"label": 3}',
+        '{"classes": "abc", "label": "label"}', '{"classes": [[]], "label": "label"}',
+        '{"classes": ["a", "a"], "label": "label"}', '{"classes": ["a"], "label": "label"}',
+        '{"classes": ["a"]}', '{"title": ["x"]}', '{"origin": "\\ud800"}', '{"licence": NaN}',
+        '{"title": 1e999}', "[]", "3", "{", '{"title": "' + "x" * 70_000 + '"}',
+        '{"a": ' * 300 + "1" + "}" * 300, "[" * 5000, "\ud800", "1" * 5000,
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_metadata_that_no_reader_takes_cost_no_image(meta, is_cut, tmp_path):
+    data = with_meta(meta)
+    done = run(data[:-20] if is_cut else data, tmp_path, IMAGES[:20])
+    assert (done.images_kept, done.lost) == (20, [])
+    assert done.dropped_sections == ["META"]
+    with aecodec.open(tmp_path / "out.aez") as archive:
+        archive.check_sections()
+        assert list(archive.columns) == ["label"]
+        assert archive.info["images"] == 20
+    (tmp_path / "bad.aez").write_bytes(data)
+    saved = aecodec.decompress(tmp_path / "bad.aez", tmp_path / "x.npy", skip_damaged=True)
+    assert saved.images == 20
+    assert not saved.whole
+
+
+def test_lone_surrogates_that_no_reader_looks_at_are_kept(tmp_path):
+    damaged = with_meta('{"other": "\\ud800é", "label": "label"}')
+    with Archive(damaged) as archive:
+        end = archive.reader.index_entry(0)
+    bad = bytearray(damaged)
+    bad[end.offset + 90] ^= 1
+    done = run(bytes(bad), tmp_path, IMAGES[:20])
+    assert done.lost == [[0, 20]]
+    with aecodec.open(tmp_path / "out.aez") as archive:
+        assert archive.metadata["other"] == "\ud800é"
+        assert archive.metadata["repaired"] == {"kept": [], "lost": [[0, 20]]}
+
+
+@pytest.mark.parametrize(
+    "names", ["[[]]", '["a"]', "{}", "[" * 5000, '["' + "x" * (1 << 21) + '"]', "[1e9]"]
+)
+def test_names_that_no_reader_takes_cost_no_image(names, tmp_path):
+    out = io.BytesIO()
+    with Archive(SOUND) as archive:
+        writer = Writer(out, archive.reader.header)
+        writer.write_chunk(archive.reader.read_chunk(0))
+        packed = zlib.compress(names.encode())
+        writer.write_section(Section("NAME", required=False, payload=packed))
+        writer.close()
+    if len(names) > 1 << 20:
+        with pytest.raises(AezLimitError, match="text 0 has over"):
+            run(out.getvalue(), tmp_path, IMAGES[:20])
+        return
+    done = run(out.getvalue(), tmp_path, IMAGES[:20])
+    assert (done.images_kept, done.dropped_sections) == (20, ["NAME"])

@@ -48,13 +48,13 @@ def test_a_text_without_end_is_not_kept_whole():
 def test_many_texts_take_the_memory_of_one():
     tracemalloc.start()
     try:
-        pieces = (b'"x",' * 1000 for _ in range(300))
+        pieces = (b'"x",' * 1000 for _ in range(30))
         count = sum(1 for _ in json_texts(iter([b"[", *pieces, b'"y"]']), "it"))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert count == 300_001
-    assert peak < 4 << 20
+    assert count == 30_001
+    assert peak < 1 << 20
 
 
 @pytest.mark.parametrize(
