@@ -11,9 +11,11 @@ class Limits:
     """Limits in bytes; a file that needs more raises AezLimitError, which names the limit.
 
     ``max_decoded_nbytes`` applies to the images that one call returns or writes.
-    ``max_memory_nbytes`` applies to what reading needs besides: a chunk's payload and twice its
-    decoded size, a section, the index. ``max_model_nbytes`` applies to a model, and
-    ``max_column_nbytes`` to the names and to all columns together, unpacked.
+    ``max_memory_nbytes`` applies to what reading needs besides: the index, together with a chunk's
+    payload and twice its decoded size; a section; a column while it is unpacked; the names; eight
+    times an embedded model. What counts is the memory that something takes once it is unpacked and
+    parsed. ``max_model_nbytes`` applies to a model, and ``max_column_nbytes`` to the names and to
+    all columns together, where they are returned or written.
     """
 
     max_decoded_nbytes: int = 16 << 30
