@@ -44,8 +44,7 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         with _interrupted_by_signals():
             status = int(arguments.run(arguments))
-            with _naming_standard_output():
-                sys.stdout.flush()  # here, where a full disk still has a status and a message
+            sys.stdout.flush()  # here, where a full disk still has a status and a message
             return status
     except KeyboardInterrupt as interrupt:
         return _fail("interrupted", status_of_interrupt(interrupt))
@@ -72,15 +71,6 @@ def _fail_for(error: Exception) -> int | None:
     if isinstance(error, ValueError | ImportError) and is_for_user(error):
         return _fail(in_options(error), EXIT_USAGE)
     return None
-
-
-@contextmanager
-def _naming_standard_output() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        error.filename = error.filename or "standard output"
-        raise
 
 
 @contextmanager

@@ -108,4 +108,6 @@ def os_error_text(error: OSError) -> str:
         return f"{error.filename} exists; -f replaces it"
     if error.errno and error.filename:
         return f"{error.filename}: {error.strerror}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # all other outputs are named
+        return f"standard output: {error.strerror}"
     return command_text(error)

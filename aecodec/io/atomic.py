@@ -65,8 +65,10 @@ def atomic_path(
     temporary = new_temporary(
         parent, target.name, mode=permissions.creation_mode, directory=directory
     )
+    is_written = False
     try:
         yield temporary
+        is_written = True
         _fsync(temporary)  # before it may become read-only
         permissions.apply(temporary)
         # Again, for a target made meanwhile. What is made in the instant between this check
@@ -76,7 +78,7 @@ def atomic_path(
         _fsync(target.parent)  # the rename itself
     except OSError as error:
         remove(temporary)
-        raise named_output(error, temporary, path) from error.__cause__
+        raise named_output(error, temporary, path, is_written=is_written) from error.__cause__
     except BaseException:
         remove(temporary)
         raise

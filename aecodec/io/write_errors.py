@@ -8,22 +8,23 @@ import re
 from pathlib import Path
 from typing import Final
 
-# What only writing ends with, and what reading may end with too, where the file is then named.
-_OF_WRITING: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+_OF_WRITING: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # and of nothing else
 # NumPy's and Pillow's, which do not keep the system's reason.
 _WITHOUT_REASON: Final = re.compile(
     r"[0-9]+ requested and [0-9]+ written|.*encoder error -?[0-9]+ when writing.*"
 )
 
 
-def named_output(error: OSError, temporary: Path, path: str | os.PathLike[str]) -> OSError:
+def named_output(
+    error: OSError, temporary: Path, path: str | os.PathLike[str], *, is_written: bool
+) -> OSError:
     """The error with ``path`` in place of its temporary file, or of no name at all.
 
     ``temporary`` may be a folder, whose files are then named below ``path``. An error about another
-    file stays as it is.
+    file stays as it is, and so does one that may be an input's, unless all ``is_written``.
     """
     if error.filename is None:
-        if error.errno in _OF_WRITING:
+        if error.errno in _OF_WRITING or (is_written and error.errno is not None):
             error.filename = os.fspath(path)
         elif error.errno is None and _WITHOUT_REASON.fullmatch(str(error)):
             return OSError(f"{os.fspath(path)}: cannot be written: {error}")

@@ -14,7 +14,7 @@ from conftest import GRAY, smooth_images
 
 from aecodec.codec.codec import Codec
 from aecodec.container.parts import LATENT_DECODER
-from aecodec.errors import ModelCorruptError, ModelMismatchError
+from aecodec.errors import ENDING_SIGNALS, ModelCorruptError, ModelMismatchError
 from aecodec.models.file import pack_model, unpack_model
 from aecodec.models.model import Model
 from aecodec.nets.dequantizer import DequantizerConfig
@@ -270,7 +270,7 @@ def test_muon_leaves_alone_what_has_no_gradient():
     assert torch.equal(p, torch.ones(2, 2))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, *ENDING_SIGNALS])
 def test_signal_within_a_step_waits_for_its_end(tmp_path, uninterrupted, monkeypatch, number):
     checkpoint = tmp_path / "t.ckpt"
     average = Trainer._average
