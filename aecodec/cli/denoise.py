@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aecodec.cli.endings import refuse_foreign_ending
 from aecodec.cli.files import STDIO, name_of, output_path, refuse_existing, whole_source_of
+from aecodec.cli.limits import add_limit_options, limits_of
 from aecodec.cli.options import SETS_OR_AEZ, InputPath, ModelPath, OutputPath, add_force, add_talk
 from aecodec.cli.use_outputs import say, write_set
 from aecodec.io.left_out import PassedOver, Skipped, Told, tell
@@ -56,6 +57,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     )
     add_force(sub)
     add_talk(sub)
+    add_limit_options(sub)
 
 
 def run(a: argparse.Namespace) -> int:
@@ -96,7 +98,7 @@ def _read(a: argparse.Namespace, model: str, channels: int) -> tuple[Images, Ima
     from aecodec.uses.denoising import noisy_images
     from aecodec.uses.inputs import load_image_set, read_image_set
 
-    found = load_image_set(whole_source_of(a.input))
+    found = load_image_set(whole_source_of(a.input), limits_of(a))
     noisy = found.images
     if a.output:
         tell(a.output, _not_kept(found))
@@ -109,7 +111,7 @@ def _read(a: argparse.Namespace, model: str, channels: int) -> tuple[Images, Ima
         kind, level = a.add_noise
         title += f", {kind} noise {level}"
         return noisy_images(noisy, kind, _level(level), a.seed), noisy, title
-    clean = read_image_set(whole_source_of(a.against)) if a.against else None
+    clean = read_image_set(whole_source_of(a.against), limits_of(a)) if a.against else None
     if clean is not None and clean.shape != noisy.shape:
         raise ValueError(f"--against: found images {clean.shape}, expected {noisy.shape}")
     return noisy, clean, title

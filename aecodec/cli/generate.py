@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aecodec.cli.files import name_of, refuse_existing, whole_source_of
+from aecodec.cli.limits import add_limit_options, limits_of
 from aecodec.cli.options import SETS_OR_AEZ, InputPath, ModelPath, OutputPath, add_force, add_talk
 from aecodec.cli.terminal import shown
 from aecodec.cli.use_outputs import require_suffix, say, write_set
@@ -65,6 +66,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     )
     add_force(sub)
     add_talk(sub)
+    add_limit_options(sub)
 
 
 class _Picked(NamedTuple):
@@ -107,7 +109,7 @@ def _evidence(
     from aecodec.uses import generation
     from aecodec.uses.inputs import read_image_set
 
-    images = read_image_set(whole_source_of(a.elbo))
+    images = read_image_set(whole_source_of(a.elbo), limits_of(a))
     model.require_shape((images.shape[1], images.shape[2], images.shape[3]))
     bound = generation.evidence(objective, images, a.seed)
     _tell_if_unknown(a, a.elbo, model, bound.elbo_nats)
@@ -181,7 +183,7 @@ def _ends(
     if not a.source:
         y = generation.sample_latents(max(first, last) + 1, latents, a.seed)
         return y[first], y[last]
-    images = read_image_set(whole_source_of(a.source))
+    images = read_image_set(whole_source_of(a.source), limits_of(a))
     model.require_shape((images.shape[1], images.shape[2], images.shape[3]))
     if max(first, last) >= len(images):
         raise ValueError(f"--interpolate: {a.source} has images 0 to {len(images) - 1}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aecodec.cli.files import name_of, refuse_existing, whole_source_of
+from aecodec.cli.limits import add_limit_options
 from aecodec.cli.map_input import MapInput, labels_within, read_input, takes_bundled
 from aecodec.cli.options import SETS_OR_AEZ, InputPath, ModelPath, OutputPath, add_force, add_talk
 from aecodec.cli.progress import steps_bar
@@ -66,6 +67,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--seed", type=int, default=0, help="of weights and batches (0)")
     add_force(sub)
     add_talk(sub)
+    add_limit_options(sub)
 
 
 def run(a: argparse.Namespace) -> int:
@@ -82,7 +84,7 @@ def run(a: argparse.Namespace) -> int:
     source = whole_source_of(a.input)
     found = read_input(a, source)
     flat, count = found.flat, len(found.flat)
-    labels = labels_within(source)
+    labels = labels_within(a, source)
     if a.labels:
         labels = read_labels(a.labels, count, found.names, found.skipped)
     if flat.size // count < a.dims:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aecodec.cli.files import Source
+from aecodec.cli.limits import limits_of
+from aecodec.errors import AezLimitError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from aecodec.arrays import Floats, Images
     from aecodec.images import Skipped
 
+STEP_SAMPLES = 1024  # numbers that a step of training holds, for each sample of an image
+FLOAT32_NBYTES = 4
 GRAY_LEVELS, OF_LATENTS, OF_TABLE = "gray levels", "units of 256 gray levels", "the table's units"
 
 
@@ -55,8 +60,10 @@ def read_input(a: argparse.Namespace, source: Source) -> MapInput:
         if a.model:
             raise ValueError(f"--model: {a.input} is a table, models are for images")
         return MapInput(table, None, "a table", unit=OF_TABLE)
-    found = load_image_set(source)
+    found = load_image_set(source, limits_of(a))
     images, names, skipped = found.images, found.names, found.skipped
+    if is_aez(source) and not a.model:
+        _require_memory(a, images.shape[1:])
     if a.model and not _is_for_map(a.model):
         from aecodec.latents.layer import LatentNetworks
 
@@ -73,22 +80,33 @@ def read_input(a: argparse.Namespace, source: Source) -> MapInput:
     return MapInput(None, images, "images", names, skipped)
 
 
+def _require_memory(a: argparse.Namespace, shape: tuple[int, ...]) -> None:
+    """AezLimitError if a step of training on images (H, W, C) takes too much memory."""
+    nbytes = STEP_SAMPLES * math.prod(shape) * FLOAT32_NBYTES
+    most = limits_of(a).max_memory_nbytes
+    if nbytes > most:
+        raise AezLimitError(
+            f"{a.input}: {nbytes} bytes to train on images of {'x'.join(map(str, shape))}, "
+            f"max_memory_nbytes allows {most}"
+        )
+
+
 def _latents_within(a: argparse.Namespace, source: Source) -> MapInput | None:
     """The latents that an ``.aez`` holds; None without, or if --model maps the images."""
-    import numpy as np
-
     from aecodec.archive.array import Archive
+    from aecodec.uses.inputs import read_all
     from aecodec.uses.knowing import bundled_map_for
     from aecodec.uses.latents import has_latents, read_latents
 
     for_map = _is_for_map(a.model)
-    with Archive(source, model=None if for_map else a.model) as archive:
+    model = None if for_map else a.model
+    with Archive(source, model=model, limits=limits_of(a)) as archive:
         if for_map or not len(archive) or not has_latents(archive):
             return None
         if takes_bundled(a) and bundled_map_for(_some(archive), a.dims):
             return None  # of the images themselves
         on_page = a.output.lower().endswith(".html")
-        images = np.concatenate(list(archive.batches())) if on_page else None
+        images = read_all(archive) if on_page else None
         latents = read_latents(archive)
         return MapInput(latents, images, "latents in the file", archive.names, unit=OF_LATENTS)
 
@@ -118,7 +136,7 @@ def _is_for_map(name: str | None) -> bool:
     return bool(load_model(name).encoder_config.get("use") == MAP)
 
 
-def labels_within(source: Source) -> npt.NDArray[Any] | None:
+def labels_within(a: argparse.Namespace, source: Source) -> npt.NDArray[Any] | None:
     """The labels that an ``.aez`` holds; None without, and for other files."""
     import numpy as np
 
@@ -127,6 +145,13 @@ def labels_within(source: Source) -> npt.NDArray[Any] | None:
 
     if not is_aez(source):
         return None
-    with Archive(source) as archive:
-        labels = getattr(archive, "labels", None)
-        return None if labels is None else np.asarray(labels)
+    with Archive(source, limits=limits_of(a)) as archive:
+        column = archive.annotations.labels
+        if column is None:
+            return None
+        if not column.texts:
+            return column.array
+        # Long texts are kept once each: an array of texts is as wide as the longest one.
+        different = np.array(column.texts, object)
+        labels: npt.NDArray[Any] = different[np.frombuffer(column.data, "<u4")]
+        return labels

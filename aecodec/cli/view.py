@@ -10,6 +10,7 @@ from typing import Any
 
 from aecodec.cli.endings import refuse_foreign_ending
 from aecodec.cli.files import Source, is_stdout, output_path, source_of, whole_source_of
+from aecodec.cli.limits import add_limit_options, limits_of
 from aecodec.cli.options import InputPath, ModelPath, OutputPath, add_force, add_talk
 from aecodec.cli.progress import progress_bar
 from aecodec.io.strict_json import strict_json
@@ -42,6 +43,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--port", type=int, default=0, metavar="P", help="for --serve (any free one)")
     add_force(sub)
     add_talk(sub)
+    add_limit_options(sub)
 
 
 def run(a: argparse.Namespace) -> int:
@@ -56,8 +58,11 @@ def run(a: argparse.Namespace) -> int:
     source, against = whole_source_of(a.input), source_of(a.against) if a.against else None
     if not a.output and not a.serve and source is not a.input:
         raise ValueError("--output: expected a name for the page, since IN is a pipe")
-    own_model = _own_model(source, a.model)
-    with Archive(source, model=own_model) as archive, progress_bar(a, "view") as progress:
+    own_model = _own_model(a, source)
+    with (
+        Archive(source, model=own_model, limits=limits_of(a)) as archive,
+        progress_bar(a, "view") as progress,
+    ):
         found = gather(archive, count=a.count, against=against, model=a.model, progress=progress)
     decoded = sheets(found.images)
     originals = None if found.originals is None else sheets(found.originals)
@@ -68,14 +73,15 @@ def run(a: argparse.Namespace) -> int:
     return 0
 
 
-def _own_model(source: Source, named: str | None) -> str | None:
+def _own_model(a: argparse.Namespace, source: Source) -> str | None:
     """The model named, if the file needs it for decoding; None if it is for the map alone."""
     from aecodec.archive.array import Archive
     from aecodec.models.finding import load_model
 
+    named: str | None = a.model
     if named is None:
         return None
-    with Archive(source) as archive:
+    with Archive(source, limits=limits_of(a)) as archive:
         wanted = {part.name: part.fingerprint for part in archive.reader.parts}
     has = load_model(named).fingerprints()
     return named if wanted and all(has.get(n) == f for n, f in wanted.items()) else None

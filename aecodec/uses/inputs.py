@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,12 @@ import numpy.typing as npt
 
 from aecodec.archive.array import Archive
 from aecodec.arrays import Floats, Images
+from aecodec.errors import AezLimitError
 from aecodec.images import ImageSetError, Skipped, open_images, paired_labels, read_label_rows
 from aecodec.images.plain import load_npy
 from aecodec.images.tables import needless
 from aecodec.images.texts import Row, decode_text, table_rows
+from aecodec.limits import DEFAULT_LIMITS, Limits
 
 AEZ_HEAD = b"\x89AEZ"
 
@@ -46,30 +49,52 @@ class ImageSet:
     columns: tuple[str, ...] = ()
 
 
-def load_image_set(source: str | BinaryIO) -> ImageSet:
+def load_image_set(source: str | BinaryIO, limits: Limits = DEFAULT_LIMITS) -> ImageSet:
     """An image set or an ``.aez``, whole; ImageSetError if it is empty.
 
-    An open file has to be seekable, and is read from its start.
+    An open file has to be seekable, and is read from its start. AezLimitError if the images of an
+    ``.aez``, all of them together, take more than ``max_memory_nbytes``.
     """
     names: Sequence[str] | None
     skipped: tuple[Skipped, ...] = ()
     if is_aez(source):
-        with Archive(source) as archive:
-            batches, names = list(archive.batches()), archive.names
+        with Archive(source, limits=limits) as archive:
+            batches, names = [read_all(archive)], archive.names
             columns = tuple(archive.columns)
     else:
         with open_images(source) as opened:
             batches = list(opened.batches(4096))
             names, skipped = opened.names, opened.skipped  # known when all is read
             columns = tuple(column.name for column in opened.annotations.columns)
-    if not batches:
+    if not sum(map(len, batches)):
         raise ImageSetError(f"{getattr(source, 'name', source)}: the set is empty")
-    return ImageSet(np.concatenate(batches), names, skipped, columns)
+    images = batches[0] if len(batches) == 1 else np.concatenate(batches)
+    return ImageSet(images, names, skipped, columns)
 
 
-def read_image_set(source: str | BinaryIO) -> Images:
+def read_image_set(source: str | BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Images:
     """uint8 (N, H, W, C) of an image set or an ``.aez``, whole; ImageSetError if it is empty."""
-    return load_image_set(source).images
+    return load_image_set(source, limits).images
+
+
+def read_all(archive: Archive) -> Images:
+    """All images (N, H, W, C); AezLimitError, before any is read, as in :func:`load_image_set`."""
+    require_memory_of_all(archive, math.prod(archive.image_shape), "images")
+    images, done = np.empty((len(archive), *archive.image_shape), np.uint8), 0
+    for batch in archive.batches():
+        images[done : done + len(batch)] = batch
+        done += len(batch)
+    return images
+
+
+def require_memory_of_all(archive: Archive, nbytes: int, what: str) -> None:
+    """AezLimitError if ``nbytes`` for each image take more than ``max_memory_nbytes``."""
+    needed, most = nbytes * len(archive), archive.limits.max_memory_nbytes
+    if needed > most:
+        raise AezLimitError(
+            f"{archive.name}: {needed} bytes of {what}, all together, "
+            f"max_memory_nbytes allows {most}"
+        )
 
 
 def read_table(path: str | BinaryIO) -> Floats | None:

@@ -15,6 +15,7 @@ from aecodec.latents.layer import LatentNetworks
 from aecodec.latents.quantizer import gains_at
 from aecodec.models.finding import installed_models
 from aecodec.nets.latent_decoder import LATENT_BITS
+from aecodec.uses.inputs import require_memory_of_all
 
 
 def has_latents(archive: Archive) -> bool:
@@ -30,6 +31,7 @@ def read_latents(archive: Archive) -> Floats:
     """
     networks, most = archive.require_codec().networks, archive.limits.max_memory_nbytes
     latents = networks.latents()
+    require_memory_of_all(archive, 4 * latents.config.latents, "latents")
     y = np.empty((len(archive), latents.config.latents), np.float32)
     start = 0
     for i in range(archive.reader.chunk_count):

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from aecodec.arrays import Floats, Images
+from aecodec.arrays import Floats, Images, evenly
 from aecodec.measures.pca import PcaBasis, fit_pca
 from aecodec.nets.exactness import float_inference
 from aecodec.training.loop import Report, TrainConfig, Trainer
@@ -28,6 +28,8 @@ MapObjective: TypeAlias = TableMapObjective | ImageMapObjective
 
 BATCH_ROWS = 1000
 NEIGHBOURS = 5
+ASKED_POINTS = 10_000  # for their neighbours
+DISTANCES = 10_000_000  # at once
 
 
 @dataclass(frozen=True)
@@ -162,21 +164,24 @@ def map_error(objective: ImageMapObjective, images: Images) -> float:
 def neighbour_accuracy(points: Floats, labels: npt.NDArray[Any], k: int = NEIGHBOURS) -> float:
     """Share of points whose label is the commonest among their k nearest others.
 
-    Each point is left out of its own vote; of labels equally common the first in order wins.
+    Each point is left out of its own vote; of labels equally common the first in order wins. Of
+    more than 10,000 points as many are asked, evenly spread.
     """
     if len(points) <= k:
         raise ValueError(f"{len(points)} points, {k} neighbours need more")
-    names, code = np.unique(labels, return_inverse=True)
-    hits = 0
+    code = np.unique(labels, return_inverse=True)[1]
+    hits, asked = 0, evenly(len(points), ASKED_POINTS)
     y = torch.from_numpy(np.ascontiguousarray(points, np.float32)).double()
-    for start in range(0, len(points), BATCH_ROWS):
-        distance = torch.cdist(y[start : start + BATCH_ROWS], y)
-        here = torch.arange(len(distance), device="cpu")
-        distance[here, start + here] = torch.inf
-        nearest = distance.topk(k, largest=False).indices.numpy()
-        votes = (code[nearest][:, :, None] == np.arange(len(names))).sum(axis=1)
-        hits += int((votes.argmax(axis=1) == code[start : start + len(votes)]).sum())
-    return hits / len(points)
+    at_once = max(1, min(BATCH_ROWS, DISTANCES // len(points)))
+    for start in range(0, len(asked), at_once):
+        some = asked[start : start + at_once]
+        distance = torch.cdist(y[some], y)
+        distance[torch.arange(len(some), device="cpu"), torch.from_numpy(some)] = torch.inf
+        near = code[distance.topk(k, largest=False).indices.numpy()]
+        votes = (near[:, :, None] == near[:, None, :]).sum(axis=1)
+        most = np.where(votes == votes.max(axis=1, keepdims=True), near, len(points))
+        hits += int((most.min(axis=1) == code[some]).sum())
+    return hits / len(asked)
 
 
 def principal_angles(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -23,6 +23,7 @@ from aecodec.uses.networks import (
 )
 
 BERNOULLI, GAUSSIAN = "bernoulli", "gaussian"
+LEAST_SPREAD = 1e-30  # float32 holds it, and its inverse
 NOISES = ("gaussian", "salt-and-pepper", "masking")
 
 
@@ -37,7 +38,8 @@ class TableMapObjective(Objective):
         self.model = model
         x = rows.astype(np.float64)
         mean = x.mean(axis=0)
-        spread = math.sqrt(max(float(np.square(x - mean).mean()), 1e-300))
+        spread = math.sqrt(float(np.square(x - mean).mean()))
+        spread = spread if spread > LEAST_SPREAD else 1.0  # rows that are all equal
         self.register_buffer("mean", torch.from_numpy(mean).float())
         self.register_buffer("spread", zeros() + spread)
 

@@ -19,7 +19,7 @@ from aecodec.io.pages import shortened
 from aecodec.measures import metrics
 from aecodec.models.model import Model
 from aecodec.view.latent_map import latent_map
-from aecodec.view.sheets import SHEET_COLUMNS, SHEET_IMAGES
+from aecodec.view.sheets import sheet_columns
 
 if TYPE_CHECKING:
     import os
@@ -69,12 +69,13 @@ def gather(
     images = _decode(archive, indices, progress)
     originals = None if against is None else _pick(archive, against, indices, progress)
     height, width, channels = archive.image_shape
+    columns = sheet_columns(archive.image_shape)
     data: dict[str, Any] = {
         "file": archive.name,
         "info": _info(archive),
         "indices": indices.tolist(),
         "tile": {"height": height, "width": width, "channels": channels},
-        "sheet": {"columns": SHEET_COLUMNS, "images": SHEET_IMAGES},
+        "sheet": {"columns": columns, "images": columns * columns},
         "parts": _sizes(archive),
         **_modes(archive, indices),
         **_labels(archive, indices),

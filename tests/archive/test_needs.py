@@ -26,7 +26,7 @@ def test_chunks_of_default_size_are_within_the_default_limit(shape):
 
 
 @pytest.mark.parametrize(
-    ("shape", "options"), [((1, 4800, 4800), {}), ((45_000, 28, 28), {"chunk_images": 45_000})]
+    ("shape", "options"), [((1, 5900, 5900), {}), ((45_000, 28, 28), {"chunk_images": 45_000})]
 )
 def test_more_is_written_and_told(shape, options):
     images = np.zeros(shape, np.uint8)
@@ -43,7 +43,7 @@ def test_more_is_written_and_told(shape, options):
 
 
 def test_the_command_tells_what_reading_takes(tmp_path, capsys):
-    np.save(tmp_path / "x.npy", np.zeros((1, 4800, 4800), np.uint8))
+    np.save(tmp_path / "x.npy", np.zeros((1, 5900, 5900), np.uint8))
     blob, back = str(tmp_path / "x.aez"), str(tmp_path / "y.npy")
     argv = ["compress", str(tmp_path / "x.npy"), "-o", blob, "--model", "none"]
     assert main(argv) == 0

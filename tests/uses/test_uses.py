@@ -555,3 +555,39 @@ def test_the_codec_does_not_import_them():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+# ---------------------------------------------------------------- files of strangers
+
+
+@pytest.mark.parametrize("how", [["--linear"], []])
+def test_a_set_of_equal_images_is_one_place(how, tmp_path):
+    np.save(tmp_path / "x.npy", np.full((12, 8, 8), 7, np.uint8))
+    out = tmp_path / "y.npy"
+    assert (
+        cli.main(["map", str(tmp_path / "x.npy"), *how, "--steps", "2", "-q", "-o", str(out)]) == 0
+    )
+    points = np.load(out)
+    np.testing.assert_allclose(points, np.broadcast_to(points[0], points.shape), atol=1e-4)
+
+
+def test_an_archive_is_bounded_before_it_is_read(tmp_path, capsys):
+    path, out = str(tmp_path / "x.aez"), str(tmp_path / "y.npy")
+    compress(np.zeros((90_000, 28, 28), np.uint8), path, model="none")
+    assert cli.main(["map", path, "--linear", "-o", out]) == 4
+    assert "70560000 bytes of images, all together, --max-memory allows 67108864" in (
+        capsys.readouterr().err
+    )
+    compress(np.zeros((3, 200, 200), np.uint8), path, model="none", force=True)
+    assert cli.main(["map", path, "--linear", "-o", out]) == 4
+    assert "bytes to train on images of 200x200x1" in capsys.readouterr().err
+
+
+def test_texts_of_labels_are_no_mathematics(tmp_path):
+    path = tmp_path / "x.aez"
+    labels = ["$\\x$", "$", "a" * 3000, "$\\x$", "\u2028"]
+    images = np.eye(40, dtype=np.uint8).reshape(5, 8, 40)
+    compress(images, path, labels=labels, model="none")
+    for ending in ("png", "html"):
+        out = str(tmp_path / f"y.{ending}")
+        assert cli.main(["map", str(path), "--linear", "--steps", "2", "-q", "-o", out]) == 0

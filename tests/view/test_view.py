@@ -342,3 +342,41 @@ def test_data_urls_and_escapes():
     page = build_page({"title": "</SCRIPT>"}, ["a"], None)
     assert "</SCRIPT>" not in page
     assert page_data(page) == {"title": "</SCRIPT>", "sheets": ["a"], "originals": None}
+
+
+# ---------------------------------------------------------------- files of strangers
+
+
+def test_numbers_that_are_not_finite(tmp_path):
+    """As labels and in columns of every width."""
+    values = np.array([np.nan, 1, np.inf, -np.inf, np.nan])
+    columns = {f"f{bits}": values.astype(f"f{bits // 8}") for bits in (16, 32, 64)}
+    labels = values.astype(np.float16)
+    aecodec.compress(IMAGES[:5], tmp_path / "x.aez", model="none", labels=labels, columns=columns)
+    data = gathered(tmp_path / "x.aez").data
+    assert data["classes"] == ["-inf", "1.0", "inf", "nan"]
+    assert data["label"] == [3, 1, 2, 0, 3]
+    assert main(["view", str(tmp_path / "x.aez"), "-o", str(tmp_path / "x.html"), "-q"]) == 0
+    assert page_data((tmp_path / "x.html").read_text(encoding="utf-8"))["label"] == data["label"]
+
+
+def test_many_classes_and_long_texts_are_cut_short(tmp_path):
+    classes = [f"{i}{'w' * 400}"[:240] for i in range(300)]
+    about = {"title": "t" * 900, "classes": classes}
+    columns = {f"c{i}": np.zeros(3) for i in range(50)}
+    path = tmp_path / "x.aez"
+    labels = [299, 7, 299]
+    aecodec.compress(IMAGES[:3], path, model="none", labels=labels, columns=columns, about=about)
+    data = gathered(path).data
+    assert data["classes"] == [classes[7], classes[299]]
+    assert data["label"] == [1, 0, 1]
+    assert len(data["info"]["title"]) == 300
+    assert (data["info"]["class_count"], len(data["info"]["classes"])) == (300, 200)
+
+
+def test_large_images_have_sheets_of_their_own(tmp_path):
+    images = np.zeros((2, 3000, 2000, 3), np.uint8)
+    images[1] = 9
+    made = sheets(images)
+    assert [Image.open(io.BytesIO(png)).size for png in made] == [(2000, 3000)] * 2
+    assert Image.open(io.BytesIO(made[1])).getpixel((0, 0)) == (9, 9, 9)
