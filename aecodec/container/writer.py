@@ -10,7 +10,14 @@ from aecodec.container.footer import FOOTER_NBYTES, Footer
 from aecodec.container.header import FLAGS_NEEDING_PARTS, SUPPORTED_FLAGS, Header
 from aecodec.container.index import IndexEntry
 from aecodec.container.parts import unpack_parts
-from aecodec.container.sections import HEAD, INDX, MAX_SECTIONS, PART, Section
+from aecodec.container.sections import (
+    HEAD,
+    INDX,
+    MAX_SECTIONS,
+    PART,
+    SECTION_FRAME_NBYTES,
+    Section,
+)
 from aecodec.errors import AezCorruptError
 
 
@@ -78,7 +85,7 @@ class Writer:
         if self._part is not None:
             self._write_section(self._part)
         index_offset = self._offset
-        self._write_section(Section(INDX, required=True, payload=bytes(self._index)))
+        self._write_section(Section(INDX, required=True, payload=self._index))
         footer = Footer(
             index_offset=index_offset,
             index_nbytes=self._offset - index_offset,
@@ -89,6 +96,11 @@ class Writer:
         self._write(footer.pack())
         return self._offset
 
+    @property
+    def index_nbytes(self) -> int:
+        """The bytes of the index so far."""
+        return SECTION_FRAME_NBYTES + len(self._index)
+
     def _check_open(self) -> None:
         if self._closed:
             raise ValueError("writer is closed")
@@ -98,7 +110,7 @@ class Writer:
         self._write(frame)
         self._write(section.payload)
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes | bytearray) -> None:
         written = self._file.write(data)
         # A raw file may write less than it was given; a buffered one never does.
         if written != len(data):
@@ -135,6 +147,6 @@ def _section_count(sections: tuple[Section, ...]) -> int:
 
 def _check_part(section: Section) -> None:
     try:
-        unpack_parts(section.payload, "section")
+        unpack_parts(bytes(section.payload), "section")
     except AezCorruptError as error:
         raise ValueError(str(error)) from None

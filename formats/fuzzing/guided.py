@@ -31,7 +31,7 @@ def main() -> None:
         for i, data in enumerate(seeds):
             if len(data) <= mutating.MAX_NBYTES:
                 (corpus / f"seed-{i:03}").write_bytes(data)
-    mutate = mutating.mutate_model if target == "model" else mutating.mutate
+    mutate = targets.mutate(target, seeds)
 
     def one_input(data: bytes) -> None:
         outcome = targets.run(target, data)
@@ -43,7 +43,7 @@ def main() -> None:
             random.Random(seed).random() < 0.1
         ):  # libFuzzer's own mutation, which uses the comparisons it saw
             return atheris.Mutate(data, max_size)
-        return mutate(data, seed, seeds)[:max_size]
+        return mutate(data, seed)[:max_size]
 
     atheris.Setup([sys.argv[0], *options], one_input, custom_mutator=one_mutation)
     import atexit

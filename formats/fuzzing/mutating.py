@@ -13,6 +13,8 @@ import zlib
 from collections.abc import Sequence
 
 from fuzzing.changes import changed
+from fuzzing.growth import BIG, BIG_NBYTES, changed_column, grown, renumbered
+from fuzzing.json_changes import changed_json
 from fuzzing.model_files import FRAME, changed_model, fingerprints
 
 MAX_NBYTES = 1 << 14  # of an input
@@ -24,6 +26,8 @@ def mutate(data: bytes, seed: int, others: Sequence[bytes]) -> bytes:
     """``data`` changed as ``seed`` says, with pieces of ``others`` at times."""
     rng = random.Random(seed)
     records = _records(data)
+    if rng.random() < BIG:
+        return grown(data, records, mend, rng)[:BIG_NBYTES]
     if records and rng.random() < 0.75:
         out = _with_changed_record(data, records, rng, others)
     else:
@@ -86,8 +90,11 @@ def _with_changed_record(
         if taken:
             begin, end = rng.choice(taken)
             pieces[at : at + rng.choice((0, 1))] = [other[begin:end]]
-    else:
+    elif drawn < 0.95:
         rng.shuffle(pieces)
+    else:
+        pieces[at : at + 1] = [pieces[at]] * rng.choice((2, 3, 20))
+        pieces = renumbered(pieces)
     return data[:HEADER] + b"".join(pieces) + rest
 
 
@@ -108,13 +115,24 @@ def _changed_record(record: bytes, rng: random.Random, others: Sequence[bytes]) 
             middle = middle[:4] + struct.pack("<I", len(payload))
         return head + middle + payload
     frame, payload = record[:FRAME], record[FRAME:]
+    kind = frame[4:8]
+    if kind == b"META" and rng.random() < 0.8:
+        payload = changed_json(payload, rng)
+        return frame[:12] + struct.pack("<Q", len(payload)) + frame[20:] + payload
+    if kind == b"COLM" and rng.random() < 0.5:
+        payload = changed_column(payload, rng)
+        return frame[:12] + struct.pack("<Q", len(payload)) + frame[20:] + payload
     try:
         inner = zlib.decompress(payload)
     except zlib.error:
         payload = changed(payload, rng, others)
     else:
-        is_model = frame[4:8] == b"MODL"
-        inner = changed_model(inner, rng, others) if is_model else changed(inner, rng, others)
+        if kind == b"MODL":
+            inner = changed_model(inner, rng, others)
+        elif kind == b"NAME" and rng.random() < 0.8:
+            inner = changed_json(inner, rng)
+        else:
+            inner = changed(inner, rng, others)
         payload = zlib.compress(inner)
     return frame[:12] + struct.pack("<Q", len(payload)) + frame[20:] + payload
 

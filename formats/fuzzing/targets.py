@@ -1,160 +1,106 @@
-"""The targets of the fuzzer: each reads bytes that may be bad, and may raise only AezError."""
+"""All targets of the fuzzer: each reads bytes that may be bad, and may raise only AezError.
+
+``files`` reads through the library, ``commands`` runs whole commands, ``stores`` opens arrays and
+``urls`` what servers answer. Every input is held to what it may cost, and may touch nothing but the
+folder for its output.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import io
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
+import functools
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
+from making.hostile import small_files
 
-import aecodec
-from aecodec.annotations.payload import column_length, unpack_column
-from aecodec.archive.array import Archive
-from aecodec.archive.repair import rewrite
-from aecodec.codec.codec import Codec
-from aecodec.container.scan import Scan
 from aecodec.entropy import packed_symbols
 from aecodec.errors import AezError
-from aecodec.limits import Limits
-from aecodec.models.file import unpack_model
-from aecodec.models.model import Model
+from fuzzing import commands, files, mutating, stores, urls
+from fuzzing.common import CODEC, LIMITS, MODEL, VECTORS, Finding
+from fuzzing.costs import Allowance, held_to
+from fuzzing.sandbox import BOX
 
-VECTORS = Path(__file__).resolve().parent.parent / "vectors"
-LIMITS = Limits(1 << 20, 1 << 20, 1 << 20, 1 << 20)
+__all__ = ["CODEC", "LIMITS", "MODEL", "TARGETS", "Finding", "mutate", "run", "seeds"]
+
 REFUSED, READ = "refused", "read"
-
-
-class Finding(AssertionError):
-    """An input was read, and what came out of it is wrong."""
-
-
-def _all_parts() -> Model:
-    """One model with the parts of all models in vectors/models."""
-    models = [aecodec.load_model(path) for path in sorted((VECTORS / "models").iterdir())]
-    parts = {name: part for model in models for name, part in model.parts.items()}
-    return replace(models[0], parts=parts)
-
-
-MODEL = _all_parts()
-CODEC = Codec(MODEL)
-
-
-def opened(data: bytes, *, embedded: bool = False) -> Archive:
-    """A file opened with CODEC; with ``embedded``, by its own model, or by MODEL if it has none."""
-    if embedded:
-        return Archive(data, model=MODEL, limits=LIMITS)
-    return Archive(data, codec=CODEC, limits=LIMITS)
-
-
-def info(data: bytes) -> None:
-    """Read the facts and annotations of a file, but no image."""
-    with opened(data) as archive:
-        found = archive.info, archive.names, archive.columns, archive.labels, archive.classes
-        if found[0]["images"] != len(archive):
-            raise Finding("info and length differ in the number of images")
-
-
-def verify(data: bytes) -> None:
-    """Check the structure and all checksums of a file, without decoding images."""
-    aecodec.verify(data, limits=LIMITS)
-
-
-def decode(data: bytes) -> None:
-    """Decode all images, and some of them alone: the pixels must be the same."""
-    embedded = b"MODL" in data
-    with contextlib.suppress(AezError):
-        out = io.BytesIO()
-        done = aecodec.decompress(
-            data, out, kind="npy", model=MODEL, skip_damaged=True, limits=LIMITS
-        )
-        if len(np.load(io.BytesIO(out.getvalue()))) != done.images:
-            raise Finding(f"{done.images} images reported, another number written")
-    with opened(data, embedded=embedded) as archive:
-        archive.check_decoded(len(archive))
-        images = archive[:]
-        if images.shape != archive.shape:
-            raise Finding(f"{images.shape} decoded of {archive.shape}")
-        for i in {0, len(images) // 2, len(images) - 1} if len(images) else ():
-            if not np.array_equal(archive[i], images[i]):
-                raise Finding(f"image {i} alone differs from that among all")
-
-
-def repair(data: bytes) -> None:
-    """Repair the file: the result must open, and a sound file must keep all its images."""
-    out = io.BytesIO()
-    done = rewrite(Scan(io.BytesIO(data), "it", LIMITS), out)
-    with opened(out.getvalue()) as archive:
-        if len(archive) != done.images_kept:
-            raise Finding(f"{len(archive)} images in the file, {done.images_kept} kept")
-        for i in range(archive.reader.chunk_count):
-            archive.reader.read_chunk(i)
-    try:
-        with opened(data) as archive:
-            archive.check_sections()
-            for i in range(archive.reader.chunk_count):
-                archive.reader.read_chunk(i)
-    except AezError:
-        return
-    if done.lost or done.images_kept != len(archive):
-        raise Finding("images of a whole file are lost")
-
-
-def model(data: bytes) -> None:
-    """Read a model file and build its networks, which proves their sums exact."""
-    found = unpack_model(data, max_model_nbytes=1 << 20)
-    Codec(found).networks.prove()
-
-
-def symbols(data: bytes) -> None:
-    """Unpack symbols under zstd (8.2): packed and unpacked again, they must be the same."""
-    count, latents = (data[0] % 40 + 1, data[1] % 8 + 1) if len(data) > 1 else (1, 1)
-    found = packed_symbols.unpack_symbols(data[2:], count, latents, "it")
-    again = packed_symbols.unpack_symbols(
-        packed_symbols.pack_symbols(found), count, latents, "again"
-    )
-    if not np.array_equal(found, again):
-        raise Finding("symbols differ after packing")
-
-
-def column(data: bytes) -> None:
-    """Unpack a column of annotations: its length and its values must agree."""
-    count = data[0] if data else 0
-    found = unpack_column(data[1:], count, "it", 1 << 16)
-    if column_length(data[1:], "it", 1 << 16) != count and count:
-        raise Finding("a column of another length")
-    if len(list(found.values)) != count:
-        raise Finding("a value is missing")
-
-
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    "info": info,
-    "verify": verify,
-    "repair": repair,
-    "decode": decode,
-    "model": model,
-    "symbols": symbols,
-    "column": column,
+    **files.TARGETS,
+    **commands.TARGETS,
+    **stores.TARGETS,
+    **urls.TARGETS,
 }
+MIB = 1 << 20
+ALLOWANCES = {  # of those that run networks, or have the default limits
+    "decode": Allowance(10.0, 40 * MIB),
+    "folder": Allowance(10.0),
+    "arrays": Allowance(10.0, 40 * MIB),
+    "command": Allowance(10.0, 40 * MIB),
+    "model": Allowance(5.0),
+    "view": Allowance(10.0, 88 * MIB),
+    "sheet": Allowance(10.0, 88 * MIB),
+    "map": Allowance(20.0, 128 * MIB),
+    "store": Allowance(5.0, 88 * MIB),
+    "url": Allowance(5.0, 40 * MIB),
+}
+WRITES = frozenset(commands.TARGETS) - {"page"}
 
 
 def run(target: str, data: bytes) -> str:
     """READ or REFUSED; whatever else is raised is a finding."""
+
+    _warm(target)
+
+    def once() -> None:
+        if target in WRITES:
+            BOX.clean()
+        with BOX.watched(named_by_file=target == "store"):
+            TARGETS[target](data)
+
+    written = BOX.nbytes if target in WRITES else int
     try:
-        TARGETS[target](data)
+        held_to(ALLOWANCES.get(target, Allowance()), once, len(data), written)
     except AezError:
         return REFUSED
     return READ
 
 
+@functools.cache
+def _warm(target: str) -> None:
+    """Let the target import what it needs, and fill the caches of libraries, unwatched."""
+    done = 0
+    for data in seeds(target):
+        with contextlib.suppress(Exception):
+            BOX.clean()
+            TARGETS[target](data)
+            done += 1
+        if done == 3:
+            break
+    BOX.clean()
+
+
+def mutate(target: str, seeds: Sequence[bytes]) -> Callable[[bytes, int], bytes]:
+    """The mutation for a target: of an input, by a number."""
+    made = {"model": mutating.mutate_model, "store": stores.mutate, "url": urls.mutate}
+    return partial(_swapped, made.get(target, mutating.mutate), seeds)
+
+
+def _swapped(
+    change: Callable[[bytes, int, Sequence[bytes]], bytes],
+    seeds: Sequence[bytes],
+    data: bytes,
+    seed: int,
+) -> bytes:
+    return change(data, seed, seeds)
+
+
 def seeds(target: str) -> list[bytes]:
-    """The inputs to start from: the vectors, or payloads of the target's own kind."""
-    good, others = (sorted(VECTORS.glob(f"{pattern}/*.aez")) for pattern in ("good", "[bu]*"))
-    files = [path.read_bytes() for path in [*good, *others[::6]]]  # most are good: they go deepest
+    """The inputs to start from: vectors and hostile files, or payloads of the target's own kind."""
     if target == "model":
         return [path.read_bytes() for path in sorted((VECTORS / "models").iterdir())]
+    if target == "store":
+        return stores.seeds()
     if target == "symbols":
         rng = np.random.default_rng(0)
         sizes = [(1, 1), (9, 5), (40, 3), (17, 8)]
@@ -162,7 +108,11 @@ def seeds(target: str) -> list[bytes]:
         return [bytes([len(x) - 1, x.shape[1] - 1]) + packed_symbols.pack_symbols(x) for x in drawn]
     if target == "column":
         return [bytes([len(values)]) + payload for values, payload in _columns()]
-    return files
+    good, others = (sorted(VECTORS.glob(f"{pattern}/*.aez")) for pattern in ("good", "[bu]*"))
+    found = [path.read_bytes() for path in [*good, *others[::6]]]  # most are good: they go deepest
+    if target == "url":
+        return urls.seeds(found)
+    return [*found, *small_files(4096)] if target != "decode" else found
 
 
 def _columns() -> list[tuple[list[object], bytes]]:
