@@ -8,7 +8,7 @@ import pytest
 
 import aecodec
 from aecodec.errors import ImageSetError
-from aecodec.images import beside, open_images, read_labels
+from aecodec.images import beside, members, open_images, read_labels
 from aecodec.images.members import belonging_to_others
 
 NONE = {"model": "none"}
@@ -164,3 +164,20 @@ def test_duplicate_entries_are_read_once():
         archive.writestr("a.npy", npy(np.arange(3) + 5))
     opened = read(out.getvalue())
     assert opened.annotations.column("a").values == (5, 6, 7)
+
+
+@pytest.mark.parametrize("is_big", [False, True])
+def test_a_large_directory_is_not_read(is_big, monkeypatch, tmp_path):
+    data = npz(**{f"a{i}": npy(np.arange(3)) for i in range(40)})
+    if is_big:  # as a zip of many members ends
+        end = len(data) - 22
+        record = b"PK\6\6" + bytes(36) + data[end + 12 : end + 16] + bytes(12)
+        data = data[:end] + record + b"PK\6\7" + bytes(16) + data[end:]
+        data = data[:-10] + b"\xff" * 4 + data[-6:]
+    else:
+        assert len(read(data).annotations.columns) == 40
+    monkeypatch.setattr(members, "DIRECTORY_MAX_NBYTES", 1000)
+    (tmp_path / "x.npz").write_bytes(data)
+    for read_it in (open_images, read_labels):
+        with pytest.raises(ImageSetError, match=r"directory of the zip has 2,\d\d\d bytes"):
+            read_it(tmp_path / "x.npz")
