@@ -49,17 +49,21 @@ class Beside:
             header = read_npy_header(stream, where)
             if reason := self._refused(name, header, image_count):
                 return reason
-            count = math.prod(header.dims)
+            count, left = math.prod(header.dims), self.left_nbytes
             try:
                 if header.dtype.kind == "U":
                     texts = _texts(stream, header.dtype, count, where)
                     is_listed = name in self._reserved
-                    return self._listed(texts) if is_listed else self._column(name, texts)
-                return self._numbers(name, stream, header, count, where)
+                    found = self._listed(texts) if is_listed else self._column(name, texts)
+                else:
+                    found = self._numbers(name, stream, header, count, where)
             except ValueError as error:
                 if isinstance(error, ImageSetError):
                     raise
-                return str(error)
+                found = str(error)
+            if isinstance(found, str):
+                self.left_nbytes = left
+            return found
 
     def _refused(self, name: str, header: NpyHeader, image_count: int) -> str | None:
         """Why an array is neither names nor a column, as its header says; None if it may be."""

@@ -7,7 +7,7 @@ import re
 import shlex
 import zipfile
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from aecodec.annotations.annotations import LABEL_NAMES
 from aecodec.errors import ImageSetError
@@ -20,6 +20,8 @@ NPZ_MEMBERS = (NPZ_MEMBER, "x", "arr_0")  # the names that reading looks for fir
 _IMAGE_WORDS = frozenset(
     ["x", "image", "images", "img", "imgs", "data", "pixels", "picture", "pictures", "pics"]
 )
+DIRECTORY_MAX_NBYTES = 4 << 20  # of some 50,000 arrays
+_END_MAX_NBYTES = (1 << 16) + 22 + 20 + 56  # a comment, and the records that end a zip
 SHOWN = 20  # arrays in a message
 _LABEL_WORDS = frozenset(LABEL_NAMES)
 
@@ -63,6 +65,24 @@ def split_member(path: str | os.PathLike[str]) -> tuple[str, str | None]:
 def is_npz(head: bytes) -> bool:
     """Whether a file that starts with these bytes is a zip archive; an empty one is, too."""
     return head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
+
+
+def require_small_directory(file: BinaryIO, label: str) -> None:
+    """ImageSetError for a zip whose directory would take much memory: it is read whole."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _END_MAX_NBYTES))
+    tail = file.read(_END_MAX_NBYTES)
+    file.seek(0)
+    end = tail.rfind(b"PK\5\6")
+    nbytes = int.from_bytes(tail[end + 12 : end + 16], "little") if end >= 0 else 0
+    if tail[max(0, end - 20) : end].startswith(b"PK\6\7"):  # of a large zip, and before it:
+        record = tail[max(0, end - 76) : end - 20]
+        nbytes = int.from_bytes(record[40:48], "little")
+    if nbytes > DIRECTORY_MAX_NBYTES:
+        raise ImageSetError(
+            f"{label}: the directory of the zip has {nbytes:,} bytes, "
+            f"expected at most {DIRECTORY_MAX_NBYTES:,}"
+        )
 
 
 def members_of(archive: zipfile.ZipFile, label: str) -> list[Member]:

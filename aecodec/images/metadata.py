@@ -11,6 +11,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sys
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,9 +27,18 @@ from aecodec.images.column_names import free_name
 from aecodec.images.pairing import FILE_NAME, NamesOfImages, is_name_header, name_column
 from aecodec.images.safe_names import ABOUT_FILE, LINES_FILE, TABLE_FILE
 from aecodec.images.tables import Table, cell_text, read_table, typed_column
-from aecodec.images.texts import decode_text, split_lines
+from aecodec.images.texts import (
+    VALUE_NBYTES,
+    decode_text,
+    parsed_max_nbytes,
+    split_lines,
+    too_large,
+)
 
 ORIGINAL_NAME = "original_name"  # the column of names that pictures could not have
+LINE_MAX_CHARS = 1 << 20  # of a line of JSON
+ABOUT_MAX_VALUES = 1 << 20  # in metadata.json
+_NESTED: list[Any] = []  # in place of any list or object
 _KINDS = {"title": str, "origin": str, "licence": str, "label": str, "classes": list}
 _NO_NAMES = f"has no column {FILE_NAME} (or filename, path, file, image) with the pictures' names"
 
@@ -102,22 +113,41 @@ def read_json_lines(path: str) -> Table:
     ImageSetError for a line that holds something else.
     """
     values: dict[str, list[Any]] = {}
-    numbers: list[int] = []
-    for number, line in enumerate(split_lines(decode_text(Path(path).read_bytes())), 1):
+    numbers = array("Q")
+    data = Path(path).read_bytes()
+    left = most = parsed_max_nbytes(len(data))
+    for number, line in enumerate(split_lines(decode_text(data)), 1):
         if not line.strip():
             continue
-        try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ImageSetError(f"{path}: line {number}: not JSON, {error}") from error
-        if not isinstance(entry, dict):
-            raise ImageSetError(f"{path}: line {number}: expected a JSON object, found {line:.40}")
+        entry = _json_object(path, number, line)
         for key in (key for key in entry if key not in values):
+            left -= VALUE_NBYTES * (len(numbers) + 10)
+            if left < 0:
+                raise too_large(path, most)
             values[key] = [None] * len(numbers)
         numbers.append(number)
         for key, column in values.items():
-            column.append(entry.get(key))
+            value = entry.get(key)
+            # which no column takes; what is in it would take much more than its text
+            column.append(_NESTED if isinstance(value, list | dict) else value)
+        left -= VALUE_NBYTES * (1 + len(values)) + sum(map(sys.getsizeof, entry.values()))
+        if left < 0:
+            raise too_large(path, most)
     return Table(values, numbers)
+
+
+def _json_object(path: str, number: int, line: str) -> dict[str, Any]:
+    """The object in a line; ImageSetError for anything else."""
+    where = f"{path}: line {number}"
+    if len(line) > LINE_MAX_CHARS:
+        raise ImageSetError(f"{where}: {len(line)} characters, expected at most {LINE_MAX_CHARS}")
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ImageSetError(f"{where}: not JSON, {error}") from error
+    if not isinstance(entry, dict):
+        raise ImageSetError(f"{where}: expected a JSON object, found {line:.40}")
+    return entry
 
 
 def _rows_of_pictures(
@@ -160,7 +190,10 @@ def _read_about(path: str) -> tuple[dict[str, Any], list[Skipped]]:
     if not os.path.isfile(path):
         return {}, []
     try:
-        about = json.loads(decode_text(Path(path).read_bytes()))
+        text = decode_text(Path(path).read_bytes())
+        if (count := sum(map(text.count, ",[{"))) > ABOUT_MAX_VALUES:
+            raise ValueError(f"{count} commas and brackets, expected at most {ABOUT_MAX_VALUES}")
+        about = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ImageSetError(f"{path}: not JSON, {error}") from error
     if not isinstance(about, dict):

@@ -30,6 +30,7 @@ from aecodec.images.members import (
     labels_of,
     members_of,
     named_member,
+    require_small_directory,
 )
 from aecodec.images.streams import open_npy
 
@@ -52,6 +53,7 @@ def open_npz(
         shutil.copyfileobj(file, on_disk, READ_NBYTES)
         file = cast("BinaryIO", on_disk)
     with _damage_named(label):
+        require_small_directory(file, label)
         archive = stack.enter_context(zipfile.ZipFile(file))
         members = members_of(archive, label)
         if chosen is None:
@@ -73,6 +75,7 @@ def read_npz_labels(file: BinaryIO, label: str, chosen: str | None) -> Column:
 
     ImageSetError for a damaged file, and for an array of another kind.
     """
+    require_small_directory(file, label)
     with _damage_named(label), zipfile.ZipFile(file) as archive:
         members = members_of(archive, label)
         find = labels_member(members, label) if chosen is None else None

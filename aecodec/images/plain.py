@@ -16,17 +16,22 @@ from aecodec.images.base import damage_named, read_up_to
 from aecodec.images.members import is_npz
 from aecodec.images.streams import NpyHeader, read_npy_header
 
-UNZIPPED_MAX_NBYTES = 1 << 30
+# What comes out of gzip is read whole, so a small file must not become a large one
+UNZIPPED_MAX_NBYTES, UNZIPPED_TIMES = 64 << 20, 16
 
 
 def unzipped(data: bytes, label: str) -> bytes:
     """Bytes of a file, out of gzip if they are gzipped; ImageSetError if they are too many."""
     if data[:2] != b"\x1f\x8b":
         return data
+    most = max(UNZIPPED_MAX_NBYTES, UNZIPPED_TIMES * len(data))
     with damage_named(label), gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-        found = bytes(read_up_to(cast("IO[bytes]", packed), UNZIPPED_MAX_NBYTES + 1))
-    if len(found) > UNZIPPED_MAX_NBYTES:
-        raise ImageSetError(f"{label}: out of gzip over {UNZIPPED_MAX_NBYTES} bytes, the limit")
+        found = bytes(read_up_to(cast("IO[bytes]", packed), most + 1))
+    if len(found) > most:
+        raise ImageSetError(
+            f"{label}: out of gzip over {most:,} bytes, the limit "
+            f"({UNZIPPED_MAX_NBYTES:,}, or {UNZIPPED_TIMES} times the file)"
+        )
     return found
 
 

@@ -21,9 +21,17 @@ from aecodec.images.npz import read_npz_labels
 from aecodec.images.pairing import Rows, is_name_header
 from aecodec.images.plain import parse_npy, unzipped
 from aecodec.images.streams import read_idx_dims
-from aecodec.images.texts import decode_text, split_lines, table_rows
+from aecodec.images.texts import (
+    VALUE_NBYTES,
+    decode_text,
+    parsed_max_nbytes,
+    split_lines,
+    table_cells,
+    too_large,
+)
 
 LABELS_MAX_NBYTES = 1 << 30
+SHORT_TEXT_NBYTES = 56  # of a label, at least
 _BINARY = (b"\x93NUMPY", b"PK\x03\x04", b"\0\0\x08", b"\x89")  # no text starts so
 TABLE_SUFFIXES = (".csv", ".tsv")
 ACCEPTED = "an IDX file, .npy, .npz, CSV or text, one a line"
@@ -33,7 +41,7 @@ class Table(NamedTuple):
     """The cells of a table by column, and the line of the file that each row ends on."""
 
     cells: dict[str, list[Any]]
-    lines: list[int]
+    lines: Sequence[int]
     passed_over: tuple[Skipped, ...] = ()
 
     def rows(self, where: str) -> Rows:
@@ -102,7 +110,8 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     with neither name nor content are passed over.
     """
     with open(path, "rb") as file:
-        return parse_table(unzipped(file.read(), os.fspath(path)), os.fspath(path))
+        data = file.read()
+    return parse_table(unzipped(data, os.fspath(path)), os.fspath(path), len(data))
 
 
 def read_rows(path: str | os.PathLike[str]) -> Rows:
@@ -110,28 +119,26 @@ def read_rows(path: str | os.PathLike[str]) -> Rows:
     return read_table(path).rows(os.fspath(path))
 
 
-def parse_table(data: bytes, label: str) -> Table:
-    """As :func:`read_table`, of the bytes of a file."""
+def parse_table(data: bytes, label: str, file_nbytes: int) -> Table:
+    """As :func:`read_table`, of the bytes of a file, out of gzip; ``file_nbytes`` are its own."""
     try:
         text = decode_text(data, keep_bytes=True)
     except UnicodeDecodeError as error:
         raise ImageSetError(f"{label}: not a table in CSV, {error}") from error
     if data.startswith(_BINARY):
         raise ImageSetError(f"{label}: not a table in CSV, it starts with {data[:8]!r}")
-    rows = table_rows(text, label, _is_known_header)
-    if not rows:
+    table = table_cells(text, label, _is_known_header, parsed_max_nbytes(file_nbytes))
+    if not table.header:
         raise ImageSetError(f"{label}: an empty file, expected a first row with names of columns")
-    header, body = rows[0].cells, rows[1:]
     cells: dict[str, list[str]] = {}
     passed_over = []
-    for i, name in enumerate(header):
-        column = [row.cells[i] for row in body]
+    for i, (name, column) in enumerate(zip(table.header, table.columns, strict=True)):
         if not name and (reason := needless(i, column)):
             passed_over.append(PassedOver(f"column {i + 1}", reason))
             continue
         if not name:
             raise ImageSetError(
-                f"{label}: column {i + 1} of {len(header)} has no name, its first value is "
+                f"{label}: column {i + 1} of {len(table.header)} has no name, its first value is "
                 f"{''.join(column[:1])!r}: name it in the first row, or drop the column"
             )
         if name in cells:
@@ -139,7 +146,7 @@ def parse_table(data: bytes, label: str) -> Table:
                 f"{label}: two columns are called {name!r}, expected a first row of different names"
             )
         cells[name] = column
-    return Table(cells, [row.line for row in body], tuple(passed_over))
+    return Table(cells, table.lines, tuple(passed_over))
 
 
 def needless(position: int, cells: Sequence[str]) -> str | None:
@@ -177,7 +184,8 @@ def read_label_rows(path: str | os.PathLike[str]) -> Rows:
     with open(label, "rb") as file:
         if is_npz(head := file.read(4)):
             return Rows(label, (_read_npz(file, head, label, member),))
-        data = unzipped(head + file.read(), label)
+        stored = head + file.read()
+    data = unzipped(stored, label)
     if member is not None:
         raise ImageSetError(f"{label}: is no .npz, so it has no array {member!r}")
     if data.startswith(b"\0\0") and not data.startswith(b"\0\0\xfe\xff"):
@@ -191,15 +199,23 @@ def read_label_rows(path: str | os.PathLike[str]) -> Rows:
     except UnicodeDecodeError as error:
         raise ImageSetError(f"{label}: expected labels in {ACCEPTED}: {error}") from error
     if _is_table(text, label):
-        return _labels_of_table(parse_table(data, label), label)
-    return Rows(label, (typed_column(LABEL, split_lines(text)),))
+        return _labels_of_table(parse_table(data, label, len(stored)), label)
+    return Rows(label, (typed_column(LABEL, _label_lines(text, label, len(stored))),))
+
+
+def _label_lines(text: str, label: str, file_nbytes: int) -> list[str]:
+    """The lines of a text, of one label each; ImageSetError for too many."""
+    most = parsed_max_nbytes(file_nbytes)
+    count = text.count("\n") + text.count("\r")
+    if count * (VALUE_NBYTES + SHORT_TEXT_NBYTES) > most:
+        raise too_large(label, most)
+    return split_lines(text)
 
 
 def _is_table(text: str, label: str) -> bool:
     """Whether the first line of a text names columns, so that the text is a table of labels."""
     first = split_lines(text[: text.find("\n") + 1] or text)[:1]
-    cells = table_rows(first[0], label, _is_known_header) if first and first[0] else []
-    names = cells[0].cells if cells else []
+    names = table_cells(first[0], label, _is_known_header).header if first and first[0] else []
     named = [is_name_header(name) for name in names]
     labelled = [name.strip().casefold() in LABEL_NAMES for name in names]
     if label.lower().removesuffix(".gz").endswith(TABLE_SUFFIXES):
@@ -211,7 +227,7 @@ def _labels_of_table(table: Table, label: str) -> Rows:
     """The column of labels, and that with the names of images; the others are passed over."""
     rows = table.rows(label)
     names = [column for column in rows.columns if is_name_header(column.name)]
-    others = [column for column in rows.columns if column not in names]
+    others = [column for column in rows.columns if not is_name_header(column.name)]
     by_name = {column.name.strip().casefold(): column for column in others}
     found = next((by_name[name] for name in LABEL_NAMES if name in by_name), None)
     if found is None and len(others) == 1:

@@ -17,7 +17,7 @@ from aecodec.errors import AezLimitError
 from aecodec.images import ImageSetError, Skipped, open_images, paired_labels, read_label_rows
 from aecodec.images.plain import load_npy
 from aecodec.images.tables import needless
-from aecodec.images.texts import Row, decode_text, table_rows
+from aecodec.images.texts import decode_text, parsed_max_nbytes, table_cells
 from aecodec.limits import DEFAULT_LIMITS, Limits
 
 AEZ_HEAD = b"\x89AEZ"
@@ -118,20 +118,21 @@ def _read_csv(path: str) -> npt.NDArray[Any]:
         text = decode_text(data)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: expected a table in UTF-8: {error}") from error
-    lines = table_rows(text, path)
-    if lines and not all(_is_number(cell) for cell in lines[0].cells):
-        head, *lines = lines
-        kept = [
-            i
-            for i, name in enumerate(head.cells)
-            if name or not needless(i, [line.cells[i] for line in lines])
+    table = table_cells(text, path, max_nbytes=parsed_max_nbytes(len(data)))
+    columns, lines = table.columns, table.lines.tolist()
+    if all(map(_is_number, table.header)):
+        lines.insert(0, table.header_line)
+        columns = [[first, *cells] for first, cells in zip(table.header, columns, strict=True)]
+    else:
+        columns = [
+            cells
+            for i, (name, cells) in enumerate(zip(table.header, columns, strict=True))
+            if name or not needless(i, cells)
         ]
-        lines = [Row(line.line, [line.cells[i] for i in kept]) for line in lines]
-    width = len(lines[0].cells) if lines else 0
-    rows = np.empty((len(lines), width), np.float64)
-    for row, (number, found) in zip(rows, lines, strict=True):
+    rows = np.empty((len(lines) if columns else 0, len(columns)), np.float64)
+    for i, number in enumerate(lines if columns else ()):
         try:
-            row[:] = [float(cell) for cell in found]
+            rows[i] = [float(cells[i]) for cells in columns]
         except ValueError as error:  # noqa: PERF203  # it names the line
             raise ValueError(f"{path}: line {number}: {error}") from error
     return rows
