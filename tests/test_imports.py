@@ -104,7 +104,7 @@ def imported(path: Path, *, late: bool) -> set[str]:
     def visit(node: ast.AST) -> None:
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             return
-        if isinstance(node, ast.FunctionDef) and not late:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not late:
             return
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)

@@ -172,8 +172,7 @@ def class_fault(labels: Column | None, classes: Sequence[str]) -> str | None:
         return (
             f"column {labels.name}: dtype is {labels.dtype}, expected integers: classes are given"
         )
-    values = labels.values
-    for value in (min(values, default=0), max(values, default=0)):
+    for value in (min(labels, default=0), max(labels, default=0)):
         if not 0 <= value < len(classes):  # type: ignore[operator]
             return f"column {labels.name}: {value}, expected 0..{len(classes) - 1}: the classes"
     return None

@@ -6,25 +6,29 @@ Needs the standard library alone; ``Column.array`` imports NumPy when it is aske
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+import sys
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from aecodec.annotations.texts import Texts
 from aecodec.annotations.values import (
     DTYPES,
     NAME_MAX_NBYTES,
     TEXT,
     Value,
-    pack_texts,
     pack_values,
     text_fault,
 )
+from aecodec.errors import AezLimitError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
 _TEXT_LENGTH_NBYTES = 2  # before each text in the file
+ARRAY_MAX_NBYTES = 1 << 30  # of texts in an array
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Column:
     name: str
     dtype: str
     data: bytes = field(repr=False)
-    texts: tuple[str, ...] = field(default=(), repr=False)
+    texts: Sequence[str] = field(default=(), repr=False)
 
     @classmethod
     def of(cls, name: str, values: Iterable[Any], dtype: str | None = None) -> Column:
@@ -65,24 +69,35 @@ class Column:
     @property
     def nbytes(self) -> int:
         """Bytes of ``data`` and of the texts with their lengths."""
-        texts = sum(len(text.encode()) + _TEXT_LENGTH_NBYTES for text in self.texts)
-        return len(self.data) + texts
+        texts = self.texts if isinstance(self.texts, Texts) else Texts(self.texts)
+        return len(self.data) + texts.utf8_nbytes + _TEXT_LENGTH_NBYTES * len(texts)
 
     @property
     def values(self) -> tuple[Value, ...]:
         """The values as Python's int, float, bool or str."""
-        code = "I" if self.dtype == TEXT else DTYPES[self.dtype][1]
-        numbers = struct.unpack(f"<{len(self)}{code}", self.data)
-        return tuple(self.texts[i] for i in numbers) if self.dtype == TEXT else numbers
+        numbers = struct.unpack(f"<{len(self)}{self._code}", self.data)
+        if self.dtype != TEXT:
+            return numbers
+        texts = tuple(self.texts)
+        return tuple(texts[i] for i in numbers)
 
     @property
     def array(self) -> npt.NDArray[Any]:
-        """The values as a NumPy array (N,) of ``dtype``; texts as an array of str."""
+        """The values as a NumPy array (N,) of ``dtype``; texts as an array of str.
+
+        AezLimitError where long texts make that over 1 GiB: each takes as much as the longest.
+        """
         import numpy as np
 
         if self.dtype == TEXT:
             numbers = np.frombuffer(self.data, "<u4")
-            texts: npt.NDArray[Any] = np.array(self.texts or ("",), dtype=np.str_)[numbers]
+            nbytes = max(len(numbers), len(self.texts)) * 4 * max(map(len, self.texts), default=1)
+            if nbytes > ARRAY_MAX_NBYTES:
+                raise AezLimitError(
+                    f"column {self.name}: its texts as an array of one width take {nbytes} bytes, "
+                    f"expected at most {ARRAY_MAX_NBYTES}; iterate over the column instead"
+                )
+            texts: npt.NDArray[Any] = np.array(tuple(self.texts) or ("",), np.str_)[numbers]
             return texts
         dtype = np.dtype(self.dtype)
         little: npt.NDArray[Any] = np.frombuffer(self.data, dtype.newbyteorder("<"))
@@ -112,12 +127,17 @@ class Column:
             key = number
         if not -len(self) <= key < len(self):
             raise IndexError(self._out_of_range.format(key))
-        at = key % len(self) * self.width
-        piece = replace(self, data=self.data[at : at + self.width])
-        return piece.values[0]
+        (number,) = struct.unpack_from(f"<{self._code}", self.data, key % len(self) * self.width)
+        return self.texts[number] if self.dtype == TEXT else number
 
     def __iter__(self) -> Iterator[Value]:
-        return iter(self.values)
+        for (number,) in struct.iter_unpack(f"<{self._code}", self.data):
+            yield self.texts[number] if self.dtype == TEXT else number
+
+    @property
+    def _code(self) -> str:
+        """The struct code of what is in ``data``."""
+        return "I" if self.dtype == TEXT else DTYPES[self.dtype][1]
 
     def take(self, indices: Any) -> Column:  # noqa: ANN401  # as NumPy's arrays
         """The values at these indices: a slice, a mask or integers, negatives from the end."""
@@ -126,13 +146,23 @@ class Column:
             indices = range(len(self))[indices]
         is_run = isinstance(indices, range) and indices.step == 1
         if is_run and 0 <= indices.start < indices.stop <= len(self):
-            piece = data[indices.start * width : indices.stop * width]
-            return _renumbered(replace(self, data=piece))
+            return self.take_spans([(indices.start, indices.stop)])
+        import numpy as np
+
         from aecodec.arrays import positions
 
-        chosen = positions(indices, len(self), self._out_of_range).ravel().tolist()
-        taken = b"".join(data[i * width : (i + 1) * width] for i in chosen)
+        chosen = positions(indices, len(self), self._out_of_range).ravel()
+        taken = np.frombuffer(data, f"V{width}")[chosen].tobytes()
         return _renumbered(replace(self, data=taken))
+
+    def take_spans(self, spans: Iterable[tuple[int, int]]) -> Column:
+        """The values at (first, last + 1) of each of these spans, which lie in the column."""
+        pieces = list(spans)
+        if pieces == [(0, len(self))]:
+            return self
+        width = self.width
+        data = b"".join(self.data[start * width : stop * width] for start, stop in pieces)
+        return _renumbered(replace(self, data=data))
 
     @property
     def _out_of_range(self) -> str:
@@ -144,5 +174,14 @@ def _renumbered(column: Column) -> Column:
     """The same column, its texts numbered by first use again; unused texts are left out."""
     if column.dtype != TEXT:
         return column
-    data, texts = pack_texts(column.values, f"column {column.name}")
-    return replace(column, data=data, texts=texts)
+    unused = len(column.texts)
+    new = array("I", [unused]) * unused  # old number -> number by first use
+    used, numbers = array("I"), array("I")
+    for (number,) in struct.iter_unpack("<I", column.data):
+        if new[number] == unused:
+            new[number] = len(used)
+            used.append(number)
+        numbers.append(new[number])
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return replace(column, data=numbers.tobytes(), texts=Texts(column.texts[i] for i in used))

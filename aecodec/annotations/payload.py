@@ -2,44 +2,68 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
+from array import array
 from typing import Final, NamedTuple
 
 from aecodec.annotations.column import Column
+from aecodec.annotations.texts import Texts, has_repeats
 from aecodec.annotations.values import DTYPES, NAME_MAX_NBYTES, TEXT, text_fault
 from aecodec.errors import AezCorruptError, AezLimitError, AezUnsupportedError
 from aecodec.io.cursor import Cursor
-from aecodec.io.untrusted import inflate, inflate_exactly
+from aecodec.io.untrusted import Inflater, Limit
 from aecodec.limits import DEFAULT_LIMITS
 
 _DTYPE_OF_NUMBER: Final = {number: name for name, (number, _) in DTYPES.items()}
 _START = struct.Struct("<BIIB")  # dtype, text_count, texts_nbytes, name_nbytes
 _LENGTH = struct.Struct("<H")  # of a text
+_TEXT_NBYTES: Final = 24  # that a text takes besides its own while a column is unpacked
+_PIECE_NBYTES: Final = 1 << 20
+DEFAULT_LIMIT: Final = ("max_column_nbytes", DEFAULT_LIMITS.max_column_nbytes)
 
 
 def pack_column(column: Column) -> bytes:
     """The payload of a COLM section."""
-    texts = b"".join(
-        _LENGTH.pack(len(encoded)) + encoded for encoded in (t.encode() for t in column.texts)
-    )
+    texts = bytearray()
+    for text in column.texts:
+        encoded = text.encode()
+        texts += _LENGTH.pack(len(encoded)) + encoded
     name = column.name.encode("utf-8")
     start = _START.pack(DTYPES[column.dtype][0], len(column.texts), len(texts), len(name))
-    numbers = column.data
-    width = column.width
-    if column.dtype == TEXT:
-        width = _number_nbytes(len(column.texts))
-        numbers = b"".join(column.data[i : i + width] for i in range(0, len(column.data), 4))
-    planes = b"".join(numbers[i::width] for i in range(width))
-    return start + name + zlib.compress(texts + planes, 9)
+    slot = column.width
+    width = _number_nbytes(len(column.texts)) if column.dtype == TEXT else slot
+    packer = zlib.compressobj(9)
+    packed = bytearray(start + name + packer.compress(texts))
+    for i in range(width):  # a plane of all first bytes, one of all second bytes, and so on
+        packed += packer.compress(column.data[i::slot])
+    return bytes(packed + packer.flush())
+
+
+class ColumnHead(NamedTuple):
+    """What is known of a column before its values are unpacked."""
+
+    name: str
+    dtype: str
+
+
+def column_head(payload: bytes, where: str) -> ColumnHead:
+    """The name and dtype of the column in a COLM payload."""
+    cursor = Cursor(payload, f"{where}: section COLM")
+    start = _take_start(cursor)
+    return ColumnHead(
+        _unpack_name(cursor.take(start.name_nbytes, "name"), cursor.where), start.dtype
+    )
 
 
 def unpack_column(
-    payload: bytes, image_count: int, where: str, max_nbytes: int = DEFAULT_LIMITS.max_column_nbytes
+    payload: bytes, image_count: int, where: str, limit: Limit = DEFAULT_LIMIT
 ) -> Column:
     """The column that a COLM payload holds for ``image_count`` images.
 
-    AezLimitError if it unpacks to more than ``max_nbytes``; that is known before it is unpacked.
+    AezLimitError if unpacking it takes more memory than ``limit``, a name and bytes, allows; that
+    is known before it is unpacked.
     """
     where = f"{where}: section COLM"
     cursor = Cursor(payload, where)
@@ -51,30 +75,33 @@ def unpack_column(
         raise AezCorruptError(
             f"{where}: text_count is {text_count} for {image_count} values of {dtype}"
         )
-    memory = image_count * (4 if dtype == TEXT else start.width) + start.texts_nbytes
-    if memory > max_nbytes:
-        raise AezLimitError(f"{where}: {memory} bytes unpacked, max_column_nbytes is {max_nbytes}")
-    stream = cursor.take(cursor.left_nbytes, "zlib")
-    raw = inflate_exactly(stream, start.texts_nbytes + image_count * start.width, where)
-    texts = _unpack_texts(raw[: start.texts_nbytes], text_count, where)
-    data = _join_planes(raw[start.texts_nbytes :], image_count, start.width)
+    memory = image_count * start.slot + 2 * start.texts_nbytes + text_count * _TEXT_NBYTES
+    if memory > limit[1]:
+        raise AezLimitError(f"{where}: {memory} bytes unpacked, {limit[0]} allows {limit[1]}")
+    expected = start.texts_nbytes + image_count * start.width
+    inflater = Inflater(cursor.take(cursor.left_nbytes, "zlib"), where, expected)
+    texts = _unpack_texts(b"".join(inflater.pieces(start.texts_nbytes)), text_count, where)
+    data = _join_planes(inflater, image_count, start.width, start.slot)
+    inflater.finish()
     if dtype == TEXT:
-        return Column(name, TEXT, _text_numbers(data, start.width, text_count, where), texts)
+        _check_numbers(data, text_count, where)
+        return Column(name, TEXT, data, texts)
     if dtype == "bool" and data.translate(None, b"\0\1"):
         raise AezCorruptError(f"{where}: a bool is neither 0 nor 1")
     return Column(name, dtype, data)
 
 
-def column_length(
-    payload: bytes, where: str, max_nbytes: int = DEFAULT_LIMITS.max_column_nbytes
-) -> int:
+def column_length(payload: bytes, where: str) -> int:
     """How many values a COLM payload holds, where the number of images is unknown."""
     cursor = Cursor(payload, where)
     start = _take_start(cursor)
     cursor.take(start.name_nbytes, "name")
-    stream = cursor.take(cursor.left_nbytes, "zlib")
-    raw = inflate(stream, where, ("max_column_nbytes", max_nbytes))
-    return max(0, len(raw) - start.texts_nbytes) // start.width
+    inflater = Inflater(cursor.take(cursor.left_nbytes, "zlib"), where)
+    nbytes = 0
+    while piece := inflater.read(_PIECE_NBYTES):
+        nbytes += len(piece)
+    inflater.finish()
+    return max(0, nbytes - start.texts_nbytes) // start.width
 
 
 class _Start(NamedTuple):
@@ -89,6 +116,11 @@ class _Start(NamedTuple):
         if self.dtype == TEXT:
             return _number_nbytes(self.text_count)
         return struct.calcsize(DTYPES[self.dtype][1])
+
+    @property
+    def slot(self) -> int:
+        """Bytes of a value once it is unpacked."""
+        return 4 if self.dtype == TEXT else self.width
 
 
 def _take_start(cursor: Cursor) -> _Start:
@@ -115,45 +147,57 @@ def _unpack_name(encoded: bytes, where: str) -> str:
     return name
 
 
-def _join_planes(planes: bytes, count: int, width: int) -> bytes:
-    """Values from their bytes 0, their bytes 1 and so on, ``count`` bytes each."""
-    data = bytearray(count * width)
-    for i in range(width):
-        data[i::width] = planes[i * count : (i + 1) * count]
-    return bytes(data)
+def _join_planes(inflater: Inflater, count: int, width: int, slot: int) -> bytes:
+    """Values of ``slot`` bytes from their bytes 0, their bytes 1 and so on, ``count`` each."""
+    out = io.BytesIO()  # whose content becomes bytes without a copy
+    if count:
+        out.seek(count * slot - 1)
+        out.write(b"\0")
+        with out.getbuffer() as view:
+            for i in range(width):
+                at = i
+                for piece in inflater.pieces(count):
+                    end = at + len(piece) * slot
+                    view[at:end:slot] = piece
+                    at = end
+    return out.getvalue()
 
 
-def _unpack_texts(raw: bytes, count: int, where: str) -> tuple[str, ...]:
-    texts: list[str] = []
+def _unpack_texts(raw: bytes, count: int, where: str) -> Texts:
+    data, ends = bytearray(), array("Q")
     at = 0
-    while at < len(raw) and len(texts) < count:
+    while at < len(raw) and len(ends) < count:
         end = at + _LENGTH.size
         end += _LENGTH.unpack_from(raw, at)[0] if end <= len(raw) else 0
         if end > len(raw):
-            raise AezCorruptError(f"{where}: text {len(texts)} goes beyond texts_nbytes")
+            raise AezCorruptError(f"{where}: text {len(ends)} goes beyond texts_nbytes")
+        text = raw[at + _LENGTH.size : end]
         try:
-            texts.append(raw[at + _LENGTH.size : end].decode("utf-8"))
+            text.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise AezCorruptError(f"{where}: text {len(texts)} is not UTF-8: {error}") from None
+            raise AezCorruptError(f"{where}: text {len(ends)} is not UTF-8: {error}") from None
+        data += text
+        ends.append(len(data))
         at = end
-    if at != len(raw) or len(texts) != count:
+    if at != len(raw) or len(ends) != count:
         raise AezCorruptError(
-            f"{where}: {len(texts)} texts in {at} bytes, expected {count} in {len(raw)}"
+            f"{where}: {len(ends)} texts in {at} bytes, expected {count} in {len(raw)}"
         )
-    if len(set(texts)) != count:
+    texts = Texts.of_utf8(bytes(data), ends)
+    if has_repeats(texts):
         raise AezCorruptError(f"{where}: a text occurs twice")
-    return tuple(texts)
+    return texts
 
 
-def _text_numbers(packed: bytes, width: int, text_count: int, where: str) -> bytes:
-    """Numbers of texts as u32; AezCorruptError unless they are by first use and use all texts."""
-    code = {1: "B", 2: "H", 4: "I"}[width]
-    numbers = struct.unpack(f"<{len(packed) // width}{code}", packed)
+def _check_numbers(data: bytes, text_count: int, where: str) -> None:
+    """AezCorruptError unless numbers of texts, u32, are by first use and use all texts."""
     next_new = 0
-    for i, number in enumerate(numbers):
-        if number > next_new or number >= text_count:
-            raise AezCorruptError(f"{where}: value {i} is text {number}, expected 0..{next_new}")
-        next_new += number == next_new
+    for i, (number,) in enumerate(struct.iter_unpack("<I", data)):
+        if number >= next_new:
+            if number > next_new or number >= text_count:
+                raise AezCorruptError(
+                    f"{where}: value {i} is text {number}, expected 0..{next_new}"
+                )
+            next_new += 1
     if next_new != text_count:
         raise AezCorruptError(f"{where}: {next_new} of {text_count} texts are used")
-    return struct.pack(f"<{len(numbers)}I", *numbers)

@@ -19,7 +19,7 @@ from aecodec.archive.parts import FileParts
 from aecodec.archive.sections import Sections
 from aecodec.archive.source import Source, open_source
 from aecodec.arguments import CODEC, LIMITS, MODEL, SOURCE, TEXT, checked
-from aecodec.container import MODL, Reader
+from aecodec.container import Reader
 from aecodec.errors import (
     AezChangedError,
     AezCorruptError,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from aecodec.annotations.annotations import Annotations
     from aecodec.annotations.column import Column
     from aecodec.archive.parts import GivenModel
+    from aecodec.arrays import Indices
     from aecodec.codec.codec import Codec
     from aecodec.codec.decode import OpenChunk
     from aecodec.container import Chunk
@@ -123,8 +124,8 @@ class Archive(LazyImages):
         return self._sections.metadata
 
     @property
-    def names(self) -> tuple[str, ...] | None:
-        """File names of the images, when they came from a folder."""
+    def names(self) -> Sequence[str] | None:
+        """File names of the images, when they came from a folder; equal to a tuple of texts."""
         return self._sections.names
 
     @property
@@ -140,18 +141,23 @@ class Archive(LazyImages):
     @property
     def labels(self) -> npt.NDArray[Any] | None:
         """(N,) the column of labels; None in a file without. Numbers of ``classes``, if given."""
-        labels = self.annotations.labels
+        labels = self._sections.label_column
         return None if labels is None else labels.array
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the labels; empty if the file has none."""
-        return self.annotations.classes
+        return self._sections.facts["classes"]  # type: ignore[no-any-return]
 
     @property
     def info(self) -> dict[str, Any]:
         """Facts of the file, all plain values; chunk heads are read, payloads are not."""
         return facts_of(self.reader, self._sections)
+
+    @property
+    def sections(self) -> Sections:
+        """The sections about the images, each of which can be read alone, or for some images."""
+        return self._sections
 
     @pointing_to_repair()
     def check_sections(self) -> None:
@@ -164,24 +170,46 @@ class Archive(LazyImages):
         """Chunk by chunk, uint8 (n, H, W, C), each checked against its hash of the pixels."""
         for opened in self.open_chunks(range(self.reader.chunk_count)):
             yield opened.all()
+            del opened  # before the next one is read
 
     @pointing_to_repair()
-    def _decode(self, indices: npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
+    def _decode(self, indices: npt.NDArray[np.intp] | range) -> npt.NDArray[np.uint8]:
         import numpy as np
 
-        chunk_of = indices // self.chunk_images
-        wanted = [int(i) for i in np.unique(chunk_of)]
-        if len(wanted) == 1:
-            (opened,) = self.open_chunks(wanted)
-            start = wanted[0] * self.chunk_images
-            whole = np.array_equal(indices, np.arange(start, start + opened.chunk.image_count))
-            return opened.all() if whole else opened.take(indices - start)
-        out = np.empty((len(indices), *self.image_shape), np.uint8)
-        for i, opened in zip(wanted, self.open_chunks(wanted), strict=True):
-            here = chunk_of == i
-            within = indices[here] - i * self.chunk_images
+        if isinstance(indices, range) and indices.step == 1:
+            return self._decode_run(indices)
+        places = np.asarray(indices, np.intp)
+        chunk_of = places // self.chunk_images
+        order = np.argsort(chunk_of, kind="stable")
+        wanted, counts = np.unique(chunk_of, return_counts=True)
+        out = np.empty((len(places), *self.image_shape), np.uint8)
+        at = 0
+        for i, opened in enumerate(self.open_chunks(wanted)):
+            here = order[at : at + counts[i]]
+            at += len(here)
+            within = places[here] - int(wanted[i]) * self.chunk_images
             whole = len(within) == opened.chunk.image_count  # then its hash can be checked
             out[here] = opened.all()[within] if whole else opened.take(within)
+            del opened  # before the next one is read
+        return out
+
+    def _decode_run(self, run: range) -> npt.NDArray[np.uint8]:
+        """The images from one position to another."""
+        import numpy as np
+
+        out = np.empty((len(run), *self.image_shape), np.uint8)
+        size = self.chunk_images
+        numbers = range(run.start // size, -(-run.stop // size)) if run else range(0)
+        for i, opened in enumerate(self.open_chunks(numbers)):
+            start, count = numbers[i] * size, opened.chunk.image_count
+            begin, end = max(run.start - start, 0), min(run.stop - start, count)
+            is_whole = (begin, end) == (0, count)
+            images = opened.all() if is_whole else opened.take(np.arange(begin, end))
+            if is_whole and count == len(out):
+                return images
+            at = start + begin - run.start
+            out[at : at + end - begin] = images
+            del opened, images  # before the next one is read
         return out
 
     def check_decoded(self, image_count: int) -> None:
@@ -192,39 +220,56 @@ class Archive(LazyImages):
                 f"{self.name}: {nbytes} bytes of images, max_decoded_nbytes allows {most}"
             )
 
-    def open_chunks(self, numbers: Sequence[int]) -> Iterator[OpenChunk]:
+    def open_chunks(self, numbers: Sequence[int] | Indices) -> Iterator[OpenChunk]:
         """These chunks in order, small ones several at a time, for random access within each.
 
         The last one is kept: neighbours are usually asked for together.
         """
-        header = self.reader.header
-        images = min(TOGETHER_IMAGES, TOGETHER_NBYTES // header.image_nbytes)
-        together = max(1, images // header.chunk_images)
-        for start in range(0, len(numbers), together):
-            group = numbers[start : start + together]
+        most = self._most_together()
+        at = 0
+        while at < len(numbers):
             last = self._last  # another thread may replace it
-            if len(group) == 1 and last is not None and last[0] == group[0]:
+            if last is not None and last[0] == numbers[at]:
+                at += 1
                 yield last[1]
                 continue
+            self._last = last = None  # before the next one is read
+            group = [int(i) for i in numbers[at : at + most]]
             chunks, damage = self._read_chunks(group)
-            where = [f"{self.name}: chunk {i}" for i in group[: len(chunks)]]
             if chunks:
+                where = [f"{self.name}: chunk {i}" for i in group[: len(chunks)]]
                 self._parts.check_chunks(chunks, where)
                 opened = self.require_codec().open_chunks(chunks, self.image_shape, where)
-                self._last = (group[len(chunks) - 1], opened[-1])
-                yield from opened
+                at += len(chunks)
+                self._last = group[len(chunks) - 1], opened[-1]
+                del chunks
+                while opened:
+                    yield opened.pop(0)
             if damage:
                 with pointing_to_repair():
                     raise damage
 
-    def _read_chunks(self, numbers: Sequence[int]) -> tuple[list[Chunk], AezError | None]:
-        """The chunks before the first that cannot be read, and the error of that one."""
+    def _most_together(self) -> int:
+        """How many chunks may be decoded together, by their images."""
+        header = self.reader.header
+        images = min(TOGETHER_IMAGES, TOGETHER_NBYTES // header.image_nbytes)
+        return max(1, images // header.chunk_images)
+
+    def _read_chunks(self, group: Sequence[int]) -> tuple[list[Chunk], AezError | None]:
+        """The first of these chunks, and the error of the next if it cannot be read.
+
+        Together they take no more memory than one chunk may.
+        """
+        left = self.limits.max_memory_nbytes
         chunks: list[Chunk] = []
-        try:
-            for i in numbers:
-                chunks.append(self.reader.read_chunk(i))  # noqa: PERF401  # those before the damage
-        except AezError as error:
-            return chunks, error
+        for i in group:
+            try:
+                left -= self.reader.read_chunk_head(i).memory_nbytes(self.reader.header)
+                if chunks and left < 0:
+                    break
+                chunks.append(self.reader.read_chunk(i))
+            except AezError as error:  # those before the damage are kept
+                return chunks, error
         return chunks, None
 
     @property
@@ -236,7 +281,7 @@ class Archive(LazyImages):
         """The codec that decodes this file, found if need be; errors as when images are read."""
         with self._lock:
             if self._codec is None:
-                embedded = self._sections.unpacked(MODL) if self.reader.parts else None
+                embedded = self._sections.embedded_model if self.reader.parts else None
                 most = self.limits.max_model_nbytes
                 given, device = self._wanted_model, self._device
                 self._codec = self._parts.find_codec(given, embedded, device, most)

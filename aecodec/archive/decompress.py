@@ -11,10 +11,16 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from aecodec.annotations.column import Column
 from aecodec.archive.array import Archive
 from aecodec.archive.damage import pointing_to_repair
 from aecodec.archive.options import Progress, no_progress
-from aecodec.archive.outputs import kind_and_target, labels_target, left_out
+from aecodec.archive.outputs import (
+    HOLDING_ANNOTATIONS,
+    kind_and_target,
+    labels_target,
+    left_out,
+)
 from aecodec.archive.ranges import asked_for
 from aecodec.archive.repair import Repair
 from aecodec.archive.salvage import Salvage, salvaged
@@ -136,11 +142,11 @@ def decompress(
         place_of_labels = labels_target(archive, kind, target, labels)
         outputs = [target if isinstance(target, Path) else None, place_of_labels]
         stack.enter_context(claimed(inputs=[source], models=[model], outputs=outputs))
-        options = _sink_options(archive, spans)
+        options = _sink_options(archive, kind, spans)
         like = source if isinstance(source, str | os.PathLike) else None
         if place_of_labels is not None:
             beside = stack.enter_context(atomic_path(place_of_labels, force=force, like=like))
-            column = options["annotations"].labels
+            column = _labels(archive, spans)
             beside.write_bytes(idx_labels(column, compress=kind == "idx.gz"))
         written = _opened(stack, target, kind, force=force, like=like)
         sink = stack.enter_context(open_sink(written, kind, archive.image_shape, **options))
@@ -156,6 +162,13 @@ def decompress(
             lost=lost,
             repair=found.repair,
         )
+
+
+def _labels(archive: Archive, spans: Sequence[tuple[int, int]]) -> Column:
+    column = archive.sections.label_column
+    if column is None:
+        raise ValueError(f"{archive.name}: has no labels")
+    return column.take_spans(spans)
 
 
 def _refuse_others(target: Path, written: object, sink: FolderSink) -> None:
@@ -182,16 +195,16 @@ def _opened(
     return stack.enter_context(atomic_path(target, force=force, directory=directory, like=like))
 
 
-def _sink_options(archive: Archive, spans: Sequence[tuple[int, int]]) -> dict[str, Any]:
-    """What a set is opened for writing with: names and annotations of the images in these spans."""
-    indices = [i for start, stop in spans for i in range(start, stop)]
-    names = archive.names
-    return {
+def _sink_options(archive: Archive, kind: str, spans: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """What a set is opened for writing with: names and annotations, where the kind holds them."""
+    options: dict[str, Any] = {
         "has_channel_axis": archive.has_channel_axis,
-        "image_count": len(indices),
-        "names": [names[i] for i in indices] if names else None,
-        "annotations": archive.annotations.take(indices),
+        "image_count": sum(stop - start for start, stop in spans),
     }
+    if kind in HOLDING_ANNOTATIONS:
+        options["names"] = archive.sections.names_of(spans)
+        options["annotations"] = archive.sections.annotations_of(spans)
+    return options
 
 
 @contextmanager

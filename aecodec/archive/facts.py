@@ -14,7 +14,7 @@ from aecodec.targets import PEAK_SQUARED
 
 def facts_of(reader: Reader, sections: Sections) -> dict[str, Any]:
     """All facts, as plain values by name; the README lists them."""
-    header, annotations = reader.header, sections.annotations
+    header, facts = reader.header, sections.facts
     images_by_mode: dict[str, int] = {}
     payload_nbytes = error_max = error_sum = 0
     for i in range(reader.chunk_count):
@@ -48,10 +48,10 @@ def facts_of(reader: Reader, sections: Sections) -> dict[str, Any]:
         "psnr_db": psnr,
         "images_by_mode": images_by_mode,
         "source": sections.metadata.get("source"),
-        **{name: getattr(annotations, name) for name in ABOUT},
-        "label": annotations.label,
-        "classes": list(annotations.classes),
-        "columns": {column.name: column.dtype for column in annotations.columns},
+        **{name: facts[name] for name in ABOUT},
+        "label": facts["label"],
+        "classes": list(facts["classes"]),
+        "columns": {head.name: head.dtype for head in sections.column_heads},
     }
 
 

@@ -49,7 +49,7 @@ class LazyImages(ABC):
         """AezLimitError if this many images are more than may be decoded at once."""
 
     @abstractmethod
-    def _decode(self, indices: npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
+    def _decode(self, indices: npt.NDArray[np.intp] | range) -> npt.NDArray[np.uint8]:
         """The images at these positions 0 to N - 1, a new array (n, H, W, C)."""
 
     @property
@@ -119,6 +119,11 @@ class LazyImages(ABC):
         from aecodec.arrays import position, positions, split_key
 
         before, first, after = split_key(key, self.ndim)
+        if first is Ellipsis or isinstance(first, slice):
+            run = range(len(self))[slice(None) if first is Ellipsis else first]
+            if run.step == 1:  # no number for each image is made
+                images = self._images(run)
+                return images[(*before, slice(None), *after)] if before or after else images
         index = position(first, len(self), self._out_of_range)
         place: Any = 0  # on the first axis of the decoded images
         if index is not None:
@@ -148,7 +153,7 @@ class LazyImages(ABC):
         self.check_decoded(len(chosen))
         return self._decode(chosen)
 
-    def _images(self, indices: npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
+    def _images(self, indices: npt.NDArray[np.intp] | range) -> npt.NDArray[np.uint8]:
         """The images at these positions, with a channel axis if they have one."""
         self.check_decoded(len(indices))
         return self._squeeze(self._decode(indices))

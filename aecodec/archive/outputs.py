@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from aecodec.annotations.annotations import ABOUT
+from aecodec.annotations.values import TEXT
 from aecodec.archive.array import Archive
 from aecodec.archive.source import Source
 from aecodec.images import ImageSetError, idx_labels, labels_path
 from aecodec.io.remote import is_url, local_name
 from aecodec.io.special import is_special
 
-if TYPE_CHECKING:
-    from aecodec.annotations.column import Column
-
+HOLDING_ANNOTATIONS = ("npz", "folder")  # kinds of sets that hold names and columns
 ENDINGS = ".npy, .npz, .idx, -ubyte, .gz, or none"
 
 
@@ -84,19 +83,22 @@ def labels_target(
 
     ``wanted`` is the path asked for, if any; ValueError where there are no labels to write to it.
     """
-    column = archive.annotations.labels
+    label = archive.sections.facts["label"]
     if wanted is not None:
-        if column is None:
+        if label is None:
             raise ValueError(f"{archive.name}: has no labels to write to {os.fspath(wanted)}")
         return wanted
     if not isinstance(target, str | os.PathLike) or is_special(target):
         return None
-    if column is None or kind not in ("idx", "idx.gz") or not _fits_idx(column):
+    if label is None or kind not in ("idx", "idx.gz") or not _fits_idx(archive):
         return None
     return labels_path(target)
 
 
-def _fits_idx(column: Column) -> bool:
+def _fits_idx(archive: Archive) -> bool:
+    column = archive.sections.label_column
+    if column is None or column.dtype == TEXT:
+        return False
     try:
         idx_labels(column)
     except ImageSetError:
@@ -106,11 +108,11 @@ def _fits_idx(column: Column) -> bool:
 
 def left_out(archive: Archive, kind: str, *, labels_are_written: bool) -> list[str]:
     """The annotations of a file that a set of this kind cannot hold, as words for people."""
-    if kind in ("npz", "folder"):
+    if kind in HOLDING_ANNOTATIONS:
         return []
-    annotations = archive.annotations
-    kept = annotations.labels if labels_are_written else None
-    lost = [f"column {column.name}" for column in annotations.columns if column is not kept]
-    lost += [name for name in ABOUT if getattr(annotations, name) is not None]
-    lost += ["classes"] if annotations.classes else []
-    return lost + (["names"] if archive.names is not None else [])
+    facts = archive.sections.facts
+    kept = facts["label"] if labels_are_written else None
+    lost = [f"column {head.name}" for head in archive.sections.column_heads if head.name != kept]
+    lost += [name for name in ABOUT if facts[name] is not None]
+    lost += ["classes"] if facts["classes"] else []
+    return lost + (["names"] if archive.sections.has_names else [])

@@ -123,7 +123,7 @@ class FileParts:
 
         where = f"{self.name}: embedded model"
         try:
-            model = unpack_model(embedded, where)
+            model = unpack_model(embedded, where, expected_parts=wanted)
         except ModelCorruptError as error:
             raise AezCorruptError(str(error)) from error
         if model.fingerprints() != wanted:

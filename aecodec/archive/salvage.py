@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from aecodec.archive.array import Archive
@@ -76,20 +77,37 @@ def _is_whole(file: BinaryIO, options: dict[str, Any]) -> bool:
 def _salvage(archive: Archive, done: Repair | None) -> Salvage:
     """Which of an archive's images decode, and where they were in the damaged file."""
     size = archive.reader.header.chunk_images
-    old = [i for at, end in done.kept for i in range(at, end, size)] if done else None
     spans: list[tuple[int, int, int]] = []
-    for number in range(archive.reader.chunk_count):
+    for number, at in zip(range(archive.reader.chunk_count), _old_starts(done, size), strict=False):
         start = number * size
         stop = min(len(archive), start + size)
-        old_start = old[number] if old else start
         try:
             for opened in archive.open_chunks([number]):
                 opened.all()
         except AezCorruptError:
             continue
-        spans.append((start, stop, old_start))
+        _join(spans, (start, stop, at))
     total = len(archive)
     if done is not None:
         total = max([done.images or 0, *(end for _, end in [*done.kept, *done.lost])])
     _, lost = ranges([(at, at + stop - start) for start, stop, at in spans], total)
     return Salvage(archive, spans, lost, done)
+
+
+def _old_starts(done: Repair | None, chunk_images: int) -> Iterator[int]:
+    """Where the first image of each chunk was, before any damage."""
+    if done is None:
+        yield from count(0, chunk_images)
+    else:
+        for at, end in done.kept:
+            yield from range(at, end, chunk_images)
+
+
+def _join(spans: list[tuple[int, int, int]], span: tuple[int, int, int]) -> None:
+    """Append a span, or let it continue the last one."""
+    if spans:
+        start, stop, at = spans[-1]
+        if (stop, at + stop - start) == (span[0], span[2]):
+            spans[-1] = (start, span[1], at)
+            return
+    spans.append(span)

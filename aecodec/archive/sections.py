@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from aecodec.annotations.annotations import Annotations, class_fault, read_metadata
-from aecodec.annotations.payload import unpack_column
-from aecodec.container import COLM, META, NAME, Reader, SectionEntry, section_limit
-from aecodec.errors import AezCorruptError
-from aecodec.io.untrusted import inflate, parse_json
+from aecodec.annotations.column import Column
+from aecodec.annotations.payload import ColumnHead, column_head, unpack_column
+from aecodec.annotations.texts import Texts
+from aecodec.container import COLM, META, MODL, NAME, Reader, SectionEntry, section_limit
+from aecodec.errors import AezCorruptError, AezLimitError
+from aecodec.io.untrusted import Limit, inflate, inflated
+from aecodec.io.untrusted_json import json_texts, parse_json
 from aecodec.limits import Limits
+
+Spans = Sequence[tuple[int, int]]  # (first, last + 1), in order
+_MODEL_MEMORY = 8  # bytes in memory for each byte of an embedded model
+_NAME_NBYTES = 8  # that a name takes besides its own
 
 
 class Sections:
     """The sections of an open file; each is read when it is asked for, and once.
 
-    All of them raise AezCorruptError for damage, and AezLimitError for what is over ``limits``.
+    All of them raise AezCorruptError for damage, and AezLimitError for what is over ``limits``:
+    names and columns count as what they take in memory.
     """
 
     def __init__(self, reader: Reader, limits: Limits) -> None:
@@ -28,67 +38,159 @@ class Sections:
         entry = self._only(META)
         if entry is None:
             return {}
-        metadata = parse_json(self._read(entry), f"{self._reader.name}: section {META}")
+        where = f"{self._reader.name}: section {META}"
+        metadata = parse_json(self._read(entry), where, self._memory)
         if not isinstance(metadata, dict):
-            raise AezCorruptError(f"{self._reader.name}: section {META} is not a JSON object")
+            raise AezCorruptError(f"{where} is not a JSON object")
         return metadata
 
     @cached_property
-    def names(self) -> tuple[str, ...] | None:
+    def names(self) -> Texts | None:
         """The name of each image; None without section NAME."""
-        data = self.unpacked(NAME)
-        if data is None:
-            return None
-        names = parse_json(data, f"{self._reader.name}: section {NAME}")
-        if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
-            raise AezCorruptError(f"{self._reader.name}: section {NAME} is not a list of texts")
-        count = self._reader.image_count
-        if len(names) != count:
-            raise AezCorruptError(f"{self._reader.name}: {len(names)} names, expected {count}")
-        return tuple(names)
+        names = self._texts()
+        return None if names is None else Texts(names)
 
     @cached_property
-    def annotations(self) -> Annotations:
-        """Columns, labels, and words about the set."""
-        facts = read_metadata(self.metadata, self._reader.name)
-        left, columns = self._limits.max_column_nbytes, []
-        for entry in self._reader.sections:
-            if entry.kind == COLM:
-                payload = self._read(entry)
-                columns.append(
-                    unpack_column(payload, self._reader.image_count, self._reader.name, left)
-                )
-                left -= columns[-1].nbytes
-        names = [column.name for column in columns]
+    def column_heads(self) -> tuple[ColumnHead, ...]:
+        """Name and dtype of each column; no values are unpacked."""
+        heads = tuple(
+            column_head(self._read(entry), self._reader.name) for entry in self._column_entries
+        )
+        names = [head.name for head in heads]
         if len(set(names)) < len(names):
             raise AezCorruptError(
                 f"{self._reader.name}: section COLM: a name occurs twice in {names}"
             )
-        if facts["label"] is not None and facts["label"] not in names:
-            raise AezCorruptError(
-                f"{self._reader.name}: META: label is {facts['label']}, no column"
-            )
-        annotations = Annotations(tuple(columns), **facts)
-        if fault := class_fault(annotations.labels, annotations.classes):
+        label = self.facts["label"]
+        if label is not None and label not in names:
+            raise AezCorruptError(f"{self._reader.name}: META: label is {label}, no column")
+        if label is None and (fault := class_fault(None, self.facts["classes"])):
             raise AezCorruptError(f"{self._reader.name}: {fault}")
-        return annotations
+        return heads
 
-    def unpacked(self, kind: str) -> bytes | None:
-        """The payload of the only section of a kind, out of zlib; None without that section.
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """The label's column, the classes, and words about the set, as META has them."""
+        return read_metadata(self.metadata, self._reader.name)
 
-        AezLimitError if it is over the limit of its kind, packed or unpacked.
+    @cached_property
+    def annotations(self) -> Annotations:
+        """Columns, labels, and words about the set."""
+        return Annotations(self._kept(self._columns()), **self.facts)
+
+    @property
+    def label_column(self) -> Column | None:
+        """The column of labels; no other column is kept."""
+        wanted = self.facts["label"]
+        return next((each for each in self._columns(wanted) if each.name == wanted), None)
+
+    @property
+    def has_names(self) -> bool:
+        """Whether there is a section NAME."""
+        return self._only(NAME) is not None
+
+    def names_of(self, spans: Spans) -> Texts | None:
+        """The names of the images in these spans; no other name is kept."""
+        names = self._texts()
+        return None if names is None else Texts(_within(names, spans))
+
+    def annotations_of(self, spans: Spans) -> Annotations:
+        """Columns of the images in these spans, and words about the set.
+
+        One column at a time is in memory as a whole.
         """
-        entry = self._only(kind)
+        columns = self._kept(column.take_spans(spans) for column in self._columns())
+        return Annotations(columns, **self.facts)
+
+    @property
+    def embedded_model(self) -> bytes | None:
+        """The model in section MODL, out of zlib; None without that section.
+
+        A model counts in memory as its bytes, its tensors and its networks, which have 32 bits for
+        the 8 of most weights.
+        """
+        entry = self._only(MODL)
         if entry is None:
             return None
-        where = f"{self._reader.name}: section {kind}"
-        return inflate(self._read(entry), where, section_limit(kind, self._limits))
+        name, most = self._memory
+        share = f"{name} / {_MODEL_MEMORY}", most // _MODEL_MEMORY
+        model = "max_model_nbytes", self._limits.max_model_nbytes
+        where = f"{self._reader.name}: section {MODL}"
+        return inflate(self._read(entry), where, min(share, model, key=lambda limit: limit[1]))
 
     def check(self) -> None:
-        """Read every section and check its checksum; names and columns are unpacked too."""
+        """Read every section and check its checksum; names and columns are unpacked too.
+
+        One column at a time is in memory, and no names.
+        """
         for entry in self._reader.sections:
             self._read(entry)
-        _ = self.names, self.annotations
+        for _ in self._texts() or ():
+            pass
+        for _ in self._columns():
+            pass
+
+    def _kept(self, columns: Iterable[Column]) -> tuple[Column, ...]:
+        """These columns together; AezLimitError if they take too much."""
+        kept, most = [], self._limits.max_column_nbytes
+        left = most
+        for column in columns:
+            kept.append(column)
+            left -= column.nbytes
+            if left < 0:
+                raise AezLimitError(
+                    f"{self._reader.name}: section COLM {column.name}: the columns take over "
+                    f"{most} bytes, max_column_nbytes allows no more"
+                )
+        return tuple(kept)
+
+    def _texts(self) -> Iterator[str] | None:
+        """The names, one after the other; AezCorruptError at the end unless each image has one."""
+        entry = self._only(NAME)
+        return None if entry is None else self._read_texts(entry)
+
+    def _read_texts(self, entry: SectionEntry) -> Iterator[str]:
+        where = f"{self._reader.name}: section {NAME}"
+        limit, most = self._row_limit
+        expected, count = self._reader.image_count, 0
+        if expected * _NAME_NBYTES > most:
+            raise AezLimitError(
+                f"{where}: {expected} names take over {expected * _NAME_NBYTES} bytes, "
+                f"{limit} allows {most}"
+            )
+        left = (limit, most - expected * _NAME_NBYTES)
+        for name in json_texts(inflated(self._read(entry), where, left), where):
+            count += 1
+            if count > expected:
+                raise AezCorruptError(f"{where}: over {expected} names, expected {expected}")
+            yield name
+        if count != expected:
+            raise AezCorruptError(f"{where}: {count} names, expected {expected}")
+
+    def _columns(self, only: str | None = None) -> Iterator[Column]:
+        """The columns one after the other, each checked; with ``only`` that one alone."""
+        for entry, head in zip(self._column_entries, self.column_heads, strict=True):
+            if only in (None, head.name):
+                count, name = self._reader.image_count, self._reader.name
+                column = unpack_column(self._read(entry), count, name, self._row_limit)
+                is_label = column.name == self.facts["label"]
+                if is_label and (fault := class_fault(column, self.facts["classes"])):
+                    raise AezCorruptError(f"{name}: {fault}")
+                yield column
+
+    @property
+    def _column_entries(self) -> list[SectionEntry]:
+        return [entry for entry in self._reader.sections if entry.kind == COLM]
+
+    @property
+    def _memory(self) -> Limit:
+        return "max_memory_nbytes", self._limits.max_memory_nbytes
+
+    @property
+    def _row_limit(self) -> Limit:
+        """Of the names, and of one column while it is unpacked."""
+        column = "max_column_nbytes", self._limits.max_column_nbytes
+        return min(self._memory, column, key=lambda limit: limit[1])
 
     def _only(self, kind: str) -> SectionEntry | None:
         found = [entry for entry in self._reader.sections if entry.kind == kind]
@@ -100,3 +202,13 @@ class Sections:
 
     def _read(self, entry: SectionEntry) -> bytes:
         return self._reader.read_section(entry, section_limit(entry.kind, self._limits))
+
+
+def _within(names: Iterator[str], spans: Spans) -> Iterator[str]:
+    """The names in these spans; all are read."""
+    at = 0
+    for start, stop in spans:
+        yield from islice(names, start - at, stop - at)
+        at = stop
+    for _ in names:
+        pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
@@ -17,6 +18,7 @@ from aecodec.benchmark.tables import (
     lossless_rows,
     rounded,
 )
+from aecodec.io.pages import Markup, figure_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,6 +34,7 @@ PSNR_RANGE_DB = (16.0, 46.0)
 BPP_TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 NARROW = (4.5, 4.6)  # inches: read at a phone's width
 WIDE = (9.6, 5.2)
+_SVG_STYLE = re.compile(r"<style[^>]*>.*?</style>", re.DOTALL)
 
 
 def figure_names(result: Result) -> dict[str, str]:
@@ -73,8 +76,14 @@ def draw(result: Result, name: str, *, narrow: bool = False) -> Figure:
     with mpl.rc_context(style):
         figure = Figure(figsize=NARROW if narrow else WIDE, layout="constrained")
         FigureCanvasAgg(figure)
-        drawers[name](result, figure, narrow)
+        drawers[name]({**result, "rows": _drawable(result["rows"])}, figure, narrow)
     return figure
+
+
+def _drawable(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with names that matplotlib shows as they are."""
+    texts = ("coder", "family", "scope")
+    return [{**row, **{name: figure_text(row[name]) for name in texts}} for row in rows]
 
 
 def write_figures(result: Result, folder: Path, stem: str) -> list[Path]:
@@ -89,13 +98,17 @@ def write_figures(result: Result, folder: Path, stem: str) -> list[Path]:
     return paths
 
 
-def inline_svg(result: Result, name: str) -> str:
-    """A figure for a page: without a size, transparent, its ink in the colour of the text."""
+def inline_svg(result: Result, name: str) -> Markup:
+    """A figure for a page: without a size, transparent, its ink in the colour of the text.
+
+    Its style sheet is left out: the page's has the same rule. matplotlib escapes all texts.
+    """
     svg = _render(draw(result, name, narrow=True), "svg", name, transparent=True).decode()
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
+    svg = _SVG_STYLE.sub("", svg)
     head, rest = svg.split(">", 1)
     kept = [word for word in head.split() if not word.startswith(("width=", "height="))]
-    return f'{" ".join(kept)} role="img">{rest}'
+    return Markup(f'{" ".join(kept)} role="img">{rest}')
 
 
 def _render(figure: Figure, kind: str, salt: str, *, transparent: bool = False) -> bytes:

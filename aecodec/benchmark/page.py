@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 from aecodec.benchmark.figures import figure_names, inline_svg
 from aecodec.benchmark.tables import Table, tables
+from aecodec.io.pages import Markup, fill, fill_each, fill_page, joined
 
 Result = dict[str, Any]
 
@@ -43,22 +43,26 @@ tr + tr td { border-top: 1px solid var(--line); }
 tr.ours td { background: linear-gradient(var(--ours), var(--ours)) var(--paper); font-weight: 600; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; font-size: .85rem; }
 dt, dd { margin: 0; }
+svg * { stroke-linejoin: round; stroke-linecap: butt; }
 """
-PAGE = """<!DOCTYPE html>
+PAGE = f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>{style}</style>
+<meta http-equiv="Content-Security-Policy" content="{{{{text policy}}}}">
+<title>{{{{text title}}}}</title>
+<style>{STYLE}</style>
 </head>
 <body>
 <main>
-{body}
+<h1>{{{{text heading}}}}</h1>
+{{{{markup body}}}}
 </main>
 </body>
 </html>
 """
+FIGURES = "style-src-attr 'unsafe-inline'"  # figures have their styles in attributes
 TALL_LINES = 20
 COUNTED = "Bits per pixel (bpp) are 8 &times; the bytes of whole files over N·H·W."
 
@@ -71,92 +75,120 @@ def report_page(results: Sequence[Result]) -> str:
     if not results:
         raise ValueError("no results, expected at least one")
     title = "aecodec beside other codecs"
-    body = [f"<h1>{title}</h1>", *(_section(result, i) for i, result in enumerate(results))]
-    return PAGE.format(title=title, style=STYLE, body="\n".join(body))
+    body = joined((_section(result, i) for i, result in enumerate(results)), "\n")
+    return fill_page(PAGE, {"title": title, "heading": title, "body": body}, FIGURES)
 
 
-def _section(result: Result, ordinal: int) -> str:
+def _section(result: Result, ordinal: int) -> Markup:
     count, height, width, channels = result["data"]["shape"]
-    name = escape(result["data"]["name"])
     kind = {1: "gray", 3: "RGB"}.get(channels, f"{channels} channels")
-    counted = f"{count:,} images of {height}&times;{width}, {kind}."
+    counted = f"{count:,} images of {height}\u00d7{width}, {kind}."
+    head = fill(
+        '<section id="set{{text ordinal}}"><h2>{{text name}}</h2>\n'
+        f"<p>{{{{text counted}}}} {COUNTED} {{{{markup not_counted}}}}</p>",
+        {
+            "ordinal": str(ordinal),
+            "name": result["data"]["name"],
+            "counted": counted,
+            "not_counted": _not_counted(result),
+        },
+    )
     parts = [
-        f'<section id="set{ordinal}"><h2>{name}</h2>',
-        f"<p>{counted} {COUNTED} {_not_counted(result)}</p>",
+        head,
         _classification(result),
         _figures(result),
         *(_table(table) for table in tables(result)),
         _absent(result),
         _facts(result),
-        "</section>",
+        Markup("</section>"),
     ]
-    return "\n".join(part for part in parts if part)
+    return joined((part for part in parts if part), "\n")
 
 
-def _not_counted(result: Result) -> str:
+def _not_counted(result: Result) -> Markup:
     sizes = result["decoder_nbytes"]
     if not sizes:
-        return "There is no model of aecodec for these images."
-    each = ", ".join(f"{escape(name)} {nbytes:,}" for name, nbytes in sizes.items())
-    return (
-        f"Not counted are aecodec&rsquo;s decoders, which come with model "
-        f"{escape(result['model'])} (bytes: {each}){_pca_text(result)}."
+        return Markup("There is no model of aecodec for these images.")
+    return fill(
+        "Not counted are aecodec&rsquo;s decoders, which come with model {{text model}} "
+        "(bytes: {{text sizes}}){{markup pca}}.",
+        {
+            "model": result["model"],
+            "sizes": ", ".join(f"{name} {nbytes:,}" for name, nbytes in sizes.items()),
+            "pca": _pca_text(result),
+        },
     )
 
 
-def _pca_text(result: Result) -> str:
+def _pca_text(result: Result) -> Markup:
     """What is said of PCA's basis, if there is a row of PCA."""
     if not result["pca_fitted_on"]:
-        return ""
-    return f", and PCA&rsquo;s basis, fitted on {escape(result['pca_fitted_on'])}"
+        return Markup()
+    text = ", and PCA&rsquo;s basis, fitted on {{text name}}"
+    return fill(text, {"name": result["pca_fitted_on"]})
 
 
-def _classification(result: Result) -> str:
+def _classification(result: Result) -> Markup:
     facts = result["classifier"]
     if not facts:
-        return ""
-    asked, trained = f"{facts['asked_about']:,}", f"{facts['trained_on']:,}"
-    return (
-        f"<p>&ldquo;read right&rdquo; is the share of {asked} decoded images that a small "
-        f"convolutional network, trained on {trained} originals, still classifies "
-        f"rightly; of the originals it is {facts['originals']:.2%}.</p>"
+        return Markup()
+    return fill(
+        "<p>&ldquo;read right&rdquo; is the share of {{text asked}} decoded images that a small "
+        "convolutional network, trained on {{text trained}} originals, still classifies "
+        "rightly; of the originals it is {{text share}}.</p>",
+        {
+            "asked": f"{facts['asked_about']:,}",
+            "trained": f"{facts['trained_on']:,}",
+            "share": f"{facts['originals']:.2%}",
+        },
     )
 
 
-def _figures(result: Result) -> str:
+def _figures(result: Result) -> Markup:
     try:
         drawn = {title: inline_svg(result, name) for name, title in figure_names(result).items()}
     except ImportError:
-        return "<p>No figures: they need matplotlib (pip install matplotlib).</p>"
-    items = (
-        f"<figure><figcaption>{title}</figcaption>{svg}</figure>" for title, svg in drawn.items()
+        return Markup("<p>No figures: they need matplotlib (pip install matplotlib).</p>")
+    items = fill_each(
+        "<figure><figcaption>{{text title}}</figcaption>{{markup svg}}</figure>",
+        ({"title": title, "svg": svg} for title, svg in drawn.items()),
     )
-    return f'<div class="figures">{"".join(items)}</div>'
+    return fill('<div class="figures">{{markup items}}</div>', {"items": items})
 
 
-def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.head)
+def _table(table: Table) -> Markup:
+    head = fill_each('<th scope="col">{{text cell}}</th>', ({"cell": c} for c in table.head))
     lines = []
     for i, cells in enumerate(table.lines):
+        line = fill_each("<td>{{text cell}}</td>", ({"cell": cell} for cell in cells))
         mark = ' class="ours"' if i in table.ours else ""
-        lines.append(f"<tr{mark}>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>")
+        lines.append(fill(f"<tr{mark}>{{{{markup line}}}}</tr>", {"line": line}))
     tall = " tall" if len(lines) > TALL_LINES else ""
-    return (
-        f"<h3>{table.title}</h3><p>{escape(table.note)}</p>"
-        f'<div class="box{tall}" tabindex="0" role="region" aria-label="{table.title}">'
-        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+    return fill(
+        "<h3>{{text title}}</h3><p>{{text note}}</p>"
+        f'<div class="box{tall}" tabindex="0" role="region" aria-label="{{{{text label}}}}">'
+        "<table><thead><tr>{{markup head}}</tr></thead>"
+        "<tbody>{{markup lines}}</tbody></table></div>",
+        {
+            "title": table.title,
+            "note": table.note,
+            "label": table.title,
+            "head": head,
+            "lines": joined(lines),
+        },
     )
 
 
-def _absent(result: Result) -> str:
+def _absent(result: Result) -> Markup:
     lines = [f"not installed: {text}" for text in result["absent"]]
     lines += [f"{entry['coder']}: {entry['why']}" for entry in result["left_out"]]
     if not lines:
-        return ""
-    return f"<h3>Left out</h3><ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
+        return Markup()
+    items = fill_each("<li>{{text line}}</li>", ({"line": line} for line in lines))
+    return fill("<h3>Left out</h3><ul>{{markup items}}</ul>", {"items": items})
 
 
-def _facts(result: Result) -> str:
+def _facts(result: Result) -> Markup:
     machine = result["machine"]
     threads = ", ".join(f"{k} {v}" for k, v in result["threads"].items() if v is not None)
     versions = {**result["versions"], **result["libraries"]}
@@ -165,7 +197,10 @@ def _facts(result: Result) -> str:
         "machine": f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}",
         "threads": threads,
         "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
-        "pixels&rsquo; SHA-256": result["data"]["pixels_sha256"],
+        "pixels\u2019 SHA-256": result["data"]["pixels_sha256"],
     }
-    items = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
-    return f"<h3>This run</h3><dl>{items}</dl>"
+    items = fill_each(
+        "<dt>{{text name}}</dt><dd>{{text value}}</dd>",
+        ({"name": name, "value": value} for name, value in facts.items()),
+    )
+    return fill("<h3>This run</h3><dl>{{markup items}}</dl>", {"items": items})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from aecodec.cli.files import name_of, refuse_existing, refuse_pipe, source_of
 from aecodec.cli.options import IMAGE_SETS, InputPath, ModelPath, OutputPath, add_force, add_talk
 from aecodec.cli.terminal import raw_stream
 from aecodec.errors import ModelMissingError
+from aecodec.io.strict_json import strict_json
 
 if TYPE_CHECKING:
     from aecodec.arrays import Images
@@ -75,7 +75,7 @@ def run(a: argparse.Namespace) -> int:
         with atomic_path(a.output, force=a.force) as path:
             path.write_text(page, encoding="utf-8")
     if a.json:
-        print(json.dumps(result, allow_nan=False))
+        print(strict_json(result))
     else:
         print(_text(result))
     return 0

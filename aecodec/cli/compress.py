@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -18,6 +17,7 @@ from aecodec.cli.words import images_text, psnr_fact, psnr_text
 from aecodec.container.modes import CODERS, DEFAULT_CODER
 from aecodec.container.parts import VARIANTS
 from aecodec.io.special import is_special
+from aecodec.io.strict_json import strict_json
 from aecodec.targets import DEFAULT_EFFORT
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def run(a: argparse.Namespace) -> int:
     facts = {"output": None if to_stdout else output, **vars(summary)}
     facts |= {"skipped": _skipped_facts(summary.skipped), "psnr_db": psnr_fact(summary.psnr_db)}
     if a.json and not to_stdout:
-        print(json.dumps(facts))
+        print(strict_json(facts))
     elif not a.quiet:
         text = _summary_text(output, summary, verbose=a.verbose, embedded=a.embed_model)
         print(text, file=sys.stderr)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import sys
@@ -16,6 +15,7 @@ from aecodec.cli.options import InputPath, ModelPath, OutputPath, SecondPath, ad
 from aecodec.cli.progress import progress_bar
 from aecodec.cli.words import images_text, losses_text
 from aecodec.io.special import is_special
+from aecodec.io.strict_json import strict_json
 
 if TYPE_CHECKING:
     from aecodec.archive.decompress import Unpacked
@@ -83,7 +83,7 @@ def run(a: argparse.Namespace) -> int:
         facts = {"output": str(done.output), "kind": done.kind, "images": done.images}
         facts |= {"left_out": done.left_out}
         facts |= {"lost": done.lost, "repair": done.repair and done.repair.facts()}
-        print(json.dumps(facts))
+        print(strict_json(facts))
     elif not a.quiet and not to_stdout:
         print(f"{done.output}: {images_text(done.images)} as {done.kind}", file=sys.stderr)
     under = "  " if not (a.json or a.quiet or to_stdout) else f"{done.output or STDIO}: "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from aecodec.cli.files import refuse_existing, refuse_pipe
 from aecodec.cli.options import OutputPath, add_force
 from aecodec.cli.words import psnr_fact
 from aecodec.container.parts import LATENT_DECODER, LATENT_PRIOR, PIXEL_FAST
+from aecodec.io.strict_json import strict_json
 from aecodec.targets import DEFAULT_QUALITY
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def run(a: argparse.Namespace) -> int:
     rows, decoded = measure_sample(images, codec, a.quality)
     said = _write_picture(Path(a.output), images, decoded, force=force)
     if a.json:
-        print(json.dumps([vars(row) | {"psnr_db": psnr_fact(row.psnr_db)} for row in rows]))
+        print(strict_json([vars(row) | {"psnr_db": psnr_fact(row.psnr_db)} for row in rows]))
         return 0
     print(f"{len(images)} Fashion-MNIST test images, 28x28, model {demo.MODEL}")
     print("\n".join([*_table(rows, images), *_notes(codec), said]))

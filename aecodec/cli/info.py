@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from aecodec.cli.limits import add_limit_options, limits_of
 from aecodec.cli.options import InputPath
 from aecodec.cli.terminal import shown
 from aecodec.cli.words import psnr_text
+from aecodec.io.strict_json import strict_json
 
 CLASSES_SHOWN = 10
 
@@ -30,7 +30,7 @@ def run(a: argparse.Namespace) -> int:
     with Archive(source_of(a.input), limits=limits_of(a)) as archive:
         info = archive.info
     if a.json:
-        print(json.dumps(info))
+        print(strict_json(info))
     else:
         print("\n".join(_lines(name_of(a.input) if a.input == STDIO else a.input, info)))
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ class MapInput:
     rows: Floats | None
     images: Images | None
     source: str
-    names: tuple[str, ...] | None = None
+    names: Sequence[str] | None = None
     skipped: tuple[Skipped, ...] = ()
     unit: str = GRAY_LEVELS
 

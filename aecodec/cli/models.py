@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
+
+from aecodec.io.strict_json import strict_json
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     sub.add_argument("--json", action="store_true", help="a JSON list on standard output")
+    sub.set_defaults(verbose=True)  # what was passed over belongs to the list
 
 
 def run(a: argparse.Namespace) -> int:
@@ -28,7 +30,7 @@ def run(a: argparse.Namespace) -> int:
             }
             for model in models
         ]
-        print(json.dumps(facts))
+        print(strict_json(facts))
         return 0
     for model in models:
         digests = model.fingerprints().items()

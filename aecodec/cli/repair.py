@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
 from aecodec.cli.endings import refuse_foreign_ending
@@ -12,6 +11,7 @@ from aecodec.cli.files import is_stdout, output_path, source_of
 from aecodec.cli.limits import add_limit_options, limits_of
 from aecodec.cli.options import InputPath, OutputPath, add_force, add_talk
 from aecodec.cli.words import images_text, losses_text
+from aecodec.io.strict_json import strict_json
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def run(a: argparse.Namespace) -> int:
 
     done = repair(source_of(a.input), output, force=a.force, limits=limits_of(a))
     if a.json and not is_stdout(output):
-        print(json.dumps({"input": a.input, "output": a.output, **done.facts()}))
+        print(strict_json({"input": a.input, "output": a.output, **done.facts()}))
     elif not a.quiet or not done.whole:
         text = f"{images_text(done.images_kept)} kept; {losses_text(done.lost, done)}"
         to_stderr = a.quiet or is_stdout(output)

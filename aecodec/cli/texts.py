@@ -43,7 +43,8 @@ model reaches on them. Training may be interrupted; --resume continues it from M
 --map, --vae or --denoise the command trains a small network for those uses instead.""",
     "models": """
 List the models for compression on this machine: those in the folders of $AECODEC_MODEL_PATH, and
-those of the package.""",
+those of the package. What is called like a model there and is none, or cannot be read, is passed
+over, which standard error tells; other commands tell it with -v.""",
     "bench": """
 Measure aecodec beside every other codec that is installed, on an image set of your own: size, PSNR,
 largest error, SSIM, and speed. -o writes a page with tables and figures too.""",

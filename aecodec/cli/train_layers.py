@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from aecodec.cli.train_end import UNFINISHED, end_interrupted, model_name, say_w
 from aecodec.cli.train_input import configure, load_indices, load_set
 from aecodec.container.parts import LATENT_PRIOR, VARIANTS
 from aecodec.io.atomic import atomic_path
+from aecodec.io.strict_json import strict_json
 from aecodec.targets import QUALITIES, QUALITY, QUALITY_MAX, QUALITY_MIN, Target
 
 if TYPE_CHECKING:
@@ -209,4 +209,4 @@ def _say_all(
     if a.json:
         about = {"output": a.output, "name": model.name, "shape": list(model.the_shape())}
         sizes = {part.name: part.nbytes for part in model.parts.values()}
-        print(json.dumps({**about, "layers": facts, "parts_nbytes": sizes}))
+        print(strict_json({**about, "layers": facts, "parts_nbytes": sizes}))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from aecodec.cli.progress import steps_bar
 from aecodec.cli.train_end import UNFINISHED, end_interrupted, model_name, say_where_it_goes_on
 from aecodec.cli.train_input import configure, load_set
 from aecodec.io.atomic import atomic_path
+from aecodec.io.strict_json import strict_json
 
 
 def train_use(a: argparse.Namespace, output: Path) -> int:
@@ -49,7 +49,7 @@ def train_use(a: argparse.Namespace, output: Path) -> int:
     measured = {k: v for k, v in model.training.items() if k.startswith("validation_")}
     if a.json:
         facts = {"output": a.output, "name": model.name, "shape": list(model.the_shape())}
-        print(json.dumps({**facts, **settings, "finished": finished, **measured}))
+        print(strict_json({**facts, **settings, "finished": finished, **measured}))
     elif not a.quiet:
         text = ", ".join(f"{k.replace('_', ' ')} {v:.2f}" for k, v in measured.items())
         print(f"{output}: {text}", file=sys.stderr)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aecodec.cli.files import is_stdout
+from aecodec.io.strict_json import strict_json
 
 if TYPE_CHECKING:
     from aecodec.arrays import Images
@@ -25,7 +25,7 @@ def require_suffix(output: str | None, suffixes: Sequence[str]) -> None:
 def say(a: argparse.Namespace, facts: Mapping[str, Any], text: str) -> None:
     """Print the facts with --json, else the text on standard error unless --quiet is given."""
     if a.json and not is_stdout(a.output):
-        print(json.dumps(facts))
+        print(strict_json(facts))
     elif not a.quiet:
         print(text, file=sys.stderr)
 

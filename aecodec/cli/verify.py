@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from aecodec.cli.files import source_of
 from aecodec.cli.limits import add_limit_options, limits_of
@@ -11,6 +10,7 @@ from aecodec.cli.options import InputPath, ModelPath, add_talk
 from aecodec.cli.progress import progress_bar
 from aecodec.cli.terminal import shown
 from aecodec.cli.words import images_text
+from aecodec.io.strict_json import strict_json
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -44,7 +44,7 @@ def run(a: argparse.Namespace) -> int:
         )
     if a.json:
         facts = {"full": a.full or bool(a.against), "against": a.against, "ok": True}
-        print(json.dumps({"input": a.input, "images": count, **facts}))
+        print(strict_json({"input": a.input, "images": count, **facts}))
     elif not a.quiet:
         print(f"{shown(a.input)}: {images_text(count)}, {_checked(a)} right")
     return 0

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from aecodec.cli.endings import refuse_foreign_ending
 from aecodec.cli.files import Source, is_stdout, output_path, source_of, whole_source_of
-from aecodec.cli.options import InputPath, ModelPath, OutputPath, add_force
+from aecodec.cli.options import InputPath, ModelPath, OutputPath, add_force, add_talk
 from aecodec.cli.progress import progress_bar
+from aecodec.io.strict_json import strict_json
 
 COUNT = 2000
 PAGE_TYPE = "text/html; charset=utf-8"
@@ -41,8 +41,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--serve", action="store_true", help="serve it on loopback, write no file")
     sub.add_argument("--port", type=int, default=0, metavar="P", help="for --serve (any free one)")
     add_force(sub)
-    sub.add_argument("-q", "--quiet", action="store_true", help="errors and losses only")
-    sub.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    add_talk(sub)
 
 
 def run(a: argparse.Namespace) -> int:
@@ -91,7 +90,8 @@ def _write(
 ) -> None:
     """Write a page that contains its pictures."""
     from aecodec.io.atomic import atomic_path
-    from aecodec.view.page import build_page, data_url
+    from aecodec.io.pages import data_url
+    from aecodec.view.page import build_page
 
     page = build_page(
         data,
@@ -103,7 +103,7 @@ def _write(
         temporary.write_text(page, encoding="utf-8")
         nbytes = temporary.stat().st_size
     if a.json and not is_stdout(output):
-        print(json.dumps({"output": output, **facts, "nbytes": nbytes}))
+        print(strict_json({"output": output, **facts, "nbytes": nbytes}))
     elif not a.quiet:
         print(f"{output}: {facts['shown']:,} of {facts['images']:,} images", file=sys.stderr)
 
@@ -116,7 +116,7 @@ def _serve(
     facts: dict[str, Any],
 ) -> None:
     """Serve a page and its pictures on loopback, until interrupted."""
-    from aecodec.view.page import build_page
+    from aecodec.view.page import build_page, page_policy
     from aecodec.view.serving import make_server
 
     pages = {f"/decoded/{i}.png": ("image/png", png) for i, png in enumerate(decoded)}
@@ -127,10 +127,10 @@ def _serve(
         None if originals is None else [f"/original/{i}.png" for i in range(len(originals))],
     )
     pages["/"] = (PAGE_TYPE, page.encode("utf-8"))
-    with make_server(a.port, pages) as server:
+    with make_server(a.port, pages, page_policy()) as server:
         url = f"http://{server.server_address[0]!s}:{server.server_address[1]}/"
         if a.json:
-            print(json.dumps({"url": url, **facts}), flush=True)
+            print(strict_json({"url": url, **facts}), flush=True)
         elif not a.quiet:
             print(f"{url}  (Ctrl-C ends it)", file=sys.stderr, flush=True)
         with contextlib.suppress(KeyboardInterrupt):

@@ -9,6 +9,7 @@ import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -51,10 +52,6 @@ class OpenChunk:
         self.networks, self.chunk, self.shape, self.where = networks, chunk, shape, where
         self._assignment = np.frombuffer(chunk.assignment, np.uint8)
         self.counts = np.bincount(self._assignment, minlength=len(chunk.sub_payloads))
-        # position of each image among those of its sub-payload
-        self._position = np.empty(len(self._assignment), np.int64)
-        for index, count in enumerate(self.counts):
-            self._position[self._assignment == index] = np.arange(count)
         self.unpacked: dict[int, Images | SymbolRows] = {}  # by sub-payload
         self._lock = ForkLock()  # of what is unpacked
 
@@ -77,7 +74,7 @@ class OpenChunk:
 
     def all(self) -> Images:
         """All images (n, H, W, C); AezCorruptError if they do not have the chunk's hash."""
-        images = self.take(np.arange(self.chunk.image_count))
+        images = self._all()
         digest = hashlib.sha256(images.data).digest()
         if digest != self.chunk.pixels_sha256:
             raise AezCorruptError(
@@ -85,6 +82,29 @@ class OpenChunk:
                 f"expected {self.chunk.pixels_sha256.hex()}"
             )
         return images
+
+    def _all(self) -> Images:
+        """All images, a new array; no position is made for each where they are stored as pixels."""
+        if len(self.counts) == 1:
+            return self._whole(0)
+        out = np.empty((self.chunk.image_count, *self.shape), np.uint8)
+        for index in range(len(self.counts)):
+            out[self._assignment == index] = self._whole(index)
+        return out
+
+    def _whole(self, index: int) -> Images:
+        """All images of a sub-payload, a new array."""
+        if MODES[self.chunk.sub_payloads[index].mode].holds_latents:
+            return self._decode(index, np.arange(self.counts[index]))
+        return self._take(index, slice(None)).copy()
+
+    @cached_property
+    def _position(self) -> npt.NDArray[np.int64]:
+        """The position of each image among those of its sub-payload."""
+        position = np.arange(len(self._assignment))
+        for index, count in enumerate(self.counts if len(self.counts) > 1 else ()):
+            position[self._assignment == index] = np.arange(count)
+        return position
 
     def latents(self, indices: Indices) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
         """Dequantized latents (m, D) of those of n images that have any, and which have, (n,)."""
@@ -111,15 +131,16 @@ class OpenChunk:
             out[some] = networks.synthesize(self._take(index, positions[some]), sub.parameter)
         return out
 
-    def _take(self, index: int, positions: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    def _take(self, index: int, positions: npt.NDArray[np.int64] | slice) -> npt.NDArray[Any]:
         """The images or symbols at these positions of a sub-payload."""
         with self._lock:
             if index not in self.unpacked:
                 _unpack([(self, index)])
             rows = self.unpacked[index]
-            taken: npt.NDArray[Any] = (
-                rows[positions] if isinstance(rows, np.ndarray) else rows.take(positions)
-            )
+            if isinstance(rows, np.ndarray):
+                taken: npt.NDArray[Any] = rows[positions]
+            else:
+                taken = rows.take(np.arange(self.counts[index])[positions])
         return taken
 
 

@@ -6,7 +6,7 @@ import operator
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from aecodec.container.checks import (
@@ -19,18 +19,17 @@ from aecodec.container.checks import (
 )
 from aecodec.container.header import Header
 from aecodec.container.index import INDEX_ENTRY_NBYTES
+from aecodec.container.runs import Runs, runs_of
 from aecodec.container.table import (
     MAX_TABLE_NBYTES,
     MIN_TABLE_NBYTES,
-    Run,
     TableEntry,
-    expand_runs,
     pack_table,
-    runs_of,
     table_fault,
     unpack_table,
 )
 from aecodec.errors import AezCorruptError, AezUnsupportedError
+from aecodec.limits import chunk_memory_nbytes
 
 CHUNK_HEAD_NBYTES: Final = 80
 SHA256_NBYTES: Final = 32
@@ -78,12 +77,16 @@ class ChunkHead:
     payload_crc32: int
     max_error: int
     modes: tuple[TableEntry, ...] = ()
-    runs: tuple[Run, ...] = ()
+    runs: Runs = field(default_factory=Runs)
 
     @property
     def nbytes(self) -> int:
         """Bytes of the chunk in the file: head, table and payload."""
         return CHUNK_HEAD_NBYTES + self.table_nbytes + self.payload_nbytes
+
+    def memory_nbytes(self, header: Header) -> int:
+        """Bytes that reading and decoding the chunk counts against ``max_memory_nbytes``."""
+        return chunk_memory_nbytes(self.payload_nbytes, self.image_count, header.image_nbytes)
 
     def pack(self) -> bytes:
         """The 80 bytes of the head, without the table."""
@@ -138,7 +141,7 @@ def pack_chunk_start(chunk: Chunk, ordinal: int, header: Header) -> tuple[bytes,
     return head.pack(), table
 
 
-def _modes_and_runs(chunk: Chunk) -> tuple[tuple[TableEntry, ...], tuple[Run, ...]]:
+def _modes_and_runs(chunk: Chunk) -> tuple[tuple[TableEntry, ...], Runs]:
     modes = tuple(TableEntry(sub.mode, sub.parameter, len(sub.data)) for sub in chunk.sub_payloads)
     return modes, runs_of(chunk.assignment)
 
@@ -199,7 +202,7 @@ def read_payload(head: ChunkHead, read: Callable[[int, int], bytes], where: str)
     return Chunk(
         image_count=head.image_count,
         sub_payloads=tuple(sub_payloads),
-        assignment=expand_runs(head.runs),
+        assignment=head.runs.assignment(),
         max_error=head.max_error,
         sum_squared_error=head.sum_squared_error,
         pixels_sha256=head.pixels_sha256,

@@ -8,7 +8,14 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from aecodec.container.checks import check_crc32, check_limit
-from aecodec.container.chunks import CHUNK_HEAD_NBYTES, Chunk, ChunkHead, read_payload
+from aecodec.container.chunks import (
+    CHUNK_HEAD_NBYTES,
+    Chunk,
+    ChunkHead,
+    read_payload,
+    unpack_chunk_head,
+    unpack_chunk_table,
+)
 from aecodec.container.header import Header
 from aecodec.container.sections import (
     KNOWN_SECTIONS,
@@ -18,9 +25,10 @@ from aecodec.container.sections import (
 )
 from aecodec.errors import AezChangedError, AezCorruptError
 from aecodec.io.positioned import positioned
-from aecodec.limits import chunk_memory_nbytes
 
 Limit = tuple[str, int]  # name and bytes
+_PIECE_NBYTES = 1 << 20
+_TABLE_MEMORY = 4  # bytes in memory for each byte of a table, while it is unpacked
 
 
 class FileBytes:
@@ -33,6 +41,7 @@ class FileBytes:
         self.file, self.name = file, name
         self._positioned = positioned(file)
         self.nbytes = self._positioned.nbytes
+        self.held_nbytes = 0  # in memory while the file is open: they count with what is read
 
     def require(self, offset: int, nbytes: int, what: str) -> None:
         """AezCorruptError unless the file holds ``nbytes`` bytes from ``offset`` on."""
@@ -83,6 +92,35 @@ class FileBytes:
         check_crc32("payload_crc32", entry.payload_crc32, zlib.crc32(payload), where)
         return payload
 
+    def check_crc32(self, offset: int, nbytes: int, stored: int, field: str, where: str) -> None:
+        """AezCorruptError unless these bytes have this checksum; a piece at a time is read."""
+        self.require(offset, nbytes, field)
+        crc32 = 0
+        for at in range(offset, offset + nbytes, _PIECE_NBYTES):
+            piece = self.read(at, min(_PIECE_NBYTES, offset + nbytes - at), field)
+            crc32 = zlib.crc32(piece, crc32)
+        check_crc32(field, stored, crc32, where)
+
+    def read_chunk_head(self, offset: int, header: Header, limit: Limit) -> ChunkHead:
+        """Head and table of the chunk at ``offset``; AezLimitError if the table is too long."""
+        where = f"{self.name}: chunk at byte {offset}"
+        head = unpack_chunk_head(self.read(offset, CHUNK_HEAD_NBYTES, "chunk head"), header, where)
+        return self.with_table(offset, head, header, limit, where)
+
+    def with_table(
+        self, offset: int, head: ChunkHead, header: Header, limit: Limit, where: str
+    ) -> ChunkHead:
+        """``head``, read at ``offset``, with what its table holds."""
+        self.require(offset, head.nbytes, "chunk")
+        check_limit(
+            f"memory for a table of {head.table_nbytes} bytes",
+            head.table_nbytes * _TABLE_MEMORY + self.held_nbytes,
+            limit,
+            where,
+        )
+        table = self.read(offset + CHUNK_HEAD_NBYTES, head.table_nbytes, "chunk table")
+        return unpack_chunk_table(head, table, header, where)
+
     def read_chunk(self, offset: int, head: ChunkHead, header: Header, limit: Limit) -> Chunk:
         """The chunk at ``offset`` whose ``head``, with its table, has been read.
 
@@ -91,9 +129,8 @@ class FileBytes:
         where = f"{self.name}: chunk {head.ordinal} at byte {offset}"
         payload_offset = offset + CHUNK_HEAD_NBYTES + head.table_nbytes
         self.require(payload_offset, head.payload_nbytes, "chunk payload")
-        needed = chunk_memory_nbytes(head.payload_nbytes, head.image_count, header.image_nbytes)
         what = f"memory to decode {head.image_count} images of {header.image_nbytes} bytes"
-        check_limit(what, needed, limit, where)
+        check_limit(what, head.memory_nbytes(header) + self.held_nbytes, limit, where)
 
         def read(at: int, nbytes: int) -> bytes:
             return self.read(payload_offset + at, nbytes, "chunk payload")

@@ -46,7 +46,9 @@ class Directory:
         They cover the checksum of every section and, by the index, that of every chunk.
         """
         facts = (self.header, self.footer, self.sections, self.parts, self.model_name)
-        return hashlib.sha256(repr(facts).encode() + self.index).hexdigest()
+        digest = hashlib.sha256(repr(facts).encode())
+        digest.update(self.index)
+        return digest.hexdigest()
 
 
 def read_directory(

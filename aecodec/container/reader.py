@@ -10,7 +10,6 @@ from aecodec.container.chunks import (
     Chunk,
     ChunkHead,
     unpack_chunk_head,
-    unpack_chunk_table,
 )
 from aecodec.container.filebytes import FileBytes, Limit
 from aecodec.container.header import SUPPORTED_FLAGS
@@ -48,6 +47,7 @@ class Reader:
         self.sections = directory.sections
         self.parts, self.model_name = directory.parts, directory.model_name
         self._index = directory.index
+        self._bytes.held_nbytes = len(directory.index)
         self.identity = directory.identity()
 
     @property
@@ -81,9 +81,7 @@ class Reader:
         check_equal("head_crc32", int.from_bytes(data[-4:], "little"), entry.head_crc32, where)
         # The index was checked against the file, so from here on the file holds these bytes.
         check_equal("nbytes", head.nbytes, entry.nbytes, where)
-        table_offset = entry.offset + CHUNK_HEAD_NBYTES
-        table = self._bytes.read(table_offset, head.table_nbytes, "chunk table")
-        return unpack_chunk_table(head, table, self.header, where)
+        return self._bytes.with_table(entry.offset, head, self.header, self._limit, where)
 
     def read_chunk(self, i: int) -> Chunk:
         """Chunk ``i``; its payload's checksum is checked, and not what the payload means."""

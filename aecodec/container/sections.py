@@ -28,9 +28,9 @@ _FRAME = struct.Struct("<4s4sIQI")
 _REQUIRED_FLAG: Final = 1
 _REQUIRED_BY_KIND: Final = {PART: True, HEAD: False, INDX: True}  # aez.md 4.3
 _LIMITS: Final = {
-    MODL: "max_model_nbytes",
-    NAME: "max_column_nbytes",
-    COLM: "max_column_nbytes",
+    MODL: ("max_model_nbytes",),
+    NAME: ("max_column_nbytes",),
+    COLM: ("max_column_nbytes",),
 }
 
 
@@ -40,7 +40,7 @@ class Section:
 
     kind: str
     required: bool
-    payload: bytes
+    payload: bytes | bytearray
 
     def pack_frame(self) -> bytes:
         """The 28 bytes before the payload; ValueError for an invalid ``kind`` or ``required``."""
@@ -96,8 +96,8 @@ def unpack_section_frame(
 
 def section_limit(kind: str, limits: Limits) -> tuple[str, int]:
     """Name and bytes of the limit that applies to the payload of a section of this kind."""
-    name = _LIMITS.get(kind, "max_memory_nbytes")
-    return name, getattr(limits, name)
+    names = ("max_memory_nbytes", *_LIMITS.get(kind, ()))
+    return min(((name, getattr(limits, name)) for name in names), key=lambda limit: limit[1])
 
 
 def _kind_fault(kind: str) -> str | None:

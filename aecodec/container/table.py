@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from itertools import groupby, pairwise
 from typing import Final, NamedTuple
 
 from aecodec.container.checks import U8_MAX, U32_MAX, range_fault
 from aecodec.container.header import Header
 from aecodec.container.modes import MODES
+from aecodec.container.runs import Runs, unpack_runs
 from aecodec.errors import AezCorruptError, AezUnsupportedError
-from aecodec.io.cursor import Cursor, pack_leb128
 
 _TABLE_ENTRY = struct.Struct("<BHI")
 TABLE_ENTRY_NBYTES: Final = _TABLE_ENTRY.size  # of each sub-payload
 MIN_TABLE_NBYTES: Final = 1 + TABLE_ENTRY_NBYTES
 MAX_TABLE_NBYTES: Final = 16 << 20  # aez.md 5.1
 ANS_IMAGES_PER_BYTE: Final = 8  # aez.md 12.4
-
-Run = tuple[int, int]  # sub-payload index, number of images
 
 
 class TableEntry(NamedTuple):
@@ -30,18 +27,15 @@ class TableEntry(NamedTuple):
     nbytes: int
 
 
-def pack_table(modes: Sequence[TableEntry], runs: Sequence[Run]) -> bytes:
+def pack_table(modes: Sequence[TableEntry], runs: Runs) -> bytes:
     """The table; a lone sub-payload has no runs (aez.md 5.3)."""
     entries = b"".join(_TABLE_ENTRY.pack(*entry) for entry in modes)
-    packed_runs = b""
-    if len(modes) > 1:
-        packed_runs = b"".join(bytes([index]) + pack_leb128(length) for index, length in runs)
-    return bytes([len(modes)]) + entries + packed_runs
+    return bytes([len(modes)]) + entries + (runs.pack() if len(modes) > 1 else b"")
 
 
 def unpack_table(
     table: bytes, image_count: int, header: Header, where: str
-) -> tuple[tuple[TableEntry, ...], tuple[Run, ...]]:
+) -> tuple[tuple[TableEntry, ...], Runs]:
     """The sub-payloads and runs that ``table``, 1 byte or more, holds for ``image_count`` images.
 
     AezUnsupportedError for an unknown mode, AezCorruptError for anything else that is wrong.
@@ -65,28 +59,18 @@ def unpack_table(
     return modes, runs
 
 
-def _unpack_runs(
-    data: bytes, sub_payload_count: int, image_count: int, where: str
-) -> tuple[Run, ...]:
+def _unpack_runs(data: bytes, sub_payload_count: int, image_count: int, where: str) -> Runs:
     if sub_payload_count == 1:
         if data:
             raise AezCorruptError(
                 f"{where}: {len(data)} bytes of runs for one sub-payload, expected 0"
             )
-        return ((0, image_count),)  # aez.md 5.3: a lone sub-payload has no runs
-    runs = []
-    cursor = Cursor(data, where)
-    while cursor.left_nbytes:
-        index = cursor.byte("sub-payload index")
-        length = cursor.leb128("run length")
-        if length == 0:
-            raise AezCorruptError(f"{where}: run length is 0, expected 1 or more")
-        runs.append((index, length))
-    return tuple(runs)
+        return Runs([(0, image_count)])  # aez.md 5.3: a lone sub-payload has no runs
+    return unpack_runs(data, where)
 
 
 def table_fault(
-    modes: Sequence[TableEntry], runs: Sequence[Run], image_count: int, header: Header
+    modes: Sequence[TableEntry], runs: Runs, image_count: int, header: Header
 ) -> str | None:
     """The first rule that a table breaks, or None; the same rules for writing and for reading."""
     if not 1 <= len(modes) <= U8_MAX:
@@ -96,12 +80,9 @@ def table_fault(
             return fault
     if len({entry[:2] for entry in modes}) != len(modes):
         return "two sub-payloads have the same mode and parameter"
-    if fault := _runs_fault(runs, len(modes), image_count):
+    if fault := runs.fault(len(modes), image_count):
         return fault
-    image_counts = [0] * len(modes)
-    for index, length in runs:
-        image_counts[index] += length
-    for entry, images in zip(modes, image_counts, strict=True):
+    for entry, images in zip(modes, runs.image_counts(len(modes)), strict=True):
         if is_crowded(entry.mode, images, entry.nbytes):
             return (
                 f"mode {entry.mode}: {images} images in an ANS payload of {entry.nbytes} bytes, "
@@ -122,29 +103,6 @@ def _mode_fault(entry: TableEntry, header: Header) -> str | None:
     return f"mode {entry.mode}: {fault}" if fault else None
 
 
-def _runs_fault(runs: Sequence[Run], sub_payload_count: int, image_count: int) -> str | None:
-    """aez.md 5.5: each assignment has one table, so equal chunks are equal bytes."""
-    if (total := sum(length for _, length in runs)) != image_count:
-        return f"runs cover {total} images, image_count is {image_count}"
-    if any(left[0] == right[0] for left, right in pairwise(runs)):
-        return "two neighbouring runs name the same sub-payload"
-    first_uses = list(dict.fromkeys(index for index, _ in runs))
-    if first_uses != list(range(sub_payload_count)):
-        last = sub_payload_count - 1
-        return f"sub-payloads are first used in the order {first_uses}, expected 0..{last}"
-    return None
-
-
 def is_crowded(mode: int, images: int, nbytes: int) -> bool:
     """Whether an ANS payload holds more images than its bytes allow (aez.md 12.4)."""
     return MODES[mode].is_under_ans and images > ANS_IMAGES_PER_BYTE * nbytes
-
-
-def runs_of(assignment: bytes) -> tuple[Run, ...]:
-    """The runs of an assignment, the sub-payload index of each image."""
-    return tuple((index, sum(1 for _ in images)) for index, images in groupby(assignment))
-
-
-def expand_runs(runs: Sequence[Run]) -> bytes:
-    """The sub-payload index of each image, a byte each."""
-    return b"".join(bytes([index]) * length for index, length in runs)

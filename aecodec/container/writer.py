@@ -78,7 +78,7 @@ class Writer:
         if self._part is not None:
             self._write_section(self._part)
         index_offset = self._offset
-        self._write_section(Section(INDX, required=True, payload=bytes(self._index)))
+        self._write_section(Section(INDX, required=True, payload=self._index))
         footer = Footer(
             index_offset=index_offset,
             index_nbytes=self._offset - index_offset,
@@ -98,7 +98,7 @@ class Writer:
         self._write(frame)
         self._write(section.payload)
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes | bytearray) -> None:
         written = self._file.write(data)
         # A raw file may write less than it was given; a buffered one never does.
         if written != len(data):
@@ -135,6 +135,6 @@ def _section_count(sections: tuple[Section, ...]) -> int:
 
 def _check_part(section: Section) -> None:
     try:
-        unpack_parts(section.payload, "section")
+        unpack_parts(bytes(section.payload), "section")
     except AezCorruptError as error:
         raise ValueError(str(error)) from None

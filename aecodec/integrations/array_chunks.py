@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from aecodec.container.modes import CODERS, DEFAULT_CODER
 from aecodec.container.parts import part_of_variant
 from aecodec.errors import AezCorruptError, AezError, ModelMismatchError, ModelMissingError
 from aecodec.integrations.buffers import FORTRAN, ORDER_KEY, as_array, is_fortran, with_order
+from aecodec.integrations.chunk_limits import limits_of, shape_within
 from aecodec.integrations.loaded import (
     CODECS_MAX,
     GIVEN,
@@ -59,6 +60,7 @@ class ChunkSettings:
     given: Model | None = field(default=None, compare=False, repr=False)
     fingerprint: str = field(default="", compare=False, repr=False)  # of all of ``given``
     loaded_from: str | None = field(default=None, compare=False, repr=False)
+    stored: bool = field(default=False, compare=False, repr=False)  # in metadata of anyone
 
     @classmethod
     def create(
@@ -92,7 +94,11 @@ class ChunkSettings:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> ChunkSettings:
-        """From what ``to_config`` gave, or from what a user wrote; ValueError names the field."""
+        """From what the caller wrote; ValueError or TypeError names the field.
+
+        ``model`` may be a path, which is read: what is stored goes through
+        :func:`aecodec.integrations.stored_config.settings_of`.
+        """
         unknown = sorted(set(config) - set(CONFIG_KEYS))
         if unknown:
             raise ValueError(
@@ -110,6 +116,10 @@ class ChunkSettings:
         if parts is None:  # of a user: stored ones have all fields
             settings._refuse_idle(config)
         return settings
+
+    def as_stored(self) -> ChunkSettings:
+        """The same settings, as found in metadata of anyone."""
+        return replace(self, stored=True)
 
     def _refuse_idle(self, config: Mapping[str, Any]) -> None:
         """ValueError for a field that a user gave and that has no effect."""
@@ -140,7 +150,20 @@ class ChunkSettings:
     def require_chunks(
         self, shape: Sequence[int], chunk_shape: Sequence[int], dtype: np.dtype[Any]
     ) -> None:
-        """ValueError unless chunks are whole uint8 images, (n, H, W) or (n, H, W, C), that fit."""
+        """ValueError unless chunks are whole uint8 images, (n, H, W) or (n, H, W, C), that fit.
+
+        For stored settings it is AezCorruptError.
+        """
+        try:
+            self._check_chunks(shape, chunk_shape, dtype)
+        except ValueError as error:
+            if not self.stored:
+                raise
+            raise AezCorruptError(f"array metadata: {error}") from error
+
+    def _check_chunks(
+        self, shape: Sequence[int], chunk_shape: Sequence[int], dtype: np.dtype[Any]
+    ) -> None:
         if dtype != np.uint8:
             raise ValueError(f"aecodec: dtype: expected uint8, got {dtype}")
         if len(shape) not in (3, 4):
@@ -187,15 +210,25 @@ class ChunkSettings:
         return with_order(blob, FORTRAN) if keep_order and is_fortran(images) else blob
 
     def decode(
-        self, blob: bytes, shape: Sequence[int] | None = None, *, keep_order: bool = False
+        self,
+        blob: bytes,
+        shape: Sequence[int] | None = None,
+        *,
+        nbytes: int | None = None,
+        keep_order: bool = False,
     ) -> npt.NDArray[np.uint8]:
         """The images of one chunk; AezCorruptError when it is not of ``shape``.
 
-        They are C-contiguous, but with ``keep_order`` in Fortran order if they came so.
+        They are C-contiguous, but with ``keep_order`` in Fortran order if they came so. Without
+        ``shape`` they are of any, ValueError if they have not ``nbytes`` in all, AezLimitError if
+        they have more than ``BUFFER_NBYTES_MAX``. No memory is taken for what is refused.
         """
         codec, lock = self._shared_codec()
-        with lock, Archive(blob, codec=codec) as archive:
-            if shape is not None and archive.shape != tuple(shape):
+        if shape is None:
+            shape = shape_within(blob, nbytes)
+        limits = limits_of(len(blob), shape)
+        with lock, Archive(blob, codec=codec, limits=limits) as archive:
+            if archive.shape != tuple(shape):
                 raise AezCorruptError(
                     f"chunk holds images {archive.shape}, the array's chunks are {tuple(shape)}"
                 )
@@ -238,6 +271,8 @@ def _numbers(config: Mapping[str, Any]) -> dict[str, Any]:
         is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
         if value is not None and not is_number:
             raise TypeError(f"aecodec configuration: {key}: expected a number, got {value!r}")
+        if isinstance(value, int) and value.bit_length() > 64:  # no float may hold it
+            raise ValueError(f"aecodec configuration: {key}: is out of range")
     return numbers
 
 

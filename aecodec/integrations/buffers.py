@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec.container import META, Reader, Section, Writer
-from aecodec.io.untrusted import parse_json
+from aecodec.io.untrusted_json import parse_json
 from aecodec.models.model import canonical_json
 
 ORDER_KEY = "memory_order"  # in META, which readers pass over

@@ -16,7 +16,9 @@ try:
 except ImportError as error:
     raise ImportError("the Zarr codec needs zarr 3: pip install aecodec[zarr]") from error
 
+from aecodec.errors import AezCorruptError
 from aecodec.integrations.array_chunks import CODEC_ID, ChunkSettings, as_blob
+from aecodec.integrations.stored_config import settings_of
 
 if TYPE_CHECKING:
     from zarr.core.array_spec import ArraySpec
@@ -41,23 +43,27 @@ class AezCodec(ArrayBytesCodec):  # type: ignore[misc]  # Any to mypy: see pypro
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> AezCodec:
-        """From array metadata; the model is looked for when images are."""
+        """From array metadata, which are anyone's: AezError for whatever is wrong in them.
+
+        They name a model by the fingerprints of its parts, or by the name of one that is installed,
+        and never by a path. It is looked for when images are.
+        """
         if data.get("name") != CODEC_ID:
-            raise ValueError(f"codec name: expected {CODEC_ID!r}, got {data.get('name')!r}")
-        configuration = data.get("configuration", {})
-        if not isinstance(configuration, dict):
-            raise TypeError(f"{CODEC_ID} configuration: expected an object, got {configuration!r}")
-        return cls(**configuration)
+            raise AezCorruptError(f"array metadata: expected codec {CODEC_ID!r}")
+        codec = cls.__new__(cls)
+        object.__setattr__(codec, "settings", settings_of(data.get("configuration", {})))
+        return codec
 
     def to_dict(self) -> dict[str, Any]:
         """For array metadata; ``from_dict`` reads it."""
         return {"name": CODEC_ID, "configuration": self.settings.to_config()}
 
     def validate(self, *, shape: tuple[int, ...], dtype: Any, chunk_grid: object) -> None:  # noqa: ANN401
-        """ValueError for arrays that are not sets of images; at creation and opening."""
+        """ValueError at creation and AezCorruptError at opening unless it is a set of images."""
         chunk_shape = getattr(chunk_grid, "chunk_shape", None)
         if chunk_shape is None:
-            raise ValueError(f"{CODEC_ID}: chunks: expected a regular grid, got {chunk_grid}")
+            wrong = AezCorruptError if self.settings.stored else ValueError
+            raise wrong(f"{CODEC_ID}: chunks: expected a regular grid, got {chunk_grid}")
         self.settings.require_chunks(shape, chunk_shape, dtype.to_native_dtype())
 
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:

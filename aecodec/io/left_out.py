@@ -31,6 +31,12 @@ class PassedOver(Skipped):
         return False
 
 
+class Aside(PassedOver):
+    """An entry that is told only with ``--verbose``: a file among the models that is none."""
+
+    __slots__ = ()
+
+
 class Note(NamedTuple):
     """What is different in images that were taken, as words for people."""
 

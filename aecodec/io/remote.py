@@ -7,15 +7,22 @@ from __future__ import annotations
 
 import errno
 import io
+import time
 from pathlib import PurePosixPath
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
+
+from aecodec.errors import AezError
+from aecodec.io.special import spooled
+from aecodec.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 BUFFER_NBYTES = 4096
 HTTP = ("http://", "https://")
-BLOCK_NBYTES = 64 << 10  # fetched at once
+REASON_CHARS = 200  # of what the server or the network reported
+BLOCK_NBYTES = 64 << 10  # fetched at once; fsspec keeps 32 of them
+PATIENCE_S, SLOWEST_NBYTES = 60, 1024  # a server that sends fewer bytes a second is given up
 
 
 def is_url(name: str) -> bool:
@@ -30,35 +37,80 @@ def local_name(url: str) -> str:
     return PurePosixPath(path).name or "remote"
 
 
-def open_url(url: str) -> BinaryIO:
+def open_url(url: str, most: int = DEFAULT_LIMITS.max_decoded_nbytes) -> BinaryIO:
     """The file, open for reading; the caller closes it.
 
-    OSError if it cannot be read, ValueError for an unknown protocol, ImportError for a missing
-    package, which it names.
+    A server that answers no ranges sends it whole, which is kept on the disk beyond 16 MiB.
+    AezLimitError if that is more than ``most`` bytes, the caller's ``max_decoded_nbytes``. OSError
+    if it cannot be read, or no byte comes for a minute; ValueError for an unknown protocol,
+    ImportError for a missing package, which it names.
     """
     try:
         import fsspec
     except ImportError as error:
         raise ImportError(f"{url} needs fsspec: pip install aecodec[remote]") from error
     try:
-        opened = fsspec.open(url, "rb", cache_type="blockcache", block_size=BLOCK_NBYTES)
+        options = _http_options(url)
+        opened = fsspec.open(url, "rb", cache_type="blockcache", block_size=BLOCK_NBYTES, **options)
         remote = _Remote(opened.open(), url, opened)
         if not remote.seekable() or (url.startswith(HTTP) and not _answers_ranges(remote)):
-            with remote, fsspec.open(url, "rb", block_size=0) as stream:
-                return io.BytesIO(stream.read())  # whole: the index is at its end
+            with remote, fsspec.open(url, "rb", block_size=0, **options) as stream:
+                return spooled(
+                    stream, url, most, _SpeedCheck(url)
+                )  # whole: the index is at its end
         return cast("BinaryIO", io.BufferedReader(remote, BUFFER_NBYTES))
     except ImportError as error:
         raise ImportError(f"{url}: {error}; http needs pip install aecodec[remote]") from error
     except FileNotFoundError as error:
         cause = error.__cause__ or error.__context__  # what the server or the network reported
-        reason = f": {cause}" if cause is not None and str(cause) != url else ""
+        reason = f": {_short(cause)}" if cause is not None and str(cause) != url else ""
         raise FileNotFoundError(errno.ENOENT, f"cannot be read{reason}", url) from error
-    except OSError:
+    except AezError:
         raise
+    except OSError as error:
+        raise _failure(error, url) from error
     except ValueError as error:  # fsspec's for an unknown protocol
         raise ValueError(f"{url}: {error}") from error
     except Exception as error:  # each protocol has its own classes
-        raise OSError(f"{url}: {error}") from error
+        raise _failure(error, url) from error
+
+
+def _http_options(url: str) -> dict[str, Any]:
+    """What fsspec is told of HTTP, if it is anywhere in a URL such as ``zip://x.aez::http://y``."""
+    found = {part.partition("://")[0] for part in url.split("::")} & {"http", "https"}
+    if not found:
+        return {}
+    from aecodec.io.http_client import bounded_client
+
+    return {protocol: {"get_client": bounded_client} for protocol in found}
+
+
+class _SpeedCheck:
+    """TimeoutError where a server has sent less than ``SLOWEST_NBYTES`` a second for a minute."""
+
+    def __init__(self, url: str) -> None:
+        self._url, self._start_s = url, time.monotonic()
+
+    def __call__(self, nbytes: int) -> None:
+        passed_s = time.monotonic() - self._start_s
+        if passed_s > PATIENCE_S and nbytes < passed_s * SLOWEST_NBYTES:
+            raise TimeoutError(f"{self._url}: {nbytes} bytes came in {passed_s:.0f} s: too slow")
+
+
+def _failure(error: Exception, url: str) -> OSError:
+    """The error as one of input, which names the URL."""
+    if isinstance(error, OSError) and error.filename:
+        return error
+    # asyncio has a class of its own before Python 3.11, and importing it takes long.
+    is_late = any(kind.__name__ == "TimeoutError" for kind in type(error).__mro__)
+    text = _short(error) or ("the server does not answer" if is_late else type(error).__name__)
+    kind = TimeoutError if is_late else OSError
+    return kind(text if url in text else f"{url}: {text}")
+
+
+def _short(error: BaseException) -> str:
+    """The first line of an error, cut: aiohttp's have all bytes in them that a server sent."""
+    return str(error)[:REASON_CHARS].strip().partition("\n")[0]
 
 
 def remote_url(file: BinaryIO) -> str | None:
@@ -96,10 +148,8 @@ class _Remote(io.RawIOBase):
     def seek(self, offset: int, whence: int = 0) -> int:
         try:
             return int(self._file.seek(offset, whence))
-        except OSError:
-            raise
         except Exception as error:
-            raise OSError(f"{self.name}: {error}") from error
+            raise _failure(error, self.name) from error
 
     def tell(self) -> int:
         return int(self._file.tell())
@@ -108,11 +158,9 @@ class _Remote(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         try:
             data = self._file.read(len(view))
-        except OSError:
-            raise
+            view[: len(data)] = data  # ValueError for more
         except Exception as error:
-            raise OSError(f"{self.name}: {error}") from error
-        view[: len(data)] = data
+            raise _failure(error, self.name) from error
         return len(data)
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -9,17 +10,22 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from aecodec.errors import AezLimitError
+from aecodec.limits import DEFAULT_LIMITS
+
 if TYPE_CHECKING:
+    from _typeshed import SupportsRead
     from typing_extensions import Buffer
 
 _DESCRIPTOR = re.compile(r"/dev/fd/([0-9]+)|/proc/self/fd/([0-9]+)|/dev/std(in|out|err)")
 _STANDARD = {"in": 0, "out": 1, "err": 2}
-SPOOL_NBYTES = 16 << 20  # of a pipe that are kept in memory, the rest on disk
+SPOOL_NBYTES = 16 << 20  # of a pipe that are kept in memory; of a longer one all is on the disk
+PIECE_NBYTES = 256 << 10
 
 
 def is_special(path: str | os.PathLike[str]) -> bool:
@@ -73,20 +79,58 @@ def spooled_output(path: str | os.PathLike[str]) -> Iterator[Path]:
             shutil.copyfileobj(source, target)
 
 
-def seekable(file: BinaryIO) -> BinaryIO:
-    """A file itself, or all that comes through a pipe: in memory, or if it is long on the disk."""
+def seekable(file: BinaryIO, most: int = DEFAULT_LIMITS.max_decoded_nbytes) -> BinaryIO:
+    """A file itself, or all that comes through a pipe; the caller closes it.
+
+    That is kept in memory, or on the disk if it is long. AezLimitError for more than ``most``
+    bytes, the caller's ``max_decoded_nbytes``.
+    """
     if file.seekable():
         return file
-    start = bytearray()
-    while len(start) < SPOOL_NBYTES and (piece := file.read(SPOOL_NBYTES - len(start))):
-        start += piece
-    if len(start) < SPOOL_NBYTES:
-        return io.BytesIO(start)
-    on_disk = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
-    on_disk.write(start)
-    shutil.copyfileobj(file, on_disk)
-    on_disk.seek(0)
-    return cast("BinaryIO", on_disk)
+    name = getattr(file, "name", None)
+    return spooled(file, name if isinstance(name, str) else "the pipe", most)
+
+
+def spooled(
+    file: SupportsRead[bytes], name: str, most: int, check: Callable[[int], None] | None = None
+) -> BinaryIO:
+    """All that can be read of a file, in memory up to ``SPOOL_NBYTES`` and beyond it on the disk.
+
+    AezLimitError for more than ``most`` bytes, OSError if the disk is full. ``check`` is called
+    with the number of bytes that have come, and may raise.
+    """
+    kept: BinaryIO = io.BytesIO()
+    nbytes = 0
+    try:
+        while piece := file.read(PIECE_NBYTES):
+            nbytes += len(piece)
+            if nbytes > most:
+                raise AezLimitError(
+                    f"{name}: over {most} bytes come, max_decoded_nbytes allows no more; "
+                    "save it to a file and name that"
+                )
+            if nbytes > SPOOL_NBYTES and isinstance(kept, io.BytesIO):
+                kept = _on_disk(kept)
+            kept.write(piece)
+            if check is not None:
+                check(nbytes)
+        kept.seek(0)  # writes what is left
+    except BaseException as error:
+        with contextlib.suppress(OSError):  # it may write what is left, again
+            kept.close()
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            place = tempfile.gettempdir()
+            text = f"{error.strerror}, where {name} is kept meanwhile"
+            raise OSError(error.errno, text, place) from error
+        raise
+    return kept
+
+
+def _on_disk(memory: io.BytesIO) -> BinaryIO:
+    disk = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
+    with memory.getbuffer() as view:
+        disk.write(view)
+    return cast("BinaryIO", disk)
 
 
 def _descriptor(path: str | os.PathLike[str]) -> int | None:

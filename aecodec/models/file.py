@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 import safetensors.numpy
 
-from aecodec.errors import AezLimitError, ModelCorruptError
+from aecodec.errors import AezCorruptError, AezLimitError, ModelCorruptError
+from aecodec.io.untrusted_json import parse_json
 from aecodec.limits import DEFAULT_LIMITS
 from aecodec.models.model import Model, Part, canonical_json
 
 FORMAT = "aecodec-model-1"
+HEADER_LIMIT = ("a model's header", 16 << 20)  # what it may take in memory, once parsed
 ENCODER = "encoder"  # the prefix of the names of the encoder's tensors
 
 Tensors = dict[str, np.ndarray]
@@ -54,48 +57,63 @@ def _with_sorted_header(data: bytes) -> bytes:
 
 
 def unpack_model(
-    data: bytes, where: str = "model", *, max_model_nbytes: int = DEFAULT_LIMITS.max_model_nbytes
+    data: bytes,
+    where: str = "model",
+    *,
+    max_model_nbytes: int = DEFAULT_LIMITS.max_model_nbytes,
+    expected_parts: Collection[str] | None = None,
 ) -> Model:
     """The model in safetensors bytes; ``where`` names them in errors.
 
-    ModelCorruptError if they are no model or their checksum is wrong, AezLimitError if they are
-    more than ``max_model_nbytes``. Whether the model decodes exactly is not checked here but where
-    its networks are built.
+    ModelCorruptError if they are no model, if their checksum is wrong, or if the model has other
+    parts than those expected; AezLimitError if they are more than ``max_model_nbytes``, or their
+    header is too long. Whether the model decodes exactly is not checked here but where its networks
+    are built.
     """
     if len(data) > max_model_nbytes:
         raise AezLimitError(
             f"{where}: {len(data)} bytes, max_model_nbytes allows {max_model_nbytes}"
         )
     metadata = _read_metadata(data, where)
+    text = metadata["aecodec"].encode("utf-8", "surrogatepass")
+    config = _parse_config(text, where)
+    if expected_parts is not None and set(config["parts"]) != set(expected_parts):
+        raise ModelCorruptError(
+            f"{where} is not the one that the file names: it has {len(config['parts'])} parts, "
+            f"expected {', '.join(expected_parts)}"
+        )
     try:
         tensors = safetensors.numpy.load(data)
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ModelCorruptError(f"{where}: damaged model file: {error}") from error
-    text = metadata["aecodec"].encode()
     computed = _checksum(text, tensors)
     if metadata.get("sha256") != computed:
         raise ModelCorruptError(
             f"{where}: model checksum is {metadata.get('sha256')}, got {computed}"
         )
-    config = _parse_config(text, where)
     height, width, channels = config["shape"]
+    owned = _by_owner(tensors)
     return Model(
         config["name"],
         (height, width, channels),
         {
-            name: Part(name, part_config, _tensors_of(name, tensors))
+            name: Part(name, part_config, owned.get(name, {}))
             for name, part_config in config["parts"].items()
         },
-        _tensors_of(ENCODER, tensors),
+        owned.get(ENCODER, {}),
         config["encoder"],
         config["training"],
     )
 
 
-def _tensors_of(owner: str, tensors: Mapping[str, np.ndarray]) -> Tensors:
-    """The tensors called ``OWNER.NAME``, by NAME."""
-    prefix = owner + "."
-    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+def _by_owner(tensors: Mapping[str, np.ndarray]) -> dict[str, Tensors]:
+    """The tensors called ``OWNER.NAME``, by OWNER and then NAME."""
+    owned: dict[str, Tensors] = defaultdict(dict)
+    for key, tensor in tensors.items():
+        owner, dot, name = key.partition(".")
+        if dot:
+            owned[owner][name] = tensor
+    return owned
 
 
 def _checksum(config: bytes, tensors: Mapping[str, np.ndarray]) -> str:
@@ -113,32 +131,38 @@ def _read_metadata(data: bytes, where: str) -> dict[str, str]:
         (header_nbytes,) = struct.unpack_from("<Q", data)
         if header_nbytes > len(data) - 8:
             raise ValueError(f"header of {header_nbytes} bytes in a file of {len(data)}")
-        metadata = json.loads(data[8 : 8 + header_nbytes])["__metadata__"]
+        metadata = parse_json(data[8 : 8 + header_nbytes], where, HEADER_LIMIT)["__metadata__"]
         if not isinstance(metadata["aecodec"], str):
             raise TypeError("the aecodec entry is not text")
-    except (struct.error, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (struct.error, AezCorruptError, ValueError, KeyError, TypeError) as error:
         raise ModelCorruptError(f"{where}: not an aecodec model: {error}") from error
     return dict(metadata)
 
 
 def _parse_config(text: bytes, where: str) -> dict[str, Any]:
     try:
-        config = json.loads(text)
+        config = parse_json(text, where, HEADER_LIMIT)
         json.dumps(config, ensure_ascii=False).encode()  # fails for a lone surrogate
-    except (ValueError, RecursionError) as error:
+    except (AezCorruptError, ValueError) as error:
         raise ModelCorruptError(f"{where}: config is not JSON in UTF-8: {error}") from error
     if not isinstance(config, dict):
         raise ModelCorruptError(f"{where}: config is {type(config).__name__}, expected an object")
     kinds = {"name": str, "shape": list, "parts": dict, "encoder": dict, "training": dict}
     if config.get("format") != FORMAT:
-        raise ModelCorruptError(f"{where}: format is {config.get('format')!r}, expected {FORMAT!r}")
+        raise ModelCorruptError(
+            f"{where}: format is {config.get('format')!r:.40}, expected {FORMAT!r}"
+        )
     for key, kind in kinds.items():
         if not isinstance(config.get(key), kind):
-            raise ModelCorruptError(f"{where}: {key} is {config.get(key)!r}, expected {kind}")
+            raise ModelCorruptError(f"{where}: {key} is {config.get(key)!r:.40}, expected {kind}")
     shape = config["shape"]
     if len(shape) != 3 or not all(type(n) is int and 1 <= n <= 65535 for n in shape):
-        raise ModelCorruptError(f"{where}: shape is {shape!r}, expected [height, width, channels]")
+        raise ModelCorruptError(
+            f"{where}: shape is {shape!r:.40}, expected [height, width, channels]"
+        )
     for name, part in config["parts"].items():
         if not isinstance(part, dict):
-            raise ModelCorruptError(f"{where}: part {name} is {part!r}, expected an object")
+            raise ModelCorruptError(f"{where}: part {name} is {part!r:.40}, expected an object")
+        if "part" in part:  # it would take the place of the name in the fingerprint
+            raise ModelCorruptError(f"{where}: part {name}: its config has the reserved key 'part'")
     return config

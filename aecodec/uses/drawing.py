@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from aecodec.arrays import Floats, Images
 from aecodec.io.atomic import atomic_path
+from aecodec.io.pages import figure_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +26,8 @@ COLOURS = (
 )  # fmt: skip
 DPI = 110
 MAX_LEGEND = 20
+LABEL_TEXT = 40  # characters
+NOTE_TEXT = 200
 HEAVY_TAILS = (
     6.0  # an axis whose 99th percentile is this many times its median; a normal one has 3.8
 )
@@ -98,11 +101,14 @@ def scatter(points: Floats, labels: npt.NDArray[Any] | None, title: str, note: s
         axes.tick_params(axis="z", pad=7)
         axes.locator_params(nbins=5)
         axes.set_box_aspect(None, zoom=0.88)
-    axes.set_title(f"{title}\n{note}", fontsize=10)
+    axes.set_title(f"{figure_text(title)}\n{figure_text(note, NOTE_TEXT)}", fontsize=10)
     if 1 < len(names) <= MAX_LEGEND:
         for i, name in enumerate(names):
             axes.scatter(
-                *[[]] * points.shape[1], s=30, c=COLOURS[i % len(COLOURS)], label=str(name)
+                *[[]] * points.shape[1],
+                s=30,
+                c=COLOURS[i % len(COLOURS)],
+                label=figure_text(str(name), LABEL_TEXT),
             )
         legend = figure.legend(loc="outside right upper", title="label")
         legend.get_frame().set_linewidth(0)
@@ -141,7 +147,7 @@ def grid_figure(images: Images, columns: int, title: str) -> Figure:
     figure = new_figure(width, width * page.shape[0] / page.shape[1] + 0.7)
     axes = figure.add_subplot()
     show(axes, page)
-    axes.set_title(title, fontsize=10, wrap=True)
+    axes.set_title(figure_text(title, NOTE_TEXT), fontsize=10, wrap=True)
     return figure
 
 
@@ -157,7 +163,7 @@ def plane_figure(images: Images, side: int, title: str) -> Figure:
     axes.set_yticks((1 - shares) * page.shape[0], values)
     axes.set_xlabel("first latent (at even quantiles of the prior)")
     axes.set_ylabel("second latent")
-    axes.set_title(title, fontsize=10)
+    axes.set_title(figure_text(title), fontsize=10)
     return figure
 
 
@@ -174,5 +180,5 @@ def rows_figure(
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
     for axes, note in zip(grid[-1], notes or (), strict=False):
         axes.set_xlabel(note, fontsize=7)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(figure_text(title), fontsize=10)
     return figure

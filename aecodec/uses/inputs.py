@@ -41,7 +41,7 @@ class ImageSet:
     """
 
     images: Images
-    names: tuple[str, ...] | None
+    names: Sequence[str] | None
     skipped: tuple[Skipped, ...] = ()
     columns: tuple[str, ...] = ()
 
@@ -51,7 +51,7 @@ def load_image_set(source: str | BinaryIO) -> ImageSet:
 
     An open file has to be seekable, and is read from its start.
     """
-    names: tuple[str, ...] | None
+    names: Sequence[str] | None
     skipped: tuple[Skipped, ...] = ()
     if is_aez(source):
         with Archive(source) as archive:

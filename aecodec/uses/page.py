@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import io
-import json
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from aecodec.arrays import Floats, Images
+from aecodec.arrays import Floats, Images, evenly
+from aecodec.io.pages import data_url, fill_page, shortened
 from aecodec.uses.drawing import COLOURS, asinh_ticks, axis_name, linear_widths
 
 SPRITE_COLUMNS = 100
 AXES = ("first", "second", "third")
+MOST_POINTS = 100_000  # on a page
+NAME_TEXT = 200  # characters of a label
+TITLE_TEXT = 300  # of the title, and of the note
 
 
 def map_page(
@@ -25,31 +26,40 @@ def map_page(
     title: str,
     note: str,
 ) -> str:
-    """The page's text. points (N, 2) or (N, 3); images uint8 (N, H, W, C), or None for a table."""
-    names = [] if labels is None else [str(name) for name in np.unique(labels)]
-    codes = [0] * len(points)
+    """The page's text. points (N, 2) or (N, 3); images uint8 (N, H, W, C), or None for a table.
+
+    Of more than 100,000 points as many are shown, evenly spread.
+    """
+    shown = evenly(len(points), MOST_POINTS)
+    is_whole = len(shown) == len(points)
+    if not is_whole:
+        note = f"{note}; {len(shown):,} of {len(points):,} points are shown"
+    points = points[shown]
+    images = None if images is None else images[shown]
+    names, codes = np.zeros(0), np.zeros(len(points), np.int64)
     if labels is not None:
-        codes = np.unique(labels, return_inverse=True)[1].tolist()
+        names, codes = np.unique(labels[shown], return_inverse=True)
     widths = linear_widths(points)
-    facts = {
+    data = {
         "axes": [axis_name(name, width) for name, width in zip(AXES, widths, strict=False)],
         "widths": widths,
         "ticks": [asinh_ticks(points[:, k], w) if w else [] for k, w in enumerate(widths)],
         "points": [[round(float(v), 4) for v in point] for point in points],
-        "codes": codes,
-        "names": names,
+        "numbers": None if is_whole else shown.tolist(),
+        "codes": codes.tolist(),
+        "names": [shortened(str(name), NAME_TEXT) for name in names],
         "colours": COLOURS,
         "columns": SPRITE_COLUMNS,
         "size": [0, 0] if images is None else [images.shape[2], images.shape[1]],
+        "sprite": "" if images is None else _sprite(images),
     }
-    data = json.dumps(facts, separators=(",", ":")).replace("<", "\\u003c")
-    sprite = "" if images is None else _sprite(images)
-    page = _PAGE.replace("@TITLE@", html.escape(title)).replace("@NOTE@", html.escape(note))
-    return page.replace("@SPRITE@", sprite).replace("@DATA@", data)
+    title, note = shortened(title, TITLE_TEXT), shortened(note, TITLE_TEXT)
+    values = {"title": title, "heading": title, "label": title, "note": note, "data": data}
+    return fill_page(_PAGE, values)
 
 
 def _sprite(images: Images) -> str:
-    """All images in one PNG, as a data address; needs Pillow."""
+    """All images in one PNG, as a data URL; needs Pillow."""
     try:
         from PIL import Image
     except ImportError as error:
@@ -63,13 +73,15 @@ def _sprite(images: Images) -> str:
     sheet = np.ascontiguousarray(sheet).reshape(rows * height, columns * width, channels)
     buffer = io.BytesIO()
     Image.fromarray(sheet[:, :, 0] if channels == 1 else sheet).save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_url(buffer.getvalue())
 
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><title>@TITLE@</title>
+<meta http-equiv="Content-Security-Policy" content="{{text policy}}">
+<meta name="color-scheme" content="light dark">
+<title>{{text title}}</title>
 <style>
 :root { color-scheme: light dark; --ground: #fff; --ink: #222; --line: #bbb; --quiet: #666 }
 @media (prefers-color-scheme: dark) {
@@ -78,24 +90,29 @@ body { margin: 0; background: var(--ground); color: var(--ink); font: 15px/1.4 \
 system-ui, sans-serif }
 main { max-width: 900px; margin: 0 auto; padding: 16px }
 h1 { font-size: 18px; margin: 0 } p { margin: 2px 0 10px; color: var(--quiet) }
+h1, p, #text { overflow-wrap: anywhere }
 canvas { width: 100%; height: auto; display: block; touch-action: none }
 ul { list-style: none; padding: 0; margin: 8px 0; display: flex; flex-wrap: wrap; gap: 4px 16px }
+li { max-width: 100%; overflow-wrap: anywhere }
+li bdi { display: inline-block; max-width: 260px; overflow: hidden; text-overflow: ellipsis;
+  white-space: nowrap; vertical-align: bottom }
 li span { display: inline-block; width: 11px; height: 11px; border-radius: 50%; margin-right: 6px }
 #tip { position: fixed; display: none; pointer-events: none; padding: 6px; border-radius: 4px;
-  background: var(--ground); border: 1px solid var(--line); font-size: 13px; text-align: center }
-#tip canvas { image-rendering: pixelated; width: 112px; margin-bottom: 3px }
+  background: var(--ground); border: 1px solid var(--line); font-size: 13px; text-align: center;
+  max-width: 240px }
+#tip canvas { image-rendering: pixelated; width: 112px; margin: 0 auto 3px }
 </style></head><body><main>
-<h1>@TITLE@</h1><p>@NOTE@</p>
-<canvas id="map" role="img" aria-label="@TITLE@"></canvas><ul id="legend"></ul>
-</main><div id="tip"><canvas id="thumb"></canvas><div id="text"></div></div>
-<script id="data" type="application/json">@DATA@</script>
+<h1 dir="auto">{{text heading}}</h1><p>{{text note}}</p>
+<canvas id="map" role="img" aria-label="{{text label}}"></canvas><ul id="legend"></ul>
+</main><div id="tip"><canvas id="thumb"></canvas><div id="text" dir="auto"></div></div>
+<script id="data" type="application/json">{{json data}}</script>
 <script>
 "use strict";
 const D = JSON.parse(document.getElementById("data").textContent), P = D.points;
 const map = document.getElementById("map"), tip = document.getElementById("tip");
 const thumb = document.getElementById("thumb"), pen = map.getContext("2d");
 const L = 62, B = 52, T = 12, R = 12, solid = P.length && P[0].length === 3;
-const sprite = new Image(); sprite.src = "@SPRITE@";
+const sprite = new Image(); if (D.sprite) sprite.src = D.sprite;
 const dims = solid ? 3 : 2, low = [], high = [];
 for (let k = 0; k < dims; k++) {
   let a = Infinity, b = -Infinity;
@@ -177,8 +194,9 @@ function hover(event) {
     const sx = best % D.columns * w, sy = Math.floor(best / D.columns) * h;
     thumb.getContext("2d").drawImage(sprite, sx, sy, w, h, 0, 0, w, h);
   }
+  const number = D.numbers ? D.numbers[best] : best;
   document.getElementById("text").textContent =
-    "number " + best + (D.names.length ? ", label " + D.names[D.codes[best]] : "");
+    "number " + number + (D.names.length ? ", label " + D.names[D.codes[best]] : "");
   tip.style.display = "block";
   tip.style.left = Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 6) + "px";
   tip.style.top = Math.min(event.clientY + 14, innerHeight - tip.offsetHeight - 6) + "px";
@@ -193,12 +211,19 @@ map.addEventListener("pointermove", e => {
   held = [e.clientX, e.clientY]; draw();
 });
 map.addEventListener("pointerleave", () => { tip.style.display = "none"; });
+const legend = document.getElementById("legend");
 D.names.slice(0, 40).forEach((name, i) => {
   const item = document.createElement("li"), dot = document.createElement("span");
-  dot.style.background = D.colours[i % D.colours.length];
-  item.append(dot, name); document.getElementById("legend").append(item);
+  const text = document.createElement("bdi");
+  dot.style.background = D.colours[i % D.colours.length]; text.textContent = name;
+  item.append(dot, text); legend.append(item);
 });
+if (D.names.length > 40) {
+  const item = document.createElement("li");
+  item.textContent = "and " + (D.names.length - 40) + " more"; legend.append(item);
+}
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 addEventListener("resize", draw); draw();
+document.body.dataset.ready = String(P.length);
 </script></body></html>
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -14,6 +15,7 @@ from aecodec.arrays import Images, Indices, evenly
 from aecodec.container.chunks import CHUNK_HEAD_NBYTES
 from aecodec.container.modes import MODES
 from aecodec.images import open_images
+from aecodec.io.pages import shortened
 from aecodec.measures import metrics
 from aecodec.models.model import Model
 from aecodec.view.latent_map import latent_map
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 DECODED_AT_ONCE = 256
 SHOWN_NBYTES = 64 << 20  # of pixels, at most, on a page
 LABEL_TEXT = 40  # characters of a label that are shown
+SHOWN_TEXT = 300  # characters of any other text
+SHOWN_ENTRIES = 200  # columns that are shown, and classes of which no image is shown
 SECTION_NAMES = {
     "PART": "names of the model's parts",
     "META": "title and other facts",
@@ -65,17 +69,16 @@ def gather(
     images = _decode(archive, indices, progress)
     originals = None if against is None else _pick(archive, against, indices, progress)
     height, width, channels = archive.image_shape
-    names = archive.names
     data: dict[str, Any] = {
         "file": archive.name,
-        "info": archive.info,
+        "info": _info(archive),
         "indices": indices.tolist(),
         "tile": {"height": height, "width": width, "channels": channels},
         "sheet": {"columns": SHEET_COLUMNS, "images": SHEET_IMAGES},
         "parts": _sizes(archive),
         **_modes(archive, indices),
         **_labels(archive, indices),
-        "names": None if names is None else [names[i] for i in indices],
+        "names": _names(archive, indices),
         "errors": None if originals is None else _errors(originals, images),
         "map": latent_map(archive, indices, images, model),
     }
@@ -83,11 +86,34 @@ def gather(
 
 
 def _decode(archive: Archive, indices: Indices, progress: Progress) -> Images:
-    parts = [np.empty((0, *archive.image_shape), np.uint8)]
+    images = np.empty((len(indices), *archive.image_shape), np.uint8)
     for start in range(0, len(indices), DECODED_AT_ONCE):
-        parts.append(archive.take(indices[start : start + DECODED_AT_ONCE]))
+        some = slice(start, start + DECODED_AT_ONCE)
+        images[some] = archive.take(indices[some]).reshape(-1, *archive.image_shape)
         progress(min(start + DECODED_AT_ONCE, len(indices)), len(indices))
-    return np.concatenate(parts)
+    return images
+
+
+def _info(archive: Archive) -> dict[str, Any]:
+    """The facts of the file as a page shows them: long texts and many columns are cut short."""
+    info = archive.info
+    source, columns = info["source"], info["columns"]
+    cut: dict[str, Any] = {
+        name: shortened(value, SHOWN_TEXT) if isinstance(value, str) else value
+        for name, value in info.items()
+    }
+    cut["source"] = cut["source"] if isinstance(source, str) else None
+    cut["class_count"] = len(info["classes"])
+    cut["classes"] = [shortened(name, SHOWN_TEXT) for name in info["classes"][:SHOWN_ENTRIES]]
+    cut["columns"] = dict(islice(columns.items(), SHOWN_ENTRIES))
+    cut["column_count"] = len(columns)
+    return cut
+
+
+def _names(archive: Archive, indices: Indices) -> list[str] | None:
+    """The names of these images; None in a file without."""
+    names = archive.names
+    return None if names is None else [shortened(names[i], SHOWN_TEXT) for i in indices]
 
 
 def _pick(
@@ -146,24 +172,36 @@ def _modes(archive: Archive, indices: Indices) -> dict[str, Any]:
     """``modes`` are the labels of modes; ``mode`` is the position of each image's among them."""
     numbers: dict[str, int] = {}
     chosen: list[int] = []
-    size = archive.reader.header.chunk_images
-    for chunk in np.unique(indices // size):
+    chunks, starts = np.unique(indices // archive.chunk_images, return_index=True)
+    pieces = np.split(indices, starts[1:]) if len(indices) else []
+    for chunk, here in zip(chunks, pieces, strict=True):
         head = archive.reader.read_chunk_head(int(chunk))
-        of_chunk: list[int] = []
-        for index, length in head.runs:
-            label = MODES[head.modes[index].mode].label(head.modes[index].parameter)
-            of_chunk += [numbers.setdefault(label, len(numbers))] * length
-        chosen += [of_chunk[i - chunk * size] for i in indices[indices // size == chunk]]
+        ends = np.cumsum([length for _, length in head.runs])
+        for run in np.searchsorted(ends, here - chunk * archive.chunk_images, "right"):
+            mode = head.modes[head.runs[run][0]]
+            label = MODES[mode.mode].label(mode.parameter)
+            chosen.append(numbers.setdefault(label, len(numbers)))
     return {"modes": list(numbers), "mode": chosen}
 
 
 def _labels(archive: Archive, indices: Indices) -> dict[str, Any]:
-    """``classes`` as texts; ``label`` is the position of each image's among them; None without."""
-    labels, names = archive.labels, archive.classes
-    if labels is None:
+    """``classes`` as texts; ``label`` is the position of each image's among them; None without.
+
+    Of more than 200 classes only those of these images are given.
+    """
+    column, names = archive.annotations.labels, archive.classes
+    if column is None:
         return {"classes": None, "label": None}
-    values = labels[indices]
-    if names:
-        return {"classes": list(names), "label": values.tolist()}
-    different, numbers = np.unique(values, return_inverse=True)
-    return {"classes": [str(v)[:LABEL_TEXT] for v in different.tolist()], "label": numbers.tolist()}
+    values = column.take(indices).values
+    if names and len(names) <= SHOWN_ENTRIES:
+        return {"classes": [shortened(name, SHOWN_TEXT) for name in names], "label": list(values)}
+    values = tuple(math.nan if _is_nan(value) else value for value in values)  # one NaN for all
+    different = sorted(set(values), key=lambda value: (_is_nan(value), value))
+    numbers = {value: number for number, value in enumerate(different)}
+    texts = [names[int(value)] if names else str(value) for value in different]
+    classes = [shortened(text, SHOWN_TEXT if names else LABEL_TEXT) for text in texts]
+    return {"classes": classes, "label": [numbers[value] for value in values]}
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)

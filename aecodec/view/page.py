@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
-_DATA_PLACE = "/*DATA*/"
+from aecodec.io.pages import content_policy, fill_page
+
+SHEETS = "img-src data: 'self'"  # the sheets of a page that is served are files beside it
 
 
 def build_page(data: dict[str, Any], images: Sequence[str], originals: Sequence[str] | None) -> str:
-    """HTML in one text; sheets are given as URLs, for a page by itself as data URLs.
-
-    Nothing that a file says can end the script it stands in: "<" is escaped, and the page shows
-    texts as texts.
-    """
+    """HTML in one text; sheets are given as URLs, for a page by itself as data URLs."""
     whole = {**data, "sheets": list(images), "originals": originals and list(originals)}
-    text = json.dumps(whole, allow_nan=False).replace("<", "\\u003c")
-    template = (files("aecodec.view") / "page.html").read_text(encoding="utf-8")
-    before, after = template.split(_DATA_PLACE)
-    return before + text + after
+    return fill_page(_template(), {"data": whole}, SHEETS)
 
 
-def data_url(png: bytes) -> str:
-    """A PNG as a URL that holds it."""
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+def page_policy() -> str:
+    """The page's Content-Security-Policy, for the header of an answer; no page may frame it."""
+    return content_policy(_template(), SHEETS, "frame-ancestors 'none'")
+
+
+@cache
+def _template() -> str:
+    return (files("aecodec.view") / "page.html").read_text(encoding="utf-8")

@@ -10,10 +10,13 @@ LOOPBACK = "127.0.0.1"
 NAMES = (LOOPBACK, "localhost")
 
 
-def make_server(port: int, pages: Mapping[str, tuple[str, bytes]]) -> ThreadingHTTPServer:
+def make_server(
+    port: int, pages: Mapping[str, tuple[str, bytes]], policy: str = "default-src 'none'"
+) -> ThreadingHTTPServer:
     """A server, not running yet, of these paths with their types and contents; port 0: any.
 
-    Requests that name another host are refused: a page elsewhere must not read from here.
+    Requests that name another host are refused: a page elsewhere must not read from here. Every
+    answer has ``policy`` as its Content-Security-Policy.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -28,9 +31,13 @@ def make_server(port: int, pages: Mapping[str, tuple[str, bytes]]) -> ThreadingH
                 self.send_response(200)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(content)))
-                self.send_header("X-Content-Type-Options", "nosniff")
                 self.end_headers()
                 self.wfile.write(content)
+
+        def end_headers(self) -> None:
+            self.send_header("Content-Security-Policy", policy)
+            self.send_header("X-Content-Type-Options", "nosniff")
+            super().end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: ANN401
             """No line for each request."""

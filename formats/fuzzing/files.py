@@ -100,8 +100,8 @@ def symbols(data: bytes) -> None:
 def column(data: bytes) -> None:
     """Unpack a column of annotations: its length and its values must agree."""
     count = data[0] if data else 0
-    found = unpack_column(data[1:], count, "it", 1 << 16)
-    if column_length(data[1:], "it", 1 << 16) != count and count:
+    found = unpack_column(data[1:], count, "it", ("max_column_nbytes", 1 << 16))
+    if column_length(data[1:], "it") != count and count:
         raise Finding("a column of another length")
     if len(list(found.values)) != count:
         raise Finding("a value is missing")

@@ -2,12 +2,12 @@
 
 import json
 import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from bench_result import bench_result
+from browser import browse
 
 from aecodec.benchmark import figures, page
 
@@ -15,76 +15,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
 
 import report
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 PHONE, DESKTOP = 390, 1200
-
-
-def row(coder, scope, setting, bpp, psnr_db, *, kind="lossy", ours=False, **more):
-    return {
-        "coder": coder,
-        "scope": scope,
-        "family": coder if ours else f"{coder}, {scope}",
-        "ours": ours,
-        "kind": kind,
-        "setting": setting,
-        "nbytes": int(98_000 * bpp),
-        "bpp": bpp,
-        "psnr_db": psnr_db,
-        "max_error": 0 if psnr_db is None else 9,
-        "max_error_p99": 0.0 if psnr_db is None else 8.0,
-        "ssim": 1.0 if psnr_db is None else 0.9,
-        "accuracy": 0.95,
-        "encode_images_per_s": 12_000.0,
-        "decode_images_per_s": 24_000.0,
-        **more,
-    }
 
 
 @pytest.fixture
 def result():
-    aez = {"ours": True, "scope": "any image"}
-    rows = [
-        row("aecodec ans", setting=25, bpp=0.13, psnr_db=25.01, target="psnr", **aez),
-        row("aecodec ans", setting=30, bpp=0.24, psnr_db=30.02, target="psnr", **aez),
-        row(
-            "aecodec fast",
-            setting=0,
-            bpp=1.1,
-            psnr_db=None,
-            kind="bounded",
-            target="max_error",
-            **aez,
-        ),
-        row(
-            "aecodec fast",
-            setting=8,
-            bpp=0.5,
-            psnr_db=38.0,
-            kind="bounded",
-            target="max_error",
-            **aez,
-        ),
-        row("JPEG", "mosaic", 10, 0.5, 22.0),
-        row("JPEG", "mosaic", 50, 1.5, 32.0),
-        row("SZ3", "mosaic", 8, 1.6, 39.0, kind="bounded"),
-        row("PNG", "image", 0, 2.8, None, kind="lossless"),
-        row("xz -9e", "set", 0, 1.4, None, kind="lossless"),
-    ]
-    return {
-        "date": "2026-01-01T00:00:00+00:00",
-        "machine": {"cpu": "a <CPU>", "cores": 2, "system": "Linux"},
-        "threads": {"torch": 1, "OMP_NUM_THREADS": None},
-        "versions": {"python": "3.11.7"},
-        "libraries": {"libjxl": "0.11"},
-        "data": {"name": "a&b.npy", "shape": [1000, 28, 28, 1], "pixels_sha256": "0" * 64},
-        "model": "mnist",
-        "decoder_nbytes": {"latent_decoder": 596_244},
-        "pca_fitted_on": "train.npy",
-        "classifier": {"trained_on": 60_000, "asked_about": 1000, "originals": 0.99},
-        "absent": ["brotli (pip install brotli)"],
-        "left_out": [{"coder": "AVIF", "why": "too <small>"}],
-        "rows": rows,
-    }
+    return bench_result()
 
 
 def test_page_has_every_table_and_fetches_nothing(result):
@@ -150,38 +86,8 @@ def test_report_script_writes_figures_and_page(result, tmp_path, capsys):
     assert "<svg" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def browser():
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip("no Chromium on this machine")
-    return found
-
-
-def browse(browser, folder, *options):
-    """Headless, with a profile of its own, that asks the network nothing."""
-    quiet = ("background-networking", "component-update", "sync", "extensions", "gpu", "quic")
-    run = subprocess.run(
-        [
-            browser,
-            "--headless",
-            "--no-sandbox",
-            "--no-first-run",
-            "--hide-scrollbars",
-            f"--user-data-dir={folder / 'profile'}",
-            *(f"--disable-{what}" for what in quiet),
-            *options,
-        ],
-        capture_output=True,
-        check=False,
-        timeout=120,
-    )
-    assert run.returncode == 0, run.stderr.decode()
-    return run.stdout.decode()
-
-
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
-def test_page_in_a_browser_is_as_wide_as_the_screen(result, tmp_path, browser, width):
+def test_page_in_a_browser_is_as_wide_as_the_screen(result, tmp_path, width):
     from PIL import Image
 
     # in a frame: a browser's own window does not get as narrow as a phone
@@ -197,11 +103,12 @@ def test_page_in_a_browser_is_as_wide_as_the_screen(result, tmp_path, browser, w
     (tmp_path / "outer.html").write_text(f"<!DOCTYPE html>{outer}</iframe>", encoding="utf-8")
     address = (tmp_path / "outer.html").as_uri()
     size = f"--window-size={DESKTOP},2600"
-    dom = browse(browser, tmp_path, size, "--dump-dom", address)
-    seen = dict(re.findall(r'data-(inner|full|boxes)="(\w+)"', dom))
+    dom = browse(address, tmp_path, size)
+    assert dom.console == ()
+    seen = dict(re.findall(r'data-(inner|full|boxes)="(\w+)"', dom.document))
     assert seen == {"inner": str(width), "full": str(width), "boxes": "true"}
     shot = tmp_path / f"{width}.png"
-    browse(browser, tmp_path, size, f"--screenshot={shot}", address)
+    browse(address, tmp_path, size, f"--screenshot={shot}", dump=False)
     with Image.open(shot) as picture:
         seen_part = picture.convert("RGB").crop((0, 0, width, picture.height))
         assert len(seen_part.getcolors(1 << 24)) > 50  # figures and text, not a blank

@@ -1,10 +1,13 @@
+import errno
 import io
 import os
 import tempfile
 import threading
+import tracemalloc
 
 import pytest
 
+from aecodec.errors import AezLimitError
 from aecodec.io.atomic import atomic_path
 from aecodec.io.special import SPOOL_NBYTES, is_special, open_special, seekable
 
@@ -82,3 +85,40 @@ def test_what_comes_through_a_pipe_can_be_read_again(nbytes):
 def test_a_file_is_not_copied():
     with tempfile.TemporaryFile() as file:
         assert seekable(file) is file
+
+
+class Endless(io.RawIOBase):
+    """A pipe that sends for ever; it counts."""
+
+    sent = 0
+    name = "the tap"
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        self.sent += len(buffer)
+        return len(buffer)
+
+
+def test_a_pipe_without_an_end_is_refused():
+    pipe = Endless()
+    tracemalloc.start()
+    try:
+        with pytest.raises(AezLimitError, match="the tap: over 67108864 bytes come, max_decoded"):
+            seekable(io.BufferedReader(pipe), 64 << 20)
+        assert tracemalloc.get_traced_memory()[1] < 40 << 20  # most of it is on the disk
+    finally:
+        tracemalloc.stop()
+    assert pipe.sent < 66 << 20
+
+
+def test_a_disk_that_is_full_names_its_folder(monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", Full)
+    with pytest.raises(OSError, match="No space left on device, where the tap is kept") as caught:
+        seekable(io.BufferedReader(Endless()))
+    assert caught.value.filename == tempfile.gettempdir()

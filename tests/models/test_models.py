@@ -201,7 +201,7 @@ def test_forging_works():
         ("[]", "config"),
         ("7", "config"),
         ("{", "config"),
-        ('{"a": ' * 100_000, "config"),
+        ('{"a": ' * 2_000, "config"),
         ({**GOOD, "format": "aecodec-model-2"}, "format is 'aecodec-model-2', expected"),
         ({**GOOD, "name": 3}, "name is 3"),
         ({**GOOD, "shape": [8, 8]}, r"shape is \[8, 8\]"),

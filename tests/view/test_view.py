@@ -8,7 +8,6 @@ import io
 import json
 import re
 import shutil
-import subprocess
 import threading
 import urllib.error
 import urllib.request
@@ -16,15 +15,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import CHROMIUM, browse
 from PIL import Image
 
 import aecodec
 from aecodec.archive.array import Archive
 from aecodec.cli import main
 from aecodec.demo import load_sample
+from aecodec.io.pages import data_url
 from aecodec.view.gathering import gather
 from aecodec.view.latent_map import principal_axes
-from aecodec.view.page import build_page, data_url
+from aecodec.view.page import build_page
 from aecodec.view.serving import make_server
 from aecodec.view.sheets import sheets
 
@@ -33,9 +34,6 @@ IMAGES = load_sample()[:COUNT]
 LABELS = np.arange(COUNT) % 3
 EVIL = "</script><img src=x onerror=\"document.body.dataset.error='evil'\">"
 ABOUT = {"title": EVIL, "classes": ["cat", "<b>dog</b>", "emu"]}
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +65,8 @@ def test_everything_of_a_small_file(folder):
         info = archive.info
     np.testing.assert_array_equal(found.images, whole)
     np.testing.assert_array_equal(found.originals[..., 0], IMAGES)
-    assert data["info"] == info
+    cut = {"class_count": 3, "column_count": 1}
+    assert data["info"] == {**info, **cut}
     assert sum(part["nbytes"] for part in data["parts"]) == (folder / "latents.aez").stat().st_size
     counts = {name: data["mode"].count(i) for i, name in enumerate(data["modes"])}
     assert counts == info["images_by_mode"]
@@ -186,34 +185,6 @@ def test_wrong_port(folder, capsys):
     assert "--port: expected 0 to 65535, got 65536" in capsys.readouterr().err
 
 
-def browse(url: str, folder: Path, *more: str) -> str:
-    """What a headless browser makes of a page: its document, after the scripts have run."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium here")
-    run = subprocess.run(
-        [
-            CHROMIUM,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            f"--user-data-dir={folder / 'chromium'}",
-            "--virtual-time-budget=5000",
-            *more,
-            "--dump-dom",
-            url,
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return run.stdout
-
-
 def check_drawn(document: str, cells: int, *, version: str = "1.2") -> None:
     assert "data-error" not in document
     assert f'data-ready="{cells}"' in document
@@ -225,7 +196,9 @@ def test_a_browser_draws_it(folder, tmp_path):
     out = tmp_path / "page.html"
     argv = ["view", str(folder / "latents.aez"), "-o", str(out), "-q"]
     assert main([*argv, "--against", str(folder / "set.npy")]) == 0
-    document = browse(out.as_uri(), tmp_path, "--window-size=1280,900")
+    seen = browse(out.as_uri(), tmp_path, "--window-size=1280,900")
+    document = seen.document
+    assert seen.console == ()
     check_drawn(document, 300)
     assert f'<h1 id="title">{html.escape(EVIL, quote=False)}</h1>' in document
     assert "&lt;b&gt;dog&lt;/b&gt;" in document
@@ -240,59 +213,63 @@ def test_a_browser_draws_it(folder, tmp_path):
 def test_a_browser_draws_other_files(name, cells, version, folder, tmp_path):
     out = tmp_path / "page.html"
     assert main(["view", str(folder / f"{name}.aez"), "-o", str(out), "-q"]) == 0
-    check_drawn(browse(out.as_uri(), tmp_path), cells, version=version)
+    check_drawn(browse(out.as_uri(), tmp_path).document, cells, version=version)
 
 
-PHONE = """<iframe id="page" src="page.html" style="border:0;width:390px;height:844px"></iframe>
+FRAME = """<iframe id="page" src="page.html" style="border:0;width:{width}px;height:844px"></iframe>
 <script>
 document.getElementById("page").onload = (event) => {
   const { contentWindow: page, contentDocument: { body, documentElement: root } } = event.target;
-  document.body.dataset.found = [page.innerWidth, root.scrollWidth - root.clientWidth,
-    body.dataset.ready, body.dataset.error || "none"].join();
+  document.body.dataset.probed = PROBE;
 };
 </script>"""
 
 
+def probe(folder: Path, code: str, width: int = 1280) -> str:
+    """What JavaScript finds on ``page.html``: in a frame, as a page runs no scripts but its own.
+
+    A headless window is never narrower than 500 pixels, and a frame may be.
+    """
+    frame = FRAME.replace("{width}", str(width)).replace("PROBE", code)
+    (folder / "frame.html").write_text(frame, encoding="utf-8")
+    seen = browse((folder / "frame.html").as_uri(), folder, "--allow-file-access-from-files")
+    (found,) = re.findall(r'data-probed="(.*?)"', seen.document, re.DOTALL)
+    return html.unescape(found)
+
+
 @pytest.mark.parametrize(("name", "cells"), [("latents", 300), ("colour", 20)])
 def test_it_fits_a_phone(name, cells, folder, tmp_path):
-    """In a frame: a headless window is never narrower than 500 pixels."""
     argv = ["view", str(folder / f"{name}.aez"), "-o", str(tmp_path / "page.html"), "-q"]
     assert main(argv) == 0
-    (tmp_path / "phone.html").write_text(PHONE, encoding="utf-8")
-    document = browse(
-        (tmp_path / "phone.html").as_uri(), tmp_path, "--allow-file-access-from-files"
-    )
-    assert f'data-found="390,0,{cells},none"' in document
+    code = """[page.innerWidth, root.scrollWidth - root.clientWidth, body.dataset.ready,
+        body.dataset.error || "none"].join()"""
+    assert probe(tmp_path, code, 390) == f"390,0,{cells},none"
 
 
 def test_few_images_leave_no_empty_field(folder, tmp_path):
     aecodec.compress(np.empty((0, 8, 8), np.uint8), tmp_path / "none.aez", model="none")
     aecodec.compress(IMAGES[:1], tmp_path / "one.aez", model="fashion")
-    documents = {}
+    documents, tall = {}, {}
     for name in ("none", "one"):
-        out = tmp_path / f"{name}.html"
-        assert main(["view", str(tmp_path / f"{name}.aez"), "-o", str(out), "-q"]) == 0
-        probe = "<script>document.body.dataset.tall = $('grid').clientHeight</script>"
-        out.write_text(out.read_text(encoding="utf-8") + probe, encoding="utf-8")
-        documents[name] = browse(out.as_uri(), tmp_path, "--window-size=1280,900")
+        out = tmp_path / "page.html"
+        assert main(["view", str(tmp_path / f"{name}.aez"), "-o", str(out), "-q", "-f"]) == 0
+        found = probe(tmp_path, "body.querySelector('#grid').clientHeight + body.outerHTML")
+        height, documents[name] = re.fullmatch(r"(\d+)(.*)", found, re.DOTALL).groups()
+        tall[name] = int(height)
     check_drawn(documents["none"], 0, version="1.1")
     assert documents["none"].count("The file holds no images.</p>") == 2
-    assert 'data-tall="0"' in documents["none"]
+    assert tall["none"] == 0
     check_drawn(documents["one"], 1)
     assert "<b>1</b><span>image of 28\u00d728</span>" in documents["one"]
-    (tall,) = re.findall(r'data-tall="(\d+)"', documents["one"])
-    assert 44 <= int(tall) < 100
+    assert 44 <= tall["one"] < 100
 
 
 def test_all_but_a_few_are_not_all(folder, tmp_path):
     """3,998 of 4,000 are 99.95 %, not 100.0 %."""
     out = tmp_path / "page.html"
     assert main(["view", str(folder / "pixels.aez"), "-o", str(out), "-q"]) == 0
-    probe = (
-        "<p id=p></p><script>p.textContent = share(3998, 4000) + share(7, 7) + share(999999, 1e6)"
-    )
-    out.write_text(out.read_text(encoding="utf-8") + probe + "</script>", encoding="utf-8")
-    assert ">99.95 %100.0 %99.99 %</p>" in browse(out.as_uri(), tmp_path)
+    code = "[[3998, 4000], [7, 7], [999999, 1e6]].map(([n, all]) => page.share(n, all)).join()"
+    assert probe(tmp_path, code) == "99.95 %,100.0 %,99.99 %"
 
 
 # ---------------------------------------------------------------- served
@@ -315,6 +292,7 @@ def test_served_on_loopback_alone(server):
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/a.png") as response:
         assert response.read() == b"png"
         assert response.headers["Content-Type"] == "image/png"
+        assert response.headers["Content-Security-Policy"] == "default-src 'none'"
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/../etc/passwd")
     elsewhere = urllib.request.Request(
@@ -333,12 +311,17 @@ def test_the_command_serves(folder, monkeypatch, capsys, tmp_path):
         port = self.server_address[1]
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as response:
+                policy = response.headers["Content-Security-Policy"]
                 data = page_data(response.read().decode())
+            assert "script-src 'sha256-" in policy
+            assert "unsafe" not in policy
             for url in data["sheets"]:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}{url}") as response:
                     seen[url] = Image.open(io.BytesIO(response.read())).size
             if CHROMIUM is not None:
-                check_drawn(browse(f"http://127.0.0.1:{port}/", tmp_path), 300)
+                drawn = browse(f"http://127.0.0.1:{port}/", tmp_path)
+                check_drawn(drawn.document, 300)
+                assert drawn.console == ()
         finally:
             self.shutdown()
             thread.join()
