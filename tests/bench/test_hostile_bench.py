@@ -29,7 +29,14 @@ def run(tmp_path, *arguments):
 
 
 def test_few_kinds_and_commands(tmp_path):
-    kinds = ["--kind", "names: leading", "--kind", "META: lone surrogates", "--kind", "zstd of more"]
+    kinds = [
+        "--kind",
+        "names: leading",
+        "--kind",
+        "META: lone surrogates",
+        "--kind",
+        "zstd of more",
+    ]
     done, rows = run(tmp_path, *kinds, "--command", "info", "--command", "to folder")
     assert done.returncode == 0, done.stderr
     assert [(row["kind"], row["command"]) for row in rows[:2]] == [
