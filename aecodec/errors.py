@@ -1,4 +1,11 @@
-"""The exceptions that a file, a model or an image set can raise, and the one of SIGTERM."""
+"""The exceptions that a file, a model or an image set can raise, and the one of a signal."""
+
+import signal
+
+# What ends a program from outside and may be handled; Windows has the first alone.
+ENDING_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGXCPU") if hasattr(signal, name)
+)
 
 
 class AezError(Exception):
@@ -38,7 +45,14 @@ class QuantizerRangeError(AezError):
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM has come. It ends work as Ctrl-C does; only the exit status is another."""
+    """A signal has come, such as SIGTERM. It ends work as Ctrl-C does, but with its own status."""
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__()
+        self.number = int(number)
+
+    def __reduce__(self) -> tuple[type["Terminated"], tuple[int]]:
+        return type(self), (self.number,)
 
 
 class ImageSetError(AezError, ValueError):

@@ -259,6 +259,7 @@ def test_exit_statuses_are_documented():
         exits.EXIT_UNSUPPORTED,
         exits.EXIT_MODEL,
         exits.EXIT_LEFT_OUT,
+        exits.EXIT_HUNG_UP,
         exits.EXIT_INTERRUPTED,
         exits.EXIT_TERMINATED,
     }

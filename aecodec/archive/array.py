@@ -239,7 +239,9 @@ class Archive(LazyImages):
             if chunks:
                 where = [f"{self.name}: chunk {i}" for i in group[: len(chunks)]]
                 self._parts.check_chunks(chunks, where)
-                opened = self.require_codec().open_chunks(chunks, self.image_shape, where)
+                memory = self.limits.max_memory_nbytes
+                codec = self.require_codec()
+                opened = codec.open_chunks(chunks, self.image_shape, where, memory)
                 at += len(chunks)
                 self._last = group[len(chunks) - 1], opened[-1]
                 del chunks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -84,7 +85,8 @@ def encode(
     ``effort``, 1 to 9 (3), is how long better latents are searched for (from 4 on). A ``codec``
     built before saves loading the model again, and brings its own model, variant, coder and effort.
     ``chunk_images`` is how many images are packed together, at least 1. An option that has no
-    effect beside the others is refused.
+    effect beside the others is refused. A UserWarning tells when the default limits of a reader
+    refuse the bytes: one image takes too much memory, or ``chunk_images`` do.
 
     Whatever the images are, none has a PSNR under 12 dB at quality 1, 18 dB at quality 5 and 22 dB
     at quality 9, on lines between, and no file is larger than without loss: images that the model
@@ -116,7 +118,8 @@ def encode(
         about=about,
     )
     out = io.BytesIO()
-    compress_with(options, np.asarray(images), out)
+    for note in compress_with(options, np.asarray(images), out).notes:
+        warnings.warn(note, stacklevel=3)  # of the caller, around the check of arguments
     return out.getvalue()
 
 

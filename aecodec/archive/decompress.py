@@ -67,9 +67,10 @@ class Unpacked:
     """What a decompression wrote, what it left out, and what damage kept from being written.
 
     ``output`` is the path, None for a file object. ``left_out`` says, in words for people, which
-    annotations a set of this ``kind`` cannot hold. ``lost`` are [first, last + 1] positions of
-    images that were asked for and are not there. ``repair`` is what else the container lost, None
-    if it was whole.
+    annotations a set of this ``kind`` cannot hold, and ``notes`` what has another name in it: no
+    file can have its own on some system, or another image has the same. ``lost`` are [first,
+    last + 1] positions of images that were asked for and are not there. ``repair`` is what else
+    the container lost, None if it was whole.
     """
 
     output: Path | None
@@ -78,6 +79,7 @@ class Unpacked:
     left_out: list[str]
     lost: list[list[int]]
     repair: Repair | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -158,9 +160,13 @@ def decompress(
             output=target if isinstance(target, Path) else None,
             kind=kind,
             images=image_count,
-            left_out=left_out(archive, kind, labels_are_written=place_of_labels is not None),
+            left_out=[
+                *left_out(archive, kind, labels_are_written=place_of_labels is not None),
+                *sink.left_out,
+            ],
             lost=lost,
             repair=found.repair,
+            notes=sink.notes,
         )
 
 
@@ -175,7 +181,7 @@ def _refuse_others(target: Path, written: object, sink: FolderSink) -> None:
     """FileExistsError for what would be deleted, told before all the work."""
     is_inside = isinstance(written, Path) and written.parent == Path(os.path.realpath(target))
     if not is_inside:  # of a folder that was empty
-        refuse_other_entries(target, sink.paths)
+        refuse_other_entries(target, sink.writes)
 
 
 def _opened(

@@ -34,7 +34,8 @@ class Summary:
     model does not know: at a quality they are no latents of that quality, and under other targets
     zstd packs them.
     ``skipped`` are the entries of the set that are not in it, with the reasons; ``notes`` tell what
-    is different in pictures that are: turned as EXIF says, a colour profile that is not kept.
+    is different in pictures that are: turned as EXIF says, a colour profile that is not kept. They
+    also tell which of its limits a reader has to raise, where the defaults refuse the file.
     """
 
     images: int

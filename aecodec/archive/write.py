@@ -12,6 +12,7 @@ import numpy as np
 
 from aecodec import container
 from aecodec.archive.head import head_of, nbytes_without_chunks, row_sections
+from aecodec.archive.needs import Needs
 from aecodec.archive.opening import best_opening
 from aecodec.archive.options import Options, Progress, Summary
 from aecodec.arrays import Images
@@ -20,6 +21,7 @@ from aecodec.codec.choosing import NO_MODEL, SetEncoder, encoder_for, most_chunk
 from aecodec.codec.codec import Codec
 from aecodec.container.modes import MODES
 from aecodec.images import ImageSource
+from aecodec.io.left_out import tell
 from aecodec.measures.metrics import bits_per_pixel, psnr_db
 from aecodec.targets import NBYTES
 
@@ -46,15 +48,22 @@ def write(source: ImageSource, file: BinaryIO, options: Options, progress: Progr
     lone = known[0] if known and second is None and len(first) <= chunk_images else None
     head = head_of(source, encoder, options, chunk_images, lone)
     writer = container.Writer(file, head.header, head.sections)
-    totals = _Totals()
+    totals = _Totals(math.prod(source.shape))
+    totals.needs.add_sections(head.sections)
     for chunk in chain(known, chunks):
         writer.write_chunk(chunk)
         totals.add(chunk, encoder)
         if totals.images > opening.image_count:
             progress(totals.images, source.image_count or totals.images)
     if not source.is_settled:
-        for section in row_sections(source, given.paired(source).annotations):
+        options = given.paired(source)
+        rows = row_sections(source, options.annotations)
+        totals.needs.add_sections(rows)
+        for section in rows:
             writer.write_section(section)
+    totals.needs.add_columns(options.annotations.over(source.annotations).columns)
+    totals.needs.add("max_memory_nbytes", writer.index_nbytes)
+    tell(source.label, totals.needs.notes())
     return totals.summary(writer.close(), source, encoder, codec)
 
 
@@ -62,13 +71,16 @@ def write(source: ImageSource, file: BinaryIO, options: Options, progress: Progr
 class _Totals:
     """Sums over the chunks written so far."""
 
+    image_nbytes: int
     images: int = 0
     sum_squared_error: int = 0
     max_error: int = 0
     unlike_images: int = 0
     images_by_mode: dict[str, int] = field(default_factory=dict)
+    needs: Needs = field(default_factory=Needs)
 
     def add(self, chunk: container.Chunk, encoder: SetEncoder) -> None:
+        self.needs.add_chunk(chunk, self.image_nbytes, encoder.codec)
         self.images += chunk.image_count
         self.sum_squared_error += chunk.sum_squared_error
         self.max_error = max(self.max_error, chunk.max_error)
@@ -82,7 +94,7 @@ class _Totals:
         self, nbytes: int, source: ImageSource, encoder: SetEncoder, wanted: Codec
     ) -> Summary:
         """The summary of a file of ``nbytes``; ``wanted`` is the codec that was tried first."""
-        raw_nbytes = self.images * math.prod(source.shape)
+        raw_nbytes = self.images * self.image_nbytes
         return Summary(
             self.images,
             raw_nbytes,
@@ -93,7 +105,7 @@ class _Totals:
             encoder.codec.model.name if encoder.codec.model else NO_MODEL,
             self.images_by_mode,
             source.skipped,
-            tuple(note.text for note in source.notes),
+            tuple(note.text for note in (*source.notes, *self.needs.notes())),
             tried_model=wanted.model.name if wanted.model else NO_MODEL,
             unlike_images=self.unlike_images if wanted.model else 0,
         )

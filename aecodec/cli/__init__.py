@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TextIO
 
 from aecodec.cli.exits import (
     EXIT_IO,
     EXIT_USAGE,
     is_for_user,
+    is_short_of_memory,
+    memory_text,
     os_error_text,
     status_of,
     status_of_interrupt,
@@ -21,7 +25,7 @@ from aecodec.cli.exits import (
 from aecodec.cli.parser import build_parser
 from aecodec.cli.terminal import shown, shown_streams
 from aecodec.cli.wording import in_options
-from aecodec.errors import AezError, Terminated
+from aecodec.errors import ENDING_SIGNALS, AezError, Terminated
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,59 +42,102 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
-        with _interrupted_by_sigterm():
+        with _interrupted_by_signals():
             status = int(arguments.run(arguments))
-            sys.stdout.flush()  # here, where a full disk still has a status and a message
+            with _naming_standard_output():
+                sys.stdout.flush()  # here, where a full disk still has a status and a message
             return status
     except KeyboardInterrupt as interrupt:
         return _fail("interrupted", status_of_interrupt(interrupt))
-    except BrokenPipeError:
-        _drop_unwritten()  # the reader has left: there is nobody to say it to
-        return EXIT_IO
-    except AezError as error:
-        return _fail(in_options(error), status_of(error))
-    except OSError as error:
-        _drop_unwritten()
-        return _fail(os_error_text(error), EXIT_IO)
-    except (ValueError, ImportError) as error:
-        if not is_for_user(error):
+    except Exception as error:
+        failed = _fail_for(error)
+        if failed is None:
             raise
+        return failed
+
+
+def _fail_for(error: Exception) -> int | None:
+    """Say what went wrong and return the status; None for a fault of this package."""
+    if is_short_of_memory(error):
+        _drop_unwritten(sys.stdout)
+        return _fail(memory_text(error), EXIT_IO)
+    if isinstance(error, BrokenPipeError):
+        _drop_unwritten(sys.stdout)  # the reader has left: there is nobody to say it to
+        return EXIT_IO
+    if isinstance(error, AezError):
+        return _fail(in_options(error), status_of(error))
+    if isinstance(error, OSError):
+        _drop_unwritten(sys.stdout)
+        return _fail(os_error_text(error), EXIT_IO)
+    if isinstance(error, ValueError | ImportError) and is_for_user(error):
         return _fail(in_options(error), EXIT_USAGE)
+    return None
 
 
 @contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
-    """SIGTERM acts as Ctrl-C does inside; afterwards the caller's handler is back.
+def _naming_standard_output() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or "standard output"
+        raise
 
-    In another thread than the main one no handler can be set. One that was not set from Python
-    could not be put back. Both are left as they are.
+
+@contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """SIGTERM and its like act as Ctrl-C does inside; afterwards the caller's handlers are back.
+
+    What is ignored stays so: ``nohup`` ignores SIGHUP. In another thread than the main one no
+    handler can be set. One that was not set from Python could not be put back, and is left.
     """
-    before = signal.getsignal(signal.SIGTERM)
-    if threading.current_thread() is not threading.main_thread() or before is None:
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    signal.signal(signal.SIGTERM, _interrupt)
+    before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
+    ours = {n: handler for n, handler in before.items() if handler not in (None, signal.SIG_IGN)}
+    for number in ours:
+        signal.signal(number, _interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in ours.items():
+            signal.signal(number, handler)
 
 
-def _drop_unwritten() -> None:
-    """Discard what standard output refuses: Python would write it again at exit, and complain."""
+def _drop_unwritten(stream: TextIO) -> None:
+    """Discard what a stream refuses: Python would write it again at exit, and complain."""
     try:
-        sys.stdout.flush()
+        stream.flush()
     except (OSError, ValueError):
         with contextlib.suppress(OSError, ValueError):  # a stream without a file of the system
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())
-            os.close(nowhere)
+            _write_nowhere(stream.fileno())
 
 
-def _interrupt(*_: object) -> None:
-    raise Terminated
+def _write_nowhere(descriptor: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def _interrupt(number: int, _: object) -> None:
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            _leave_closed_terminal(descriptor)
+    raise Terminated(number)
+
+
+def _leave_closed_terminal(descriptor: int) -> None:
+    """Write nowhere instead of to a terminal that is gone, where every write fails."""
+    try:
+        os.get_terminal_size(descriptor)
+    except OSError as error:
+        if error.errno == errno.EIO:
+            _write_nowhere(descriptor)
 
 
 def _fail(message: str, status: int) -> int:
-    print(f"aecodec: {shown(message)}", file=sys.stderr)
+    try:
+        print(f"aecodec: {shown(message)}", file=sys.stderr)
+    except OSError:
+        _drop_unwritten(sys.stderr)  # nobody can be told
     return status

@@ -81,20 +81,23 @@ def run(a: argparse.Namespace) -> int:
         )
     if a.json and not to_stdout:
         facts = {"output": str(done.output), "kind": done.kind, "images": done.images}
-        facts |= {"left_out": done.left_out}
+        facts |= {"left_out": done.left_out, "notes": list(done.notes)}
         facts |= {"lost": done.lost, "repair": done.repair and done.repair.facts()}
         print(strict_json(facts))
     elif not a.quiet and not to_stdout:
         print(f"{done.output}: {images_text(done.images)} as {done.kind}", file=sys.stderr)
     under = "  " if not (a.json or a.quiet or to_stdout) else f"{done.output or STDIO}: "
     lines = _losses(done)
+    if not (a.quiet or a.json):
+        lines = [*done.notes, *lines]
     if labels != a.labels:
         lines.append(f"--labels {a.labels} names the file of the images, no labels are there")
     for line in lines:
         print(f"{under}{line}", file=sys.stderr)
     if not done.whole:
         return EXIT_CORRUPT
-    has_less = labels != a.labels or any(text.startswith("column ") for text in done.left_out)
+    lost = ("column ", "names: ")
+    has_less = labels != a.labels or any(text.startswith(lost) for text in done.left_out)
     return EXIT_LEFT_OUT if has_less else 0
 
 

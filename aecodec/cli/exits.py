@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import re
+import signal
 from pathlib import Path
 from typing import Final
 
@@ -25,14 +27,48 @@ EXIT_USAGE: Final = 2
 EXIT_CORRUPT: Final = 3
 EXIT_UNSUPPORTED: Final = 4
 EXIT_MODEL: Final = 5
+CAUSES_MAX: Final = 20  # of an error, which are looked at
+MEMORY_CHARS: Final = 160  # of what the system or a library says
 EXIT_LEFT_OUT: Final = 6  # done, but for what could not be taken or kept
-EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells count
+EXIT_HUNG_UP: Final = 129  # 128 + SIGHUP, as shells count
+EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT
 EXIT_TERMINATED: Final = 143  # 128 + SIGTERM
+
+# Texts of torch, zstd and the system's loader, which have no classes of their own for it.
+_SHORT_OF_MEMORY: Final = re.compile(
+    "allocate memory|not enough memory|out of memory|failed to map segment|can't start new thread",
+    re.IGNORECASE,
+)
+
+
+def status_of_signal(number: int) -> int:
+    """The exit status for a signal, as shells count: 130 for Ctrl-C, 143 for SIGTERM."""
+    return 128 + number
 
 
 def status_of_interrupt(error: KeyboardInterrupt) -> int:
-    """The exit status for Ctrl-C or SIGTERM."""
-    return EXIT_TERMINATED if isinstance(error, Terminated) else EXIT_INTERRUPTED
+    """The exit status for Ctrl-C, SIGTERM and their like."""
+    return status_of_signal(error.number if isinstance(error, Terminated) else signal.SIGINT)
+
+
+def is_short_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or what it comes from, is that the system gives no more memory."""
+    for _ in range(CAUSES_MAX):
+        if error is None:
+            return False
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+            return True
+        is_loose = isinstance(error, RuntimeError | ImportError)
+        if is_loose and _SHORT_OF_MEMORY.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def memory_text(error: BaseException) -> str:
+    """The message for such an error."""
+    text = " ".join(str(error).split())[:MEMORY_CHARS]
+    return f"not enough memory: {text}" if text else "not enough memory"
 
 
 def status_of(error: AezError) -> int:

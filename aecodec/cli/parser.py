@@ -39,10 +39,10 @@ examples:
   aecodec train glyphs.npy -o glyphs.safetensors
   aecodec info digits.aez --json
 
-exit status: 0 done, 1 input or output failed, 2 wrong usage or not an image set,
+exit status: 0 done, 1 input or output failed or memory is short, 2 wrong usage or no image set,
 3 not an .aez or a damaged one, 4 too new or over a limit, 5 a model is missing, wrong or damaged,
 6 done, but pictures, labels or columns were left out (standard error names them),
-130 interrupted, 143 terminated
+130 interrupted, 143 terminated, 129 the terminal was closed
 """
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import glob
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from aecodec.cli.exits import EXIT_INTERRUPTED, EXIT_TERMINATED
+from aecodec.cli.exits import status_of_signal
 
 UNFINISHED: Final = " (unfinished)"  # ends the name of a model whose training has not ended
 
@@ -37,7 +38,7 @@ def end_interrupted(output: Path, about: Mapping[str, Any]) -> int:
         f"{output} is an unfinished model: the same command with --resume -f goes on",
         file=sys.stderr,
     )
-    return EXIT_TERMINATED if about["interrupted_by"] == "SIGTERM" else EXIT_INTERRUPTED
+    return status_of_signal(signal.Signals[about["interrupted_by"]])
 
 
 def say_kept(output: Path) -> None:

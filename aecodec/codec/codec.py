@@ -26,6 +26,7 @@ from aecodec.container import Chunk
 from aecodec.container.modes import DEFAULT_CODER
 from aecodec.latents.coders import CODERS
 from aecodec.latents.symbols import ChunkLatents
+from aecodec.limits import DEFAULT_LIMITS
 from aecodec.models.model import Model
 from aecodec.targets import (
     DEFAULT_EFFORT,
@@ -196,16 +197,21 @@ class Codec:
         return self.open_chunks([chunk], shape, [where])[0].all()
 
     def open_chunks(
-        self, chunks: Sequence[Chunk], shape: tuple[int, int, int], where: Sequence[str]
+        self,
+        chunks: Sequence[Chunk],
+        shape: tuple[int, int, int],
+        where: Sequence[str],
+        max_memory_nbytes: int = DEFAULT_LIMITS.max_memory_nbytes,
     ) -> list[OpenChunk]:
         """Chunks of one file, opened for random access.
 
         ``where`` names each chunk for errors. Several chunks are unpacked at once, side by side.
+        AezLimitError, then or later, for latents that take more than ``max_memory_nbytes``.
         """
         from aecodec.codec.decode import OpenChunk, unpack_together
 
         opened = [
-            OpenChunk(self.networks, chunk, shape, name)
+            OpenChunk(self.networks, chunk, shape, name, max_memory_nbytes)
             for chunk, name in zip(chunks, where, strict=True)
         ]
         if len(opened) > 1:

@@ -17,13 +17,14 @@ import numpy.typing as npt
 
 from aecodec.arrays import Images, Indices
 from aecodec.container import Chunk
-from aecodec.container.modes import MODES, PIXELS_DEQUANTIZED, ZSTD
+from aecodec.container.modes import MODES, PIXELS_DEQUANTIZED, ZSTD, Mode
 from aecodec.entropy import zstd
-from aecodec.errors import AezCorruptError
+from aecodec.errors import AezCorruptError, AezLimitError
 from aecodec.io.locks import ForkLock
-from aecodec.latents.coders import CODERS_BY_MODE, LatentSource
+from aecodec.latents.coders import CODERS_BY_MODE, SYMBOL_NBYTES, LatentSource
 from aecodec.latents.quantizer import gains_at
 from aecodec.latents.rows import SymbolRows
+from aecodec.limits import DEFAULT_LIMITS
 from aecodec.pixels.layer import Dequantizer
 from aecodec.pixels.payloads import Refiner, decode_payloads
 
@@ -47,9 +48,15 @@ class OpenChunk:
     """
 
     def __init__(
-        self, networks: NetworkSource, chunk: Chunk, shape: tuple[int, int, int], where: str
+        self,
+        networks: NetworkSource,
+        chunk: Chunk,
+        shape: tuple[int, int, int],
+        where: str,
+        max_memory_nbytes: int = DEFAULT_LIMITS.max_memory_nbytes,
     ) -> None:
         self.networks, self.chunk, self.shape, self.where = networks, chunk, shape, where
+        self.max_memory_nbytes = max_memory_nbytes
         self._assignment = np.frombuffer(chunk.assignment, np.uint8)
         self.counts = np.bincount(self._assignment, minlength=len(chunk.sub_payloads))
         self.unpacked: dict[int, Images | SymbolRows] = {}  # by sub-payload
@@ -150,7 +157,8 @@ Place = tuple[OpenChunk, int]  # a chunk, and the number of one of its sub-paylo
 def unpack_together(chunks: Sequence[OpenChunk]) -> None:
     """Decode the ANS payloads of chunks of one file, alike ones side by side.
 
-    Those of one mode and parameter are alike.
+    Those of one mode and parameter are alike. Where their latents together take too much memory,
+    each is left to be decoded alone.
     """
     alike: dict[tuple[int, int], list[Place]] = defaultdict(list)
     for opened in chunks:
@@ -158,7 +166,8 @@ def unpack_together(chunks: Sequence[OpenChunk]) -> None:
             if MODES[sub.mode].is_under_ans and index not in opened.unpacked:
                 alike[sub.mode, sub.parameter].append((opened, index))
     for places in alike.values():
-        _unpack(places)
+        if _symbols_nbytes(places) <= places[0][0].max_memory_nbytes:
+            _unpack(places)
 
 
 def _unpack(places: Sequence[Place]) -> None:
@@ -169,6 +178,7 @@ def _unpack(places: Sequence[Place]) -> None:
     where = [opened.where for opened, _ in places]
     first, mode, parameter = places[0][0], MODES[subs[0].mode], subs[0].parameter
     unpacked: Sequence[Images | SymbolRows]
+    require_memory(_symbols_nbytes(places), first.max_memory_nbytes, first.where)
     if mode.holds_latents:
         coder = CODERS_BY_MODE[mode.number].of(first.networks)
         unpacked = coder.unpack(payloads, counts, parameter, where)
@@ -184,6 +194,33 @@ def _unpack(places: Sequence[Place]) -> None:
         ]
     for (opened, index), rows in zip(places, unpacked, strict=True):
         opened.unpacked[index] = rows
+
+
+def _symbols_nbytes(places: Sequence[Place]) -> int:
+    opened, index = places[0]
+    count = sum(int(opened.counts[index]) for opened, index in places)
+    return symbols_nbytes(opened.networks, MODES[opened.chunk.sub_payloads[index].mode], count)
+
+
+def symbols_nbytes(networks: NetworkSource, mode: Mode, image_count: int) -> int:
+    """The bytes that the latents of images take while their payload is decoded, which is whole.
+
+    Those under zstd are unpacked when they are taken, and count nothing.
+    """
+    latents = 0
+    if mode.holds_latents and mode.is_under_ans:
+        latents = networks.latents().config.latents
+    elif mode.is_bounded and (underlay := networks.refiner().underlay):
+        latents = underlay.latents
+    return SYMBOL_NBYTES * latents * image_count
+
+
+def require_memory(nbytes: int, most: int, where: str) -> None:
+    """AezLimitError for more bytes of latents than ``max_memory_nbytes``."""
+    if nbytes > most:
+        raise AezLimitError(
+            f"{where}: {nbytes} bytes of latents under ANS, max_memory_nbytes allows {most}"
+        )
 
 
 def _stored_pixels(

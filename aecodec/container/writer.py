@@ -10,7 +10,14 @@ from aecodec.container.footer import FOOTER_NBYTES, Footer
 from aecodec.container.header import FLAGS_NEEDING_PARTS, SUPPORTED_FLAGS, Header
 from aecodec.container.index import IndexEntry
 from aecodec.container.parts import unpack_parts
-from aecodec.container.sections import HEAD, INDX, MAX_SECTIONS, PART, Section
+from aecodec.container.sections import (
+    HEAD,
+    INDX,
+    MAX_SECTIONS,
+    PART,
+    SECTION_FRAME_NBYTES,
+    Section,
+)
 from aecodec.errors import AezCorruptError
 
 
@@ -88,6 +95,11 @@ class Writer:
         )
         self._write(footer.pack())
         return self._offset
+
+    @property
+    def index_nbytes(self) -> int:
+        """The bytes of the index so far."""
+        return SECTION_FRAME_NBYTES + len(self._index)
 
     def _check_open(self) -> None:
         if self._closed:

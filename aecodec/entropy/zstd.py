@@ -63,6 +63,8 @@ def decompress(
         # reports whatever follows the frame.
         data = decompressor.decompress(frame, max_output_size=nbytes, allow_extra_data=False)
     except zstandard.ZstdError as error:
+        if "not enough memory" in str(error):
+            raise MemoryError(f"{where}: {error}") from error
         raise AezCorruptError(f"{where}: {_frame_fault(str(error), nbytes)}") from error
     if len(data) != nbytes:
         raise AezCorruptError(f"{where}: frame holds {len(data)} bytes, expected {nbytes}")

@@ -12,7 +12,7 @@ from aecodec.images.labels import idx_labels, labels_path
 from aecodec.images.members import split_member
 from aecodec.images.opening import KINDS, detect_kind, open_images, open_sink
 from aecodec.images.pairing import Rows, paired_columns, paired_labels
-from aecodec.images.pictures import PICTURE_SUFFIXES
+from aecodec.images.safe_names import PICTURE_SUFFIXES
 from aecodec.images.tables import read_label_rows, read_labels, read_rows
 
 __all__ = [

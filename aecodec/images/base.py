@@ -151,12 +151,26 @@ class ImageSource(ABC):
 
 
 class ImageSink(ABC):
-    """An image set that is written batch by batch; ``close`` checks that it is complete."""
+    """An image set that is written batch by batch; ``close`` checks that it is complete.
+
+    ``notes`` tell what has another name there than it was given, ``left_out`` what the set could
+    not take, both as words for people; they are final when all images are written.
+    """
 
     def __init__(self, shape: Shape, image_count: int) -> None:
         self.shape, self.image_count = shape, image_count
         self.written_count = 0
         self._closer = ExitStack()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What has another name than it was given."""
+        return ()
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What the set could not take: "column NAME: reason", or "names: reason"."""
+        return ()
 
     def write(self, batch: Images) -> None:
         """Append uint8 (n, H, W, C).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import posixpath
@@ -19,26 +20,26 @@ from aecodec.errors import ImageSetError
 from aecodec.images.base import ImageSink, ImageSource, Layout, Skipped
 from aecodec.images.changes import CHANNELS, notes_of
 from aecodec.images.channels import common_channels, fits, least_channels, with_channels
-from aecodec.images.metadata import (
-    ABOUT_FILE,
-    TABLE_FILE,
-    read_folder_table,
-    write_folder_table,
-)
+from aecodec.images.column_names import with_free_names
+from aecodec.images.metadata import read_folder_table, write_folder_table
+from aecodec.images.pairing import FILE_NAME
 from aecodec.images.pictures import (
-    PICTURE_SUFFIXES,
     Picture,
-    check_picture_name,
     decode_picture,
     import_pillow,
     natural_key,
-    picture_names,
     save_picture,
 )
+from aecodec.images.renames import Renames, original_cells
+from aecodec.images.safe_names import ABOUT_FILE, PICTURE_SUFFIXES, TABLE_FILE
+from aecodec.images.tree_names import NamedPaths, NumberedPaths
 from aecodec.images.walking import NOT_READABLE, walk
 
 # What a system says of a name that it cannot give a file: too long, or not in its encoding.
 NOT_A_NAME = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.ENOTDIR}
+NOT_A_NAME_NT = {3, 123, 206}  # the path is not there (too long), a wrong name, too long
+TAKEN = {errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY}
+FOLDERS_KNOWN = 1 << 10
 SAMPLE_PICTURES = 256  # in the sample that gives the shape: as many, or up to twice
 
 
@@ -157,19 +158,20 @@ class FolderSource(ImageSource):
 
 def _with_classes(names: Sequence[str], table: Annotations) -> Annotations:
     """The table, with labels by folder if every picture is in a folder of the first level."""
-    folders = [name.split("/")[0] for name in names if name.count("/") == 1]
-    classes = sorted(set(folders), key=natural_key)
-    cannot_be = (
-        len(folders) < len(names)
-        or len(classes) > CLASSES_MAX
-        or any(text_fault(name, NAME_MAX_NBYTES) for name in classes)
-        or any(column.name == LABEL for column in table.columns)
-    )
-    if cannot_be:
+    folders: dict[str, None] = {}
+    for name in names:
+        folder, slash, rest = name.partition("/")
+        folders[folder] = None
+        if not slash or "/" in rest or len(folders) > CLASSES_MAX:
+            return table
+    classes = sorted(folders, key=natural_key)
+    has_labels = any(column.name == LABEL for column in table.columns)
+    if has_labels or any(text_fault(name, NAME_MAX_NBYTES) for name in classes):
         return table
     numbers = {name: i for i, name in enumerate(classes)}
-    dtype = "uint8" if len(classes) <= 1 << 8 else "uint16"
-    labels = Column.of(LABEL, [numbers[folder] for folder in folders], dtype)
+    values = (numbers[name.partition("/")[0]] for name in names)
+    dtype = np.uint8 if len(classes) <= 1 << 8 else np.uint16
+    labels = Column.of(LABEL, np.fromiter(values, dtype, len(names)))
     columns = (*table.columns, labels)
     return replace(table, columns=columns, label=LABEL, classes=tuple(classes))
 
@@ -177,9 +179,10 @@ def _with_classes(names: Sequence[str], table: Annotations) -> Annotations:
 class FolderSink(ImageSink):
     """Writes pictures under their names, in the folders that the names have.
 
-    ``paths`` are all files that it writes, as paths in the folder with /. Without names, labelled
-    images go to a folder for each class. What the tree does not show (order, other columns, title
-    and the like) goes to ``metadata.csv`` and ``metadata.json``.
+    Names that are not safe on every system, or not the only ones of their kind, are replaced by
+    others (:mod:`aecodec.images.safe_names`), which the notes tell. Without names, labelled images
+    go to a folder for each class. What the tree does not show (order, other columns, title and the
+    like, names that were replaced) goes to ``metadata.csv`` and ``metadata.json``.
     """
 
     def __init__(
@@ -194,60 +197,93 @@ class FolderSink(ImageSink):
         self._pillow = import_pillow("writing")
         if not os.path.isdir(folder):
             raise NotADirectoryError(f"{folder}: expected an existing folder")
-        chosen = picture_names(names, image_count, shape[2])
-        if names is None and annotations.labels is not None:
-            chosen = _by_class(chosen, annotations)
-        self._folder, self._names, self._annotations = folder, chosen, annotations
+        self._folder, self._is_new = folder, not os.listdir(folder)
+        self._names, self._renames = names, Renames()
+        self._named: NamedPaths | None = None
+        self._paths: NumberedPaths | NamedPaths
+        if names is None:
+            self._paths = NumberedPaths(image_count, annotations)
+        else:
+            self._paths = self._named = NamedPaths(names, image_count, shape[2])
         self._folders: set[str] = set()
-        self._has_table = not _needs_no_table(chosen, annotations)
-        tables = (TABLE_FILE, ABOUT_FILE) if self._has_table else ()
-        self.paths = (*chosen, *tables)
+        self._has_table = not _needs_no_table(self._paths, annotations)
+        self._annotations, self._column_notes = with_free_names(annotations, (FILE_NAME,))
+
+    def writes(self, path: str) -> bool:
+        """Whether the sink writes a file of this name, a path in the folder with /."""
+        return path in self._paths or (path in (TABLE_FILE, ABOUT_FILE) and self._writes_table())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What has another name than the set gave it, as words for people."""
+        return (*self._renames.notes(), *self._column_notes)
+
+    def _writes_table(self) -> bool:
+        return self._has_table or (self._named is not None and self._named.any_renamed)
 
     def _write(self, batch: Images) -> None:
         pixels = batch[..., 0] if self.shape[2] == 1 else batch
-        names = self._names[self.written_count : self.written_count + len(batch)]
-        for name, one in zip(names, pixels, strict=True):
-            self._write_picture(name, one)
+        for i, one in enumerate(pixels, self.written_count):
+            path = self._paths[i]
+            if not self._write_picture(path, one):
+                path = self._write_refused(i, path, one)
+            if self._names is not None and self._named is not None and self._named.renamed(i):
+                self._renames.add(self._names[i], path)
 
-    def _write_picture(self, name: str, pixels: Images) -> None:
-        below = posixpath.dirname(name)
+    def _write_picture(self, path: str, pixels: Images) -> bool:
+        """Whether the system takes the path; OSError for any other fault."""
+        below = posixpath.dirname(path)
         try:
             if below not in self._folders:
                 os.makedirs(os.path.join(self._folder, below), exist_ok=True)
+                self._folders = {below} if len(self._folders) >= FOLDERS_KNOWN else self._folders
                 self._folders.add(below)
-            save_picture(self._pillow, pixels, os.path.join(self._folder, name))
-        except OSError as error:
-            if error.errno not in NOT_A_NAME:
+            save_picture(self._pillow, pixels, os.path.join(self._folder, path))
+        except (OSError, UnicodeEncodeError) as error:
+            if not self._is_refused(error):
                 raise
-            raise ImageSetError(
-                f"names: {name!r:.80} cannot name a file here: {error.strerror}"
-            ) from error
+            return False
+        return True
+
+    def _is_refused(self, error: OSError | UnicodeEncodeError) -> bool:
+        """Whether the system says that no file can have this path."""
+        if self._named is None or isinstance(error, UnicodeEncodeError):
+            return self._named is not None
+        # A path of a new folder that is there is that of another picture, in the system's eyes.
+        is_taken = error.errno in TAKEN and self._is_new
+        is_no_name = error.errno in NOT_A_NAME or getattr(error, "winerror", 0) in NOT_A_NAME_NT
+        return is_taken or is_no_name
+
+    def _write_refused(self, i: int, refused: str, pixels: Images) -> str:
+        """Write a picture under the path that any system takes, and return that."""
+        folders = refused.split("/")[:-1]
+        for depth in range(len(folders), 0, -1):  # those that were made for it
+            with contextlib.suppress(OSError, UnicodeEncodeError):
+                os.rmdir(os.path.join(self._folder, *folders[:depth]))
+        self._folders.clear()
+        path = None if self._named is None else self._named.refuse(i)
+        if path is None or not self._write_picture(path, pixels):
+            raise ImageSetError(f"names: {refused!r:.80} cannot name a file here")
+        return path
 
     def close(self) -> None:
         """Write the tables, if they are needed; ValueError if images are missing."""
         super().close()
-        if self._has_table:
-            write_folder_table(self._folder, self._names, self._annotations)
+        if self._writes_table():
+            originals = None
+            if self._names is not None and self._named is not None and self._named.any_renamed:
+                originals = original_cells(self._names, self._named)
+            write_folder_table(self._folder, self._paths, self._annotations, originals)
 
 
-def _by_class(names: Sequence[str], annotations: Annotations) -> list[str]:
-    """The names, in a folder for each label if all labels can be names of folders."""
-    labels = annotations.labels
-    if labels is None:
-        return list(names)
-    texts = [annotations.classes[v] if annotations.classes else str(v) for v in labels]  # type: ignore[index]
-    for text in set(texts):
-        try:
-            check_picture_name(text)
-        except ImageSetError:
-            return list(names)
-        if "/" in text or text.startswith("."):
-            return list(names)
-    return [f"{text}/{name}" for text, name in zip(texts, names, strict=True)]
-
-
-def _needs_no_table(names: Sequence[str], annotations: Annotations) -> bool:
+def _needs_no_table(paths: Sequence[str], annotations: Annotations) -> bool:
     """Whether reading the tree without tables gives the same order and annotations."""
-    if list(names) != sorted(names, key=natural_key):
+    if len(annotations.columns) > 1:
         return False
-    return _with_classes(names, Annotations()) == annotations
+    before = None
+    for path in paths:
+        key = natural_key(path)
+        if before is not None and key < before:
+            return False
+        before = key
+    return _with_classes(paths, Annotations()) == annotations

@@ -20,6 +20,7 @@ NPZ_MEMBERS = (NPZ_MEMBER, "x", "arr_0")  # the names that reading looks for fir
 _IMAGE_WORDS = frozenset(
     ["x", "image", "images", "img", "imgs", "data", "pixels", "picture", "pictures", "pics"]
 )
+SHOWN = 20  # arrays in a message
 _LABEL_WORDS = frozenset(LABEL_NAMES)
 
 
@@ -137,7 +138,8 @@ def labels_member(members: Sequence[Member], label: str) -> Member:
 
 
 def _listed(members: Sequence[Member]) -> str:
-    return "; ".join(map(str, members)) or "no array"
+    more = f"; and {len(members) - SHOWN} more" if len(members) > SHOWN else ""
+    return "; ".join(f"{member!s:.200}" for member in members[:SHOWN]) + more or "no array"
 
 
 def labels_of(images: str, names: Iterable[str]) -> str | None:
@@ -154,16 +156,16 @@ def labels_of(images: str, names: Iterable[str]) -> str | None:
     return next((found[word] for word in LABEL_NAMES if word in found), None)
 
 
-def belongs_to_others(name: str, images: str, others: Iterable[str]) -> bool:
-    """Whether an array goes with one of the ``others``, as y_test goes with x_test, not x_train.
+def belonging_to_others(names: Iterable[str], images: str, others: Iterable[str]) -> set[str]:
+    """Which arrays go with one of the ``others``, as y_test goes with x_test, not x_train.
 
     All of these are names of arrays; ``images`` and ``others`` are pictures.
     """
     own = _rest(images, _IMAGE_WORDS)
     if not own:
-        return False
+        return set()
     marks = {word for other in others for word in _rest(other, _IMAGE_WORDS)} - set(own)
-    return not marks.isdisjoint(_words(name))
+    return {name for name in names if not marks.isdisjoint(_words(name))}
 
 
 def _words(name: str) -> list[str]:

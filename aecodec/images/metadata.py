@@ -11,22 +11,23 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from aecodec.annotations.annotations import ABOUT, Annotations, annotate, label_name
 from aecodec.annotations.column import Column
-from aecodec.annotations.values import DTYPES
+from aecodec.annotations.values import DTYPES, TEXT
 from aecodec.errors import ImageSetError
 from aecodec.images.base import PassedOver, Skipped
+from aecodec.images.column_names import free_name
 from aecodec.images.pairing import FILE_NAME, NamesOfImages, is_name_header, name_column
+from aecodec.images.safe_names import ABOUT_FILE, LINES_FILE, TABLE_FILE
 from aecodec.images.tables import Table, cell_text, read_table, typed_column
 from aecodec.images.texts import decode_text, split_lines
 
-TABLE_FILE, LINES_FILE, ABOUT_FILE = "metadata.csv", "metadata.jsonl", "metadata.json"
-METADATA_FILES = (TABLE_FILE, LINES_FILE, ABOUT_FILE)
+ORIGINAL_NAME = "original_name"  # the column of names that pictures could not have
 _KINDS = {"title": str, "origin": str, "licence": str, "label": str, "classes": list}
 _NO_NAMES = f"has no column {FILE_NAME} (or filename, path, file, image) with the pictures' names"
 
@@ -180,22 +181,33 @@ def _read_about(path: str) -> tuple[dict[str, Any], list[Skipped]]:
     return known, skipped
 
 
-def write_folder_table(folder: str, names: Sequence[str], annotations: Annotations) -> None:
-    """Write ``metadata.csv`` and ``metadata.json`` for the pictures ``names`` in a folder."""
+def write_folder_table(
+    folder: str,
+    names: Iterable[str],
+    annotations: Annotations,
+    original_names: Iterable[str] | None = None,
+) -> None:
+    """Write ``metadata.csv`` and ``metadata.json`` for the pictures ``names`` in a folder.
+
+    ``original_names`` are what the pictures were called where they had to be renamed, "" for all
+    others. One row at a time is in memory. No column may be called as that of the pictures' names.
+    """
     columns = annotations.columns
-    if any(column.name == FILE_NAME for column in columns):
-        raise ImageSetError(
-            f"column {FILE_NAME}: a folder's {TABLE_FILE} cannot hold a column of this name"
-        )
+    heads = [FILE_NAME, *(column.name for column in columns)]
+    dtypes = {column.name: column.dtype for column in columns}
+    cells: list[Iterable[str]] = [names, *(map(cell_text, column) for column in columns)]
+    if original_names is not None:
+        heads.insert(1, free_name(ORIGINAL_NAME, heads))
+        dtypes = {heads[1]: TEXT} | dtypes
+        cells.insert(1, original_names)
     path = os.path.join(folder, TABLE_FILE)
     # the names on disk may be bytes that are not UTF-8, which Python tells as surrogates
     with open(path, "x", encoding="utf-8", errors="surrogateescape", newline="") as file:
         table = csv.writer(file)
-        table.writerow([FILE_NAME, *(column.name for column in columns)])
-        cells = (map(cell_text, column.values) for column in columns)
-        table.writerows(zip(names, *cells, strict=True))
+        table.writerow(heads)
+        table.writerows(zip(*cells, strict=True))
     about = annotations.metadata()
-    about["dtypes"] = {column.name: column.dtype for column in columns}
+    about["dtypes"] = dtypes
     with open(os.path.join(folder, ABOUT_FILE), "x", encoding="utf-8") as file:
         json.dump(about, file, indent=1, ensure_ascii=False)
         file.write("\n")

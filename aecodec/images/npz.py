@@ -2,44 +2,38 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import struct
 import tempfile
 import zipfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
-from typing import IO, Any, BinaryIO, cast
-
-import numpy as np
-import numpy.typing as npt
+from dataclasses import replace
+from typing import BinaryIO, cast
 
 from aecodec.annotations.annotations import (
     ABOUT,
     LABEL,
     LABEL_NAMES,
     Annotations,
-    annotate,
     label_name,
 )
 from aecodec.annotations.column import Column
-from aecodec.annotations.values import TEXT
 from aecodec.errors import ImageSetError
 from aecodec.images.base import READ_NBYTES, ImageSource, Skipped, damage_named
+from aecodec.images.beside import CLASSES, LABEL_COLUMN, NAMES, Beside
 from aecodec.images.members import (
     NPZ_MEMBER,
-    belongs_to_others,
+    belonging_to_others,
     images_member,
     labels_member,
     labels_of,
     members_of,
     named_member,
 )
-from aecodec.images.streams import open_npy, read_npy_header, start_npy
+from aecodec.images.streams import open_npy
 
-NAMES, CLASSES, LABEL_COLUMN = "names", "classes", "label_column"
 RESERVED = (NPZ_MEMBER, *ABOUT, NAMES, CLASSES, LABEL_COLUMN)
-BESIDE_MAX_NBYTES = 1 << 30  # of each array other than the images
 
 
 def open_npz(
@@ -66,7 +60,7 @@ def open_npz(
         else:
             images = named_member(members, chosen, label).name
             others = [m.name for m in members if m.is_pictorial and m.name != images]
-            apart = {m.name for m in members if belongs_to_others(m.name, images, others)}
+            apart = belonging_to_others([m.name for m in members], images, others)
         stream = stack.enter_context(archive.open(f"{images}.npy"))
         source = open_npy(stream, f"{label}: {images}.npy", "npz", rewindable=True)
         entries = [e for e in archive.namelist() if e.removesuffix(".npy") not in (images, *apart)]
@@ -74,8 +68,8 @@ def open_npz(
         return source
 
 
-def read_npz_labels(file: BinaryIO, label: str, chosen: str | None) -> npt.NDArray[Any]:
-    """The labels (N,) in an .npz: the array ``chosen``, that of a usual name, or the only one.
+def read_npz_labels(file: BinaryIO, label: str, chosen: str | None) -> Column:
+    """The labels in an .npz: the array ``chosen``, that of a usual name, or the only one.
 
     ImageSetError for a damaged file, and for an array of another kind.
     """
@@ -84,10 +78,12 @@ def read_npz_labels(file: BinaryIO, label: str, chosen: str | None) -> npt.NDArr
         find = labels_member(members, label) if chosen is None else None
         member = find or named_member(members, chosen or "", label)
         count = (*member.header.dims, 0)[0]
-        array = _read_array(archive, f"{member.name}.npy", count, label)
-    if isinstance(array, str):
-        raise ImageSetError(f"{label}: array {member.name!r} cannot be labels: {array}")
-    return array
+        found = Beside(archive, label, RESERVED).read(f"{member.name}.npy", count)
+    if isinstance(found, list):
+        found = Column.of(LABEL, found)
+    if isinstance(found, str):
+        raise ImageSetError(f"{label}: array {member.name!r} cannot be labels: {found}")
+    return replace(found, name=LABEL)
 
 
 def _damage_named(label: str) -> AbstractContextManager[None]:
@@ -99,116 +95,31 @@ def _read_beside(
     archive: zipfile.ZipFile, entries: Sequence[str], images: str, source: ImageSource, label: str
 ) -> None:
     """Names and annotations from the other arrays; the rest is listed as skipped."""
-    found: dict[str, npt.NDArray[Any]] = {}
+    beside = Beside(archive, label, RESERVED)
+    columns: dict[str, Column] = {}
+    texts: dict[str, list[str]] = {}
     skipped = []
     own_labels = labels_of(images, [entry.removesuffix(".npy") for entry in entries])
-    for entry in entries:
-        array = _read_array(archive, entry, source.image_count, label)
-        if isinstance(array, str):
-            skipped.append(Skipped(entry, array))
+    for entry in dict.fromkeys(entries):
+        found = beside.read(entry, source.image_count)
+        if isinstance(found, str):
+            skipped.append(Skipped(entry, found))
+        elif isinstance(found, Column):
+            columns[found.name] = found
         else:
-            found[entry.removesuffix(".npy")] = array
-    if own_labels in found and own_labels not in LABEL_NAMES and LABEL not in found:
-        found[LABEL] = found.pop(own_labels)
-    about: dict[str, Any] = {name: str(found.pop(name)) for name in ABOUT if name in found}
-    about["classes"] = found.pop(CLASSES, np.empty(0, np.str_)).tolist()
-    names = found.pop(NAMES, None)
-    chosen = found.pop(LABEL_COLUMN, None)
+            texts[entry.removesuffix(".npy")] = found
+    if own_labels in columns and own_labels not in LABEL_NAMES and LABEL not in columns:
+        columns[LABEL] = replace(columns.pop(own_labels), name=LABEL)
+    names = texts.pop(NAMES, None)
+    classes = tuple(texts.pop(CLASSES, ()))
+    about = {name: text[0] or None for name, text in texts.items() if name in ABOUT}
+    wanted = texts[LABEL_COLUMN][0] if LABEL_COLUMN in texts else label_name(columns)
     try:
-        annotations = annotate(columns={name: Column.of(name, a) for name, a in found.items()})
-        wanted = annotations.label if chosen is None else str(chosen)
-        about = {name: text or None for name, text in about.items() if name != CLASSES} | {
-            CLASSES: tuple(about[CLASSES])
-        }
-        source.annotations = Annotations(annotations.columns, wanted, **about)
+        source.annotations = Annotations(tuple(columns.values()), wanted, classes, **about)
         source.annotations.require_count(source.image_count)
     except (ValueError, KeyError) as error:
         raise ImageSetError(f"{label}: {error}") from error
-    source.names = None if names is None else tuple(names.tolist())
+    source.names = None if names is None else tuple(names)
     source.skipped = tuple(skipped)
     source.label = label
     source._tell()
-
-
-def _read_array(
-    archive: zipfile.ZipFile, entry: str, image_count: int, label: str
-) -> npt.NDArray[Any] | str:
-    """An array of names or annotations, or the reason why it is neither."""
-    name = entry.removesuffix(".npy")
-    if name == entry:
-        return "not an array"
-    with archive.open(entry) as stream:
-        header = read_npy_header(stream, f"{label}: {entry}")
-        dims, dtype = header.dims, header.dtype
-        wanted: tuple[int, ...] = (image_count,)
-        if name in (*ABOUT, LABEL_COLUMN) and dtype.kind == "U":
-            wanted = ()
-        elif name == CLASSES and dtype.kind == "U" and len(dims) == 1:
-            wanted = dims
-        elif name == NAMES and dtype.kind != "U":
-            return f"{dtype}{dims}, names of images are texts"
-        elif dtype.kind not in "biufU" or (name in RESERVED and name != NAMES):
-            return f"{dtype}{dims}, not taken for a column"
-        if dims not in (wanted, (*wanted, 1)):  # (N, 1), as in MedMNIST
-            return f"shape {dims}, expected {wanted}: one value for each image"
-        nbytes = math.prod(dims) * dtype.itemsize
-        if nbytes > BESIDE_MAX_NBYTES:
-            return f"{nbytes} bytes, the limit is {BESIDE_MAX_NBYTES}"
-        if dtype.kind == "f" and dtype.itemsize > 8:
-            return f"{dtype}, wider than a column can be"
-        data = stream.read(nbytes + 1)
-        if len(data) != nbytes:
-            raise ImageSetError(f"{label}: {entry}: expected {nbytes} bytes, found {len(data)}")
-    return np.frombuffer(data, dtype).reshape(wanted)
-
-
-# --- Sinks ---
-
-
-def start_npz(
-    target: IO[bytes],
-    dims: tuple[int, ...],
-    stack: ExitStack,
-    names: Sequence[str] | None = None,
-    annotations: Annotations = Annotations(),  # noqa: B008  # it is frozen
-) -> IO[bytes]:
-    """Write all other arrays and the header of the images; return the stream for the pixels.
-
-    ``stack`` finishes the zip. ImageSetError for a column that an .npz cannot hold.
-    """
-    archive = stack.enter_context(zipfile.ZipFile(target, "w"))
-    for name, array in _beside(names, annotations).items():
-        with archive.open(_entry(name), "w") as stream:
-            np.lib.format.write_array(stream, array, allow_pickle=False)
-    is_big = math.prod(dims) >= 1 << 31  # the room for sizes is fixed before they are known
-    stream = stack.enter_context(archive.open(_entry(NPZ_MEMBER), "w", force_zip64=is_big))
-    return start_npy(stream, dims, stack)
-
-
-def _entry(name: str) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(f"{name}.npy")  # dated 1980, the start of zip time
-    entry.create_system = 3  # Unix, also on Windows: the same bytes
-    entry.external_attr = 0o644 << 16
-    return entry
-
-
-def _beside(names: Sequence[str] | None, annotations: Annotations) -> dict[str, npt.NDArray[Any]]:
-    """All arrays but the images, by name, in the order in which they are written."""
-    beside: dict[str, npt.NDArray[Any]] = {}
-    for column in annotations.columns:
-        if column.name in RESERVED or "/" in column.name or "\\" in column.name:
-            raise ImageSetError(f"column {column.name}: an .npz cannot hold one of this name")
-        array = column.array
-        if column.dtype == TEXT and tuple(array.tolist()) != column.values:
-            raise ImageSetError(f"column {column.name}: a text ends in U+0000, NumPy drops that")
-        beside[column.name] = array
-    for name in ABOUT:
-        if (text := getattr(annotations, name)) is not None:
-            beside[name] = np.array(text)
-    if annotations.classes:
-        beside[CLASSES] = np.array(annotations.classes)
-    if names is not None:
-        beside[NAMES] = np.array(names, np.str_)
-    if annotations.label is not None and annotations.label != label_name(beside):
-        beside[LABEL_COLUMN] = np.array(annotations.label)
-    return beside

@@ -25,7 +25,8 @@ from aecodec.images.base import (
 )
 from aecodec.images.folders import FolderSink, FolderSource
 from aecodec.images.members import is_npz, split_member
-from aecodec.images.npz import open_npz, start_npz
+from aecodec.images.npz import open_npz
+from aecodec.images.npz_sink import NpzSink
 from aecodec.images.streams import (
     IDX_DTYPES,
     ArraySource,
@@ -179,10 +180,10 @@ def open_sink(
         if isinstance(target, str | os.PathLike):
             target = stack.enter_context(open(target, "wb"))
         if kind == "npz":
-            stream = start_npz(target, dims, stack, names, annotations)
+            sink: StreamSink = NpzSink(target, dims, shape, names, annotations)
+            stack.push(sink._closer.pop_all())  # the zip ends before its file is closed
         else:
-            stream = _STARTERS[kind](target, dims, stack)
-        sink = StreamSink(shape, image_count, stream)
+            sink = StreamSink(shape, image_count, _STARTERS[kind](target, dims, stack))
         sink._closer = stack.pop_all()
         return sink
 

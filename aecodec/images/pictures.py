@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -14,6 +12,12 @@ import numpy as np
 
 from aecodec.arrays import Images
 from aecodec.errors import ImageSetError
+from aecodec.images.safe_names import (
+    DEPTH_MAX,
+    NAME_MAX_NBYTES,
+    PATH_MAX_NBYTES,
+    PICTURE_SUFFIXES,
+)
 from aecodec.images.viewing import TURNED, colours_not_kept, take_orientation, tiff_fault, upright
 
 if TYPE_CHECKING:
@@ -21,18 +25,6 @@ if TYPE_CHECKING:
 
     from PIL.ImageFile import ImageFile
 
-PICTURE_SUFFIXES = (
-    ".bmp",
-    ".gif",
-    ".jpeg",
-    ".jpg",
-    ".pgm",
-    ".png",
-    ".ppm",
-    ".tif",
-    ".tiff",
-    ".webp",
-)
 # Pillow's mode -> the mode that keeps every pixel in 8 bits
 PICTURE_MODES = {m: m for m in ("L", "LA", "RGB", "RGBA")} | {"1": "L", "P": "RGB", "PA": "RGBA"}
 # the same for pictures with one transparent colour
@@ -47,10 +39,6 @@ LOSSLESS_FORMATS: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
     ".pgm": ("PPM", (1,), {}),
     ".ppm": ("PPM", (3,), {}),
 }
-
-
-NAME_MAX_NBYTES, PATH_MAX_NBYTES = 255, 4095  # of names of files and paths, on most systems
-DEPTH_MAX = 256  # of folders in each other: removing them recurses
 
 
 def is_picture(name: str) -> bool:
@@ -144,46 +132,6 @@ def save_picture(pillow: ModuleType, pixels: Images, path: str) -> None:
     name, _, options = LOSSLESS_FORMATS[os.path.splitext(path)[1].lower()]
     with open(path, "xb") as file:  # x: FileExistsError
         pillow.fromarray(np.ascontiguousarray(pixels)).save(file, format=name, **options)
-
-
-def picture_names(names: Sequence[str] | None, image_count: int, channels: int) -> list[str]:
-    """Paths, with /, for the pictures; ``names`` are untrusted.
-
-    A name whose format does not keep every pixel, such as JPEG, gets the suffix .png. ImageSetError
-    for names that are no plain paths or that clash.
-    """
-    if names is None:
-        digits = max(6, len(str(image_count - 1)))
-        return [f"{i:0{digits}}.png" for i in range(image_count)]
-    if len(names) != image_count:
-        raise ValueError(f"{len(names)} names, expected {image_count}, one for each image")
-    for name in names:
-        check_picture_name(name)
-    kept = {name for name in names if _keeps_pixels(name, channels)}
-    uses = Counter(_as_png(name) for name in names if name not in kept)
-    chosen = []
-    for name in names:
-        if name in kept:
-            chosen.append(name)
-        elif uses[_as_png(name)] == 1 and _as_png(name) not in kept:
-            chosen.append(_as_png(name))
-        else:  # a.jpg beside a.png or a.gif
-            chosen.append(f"{name}.png")
-    if len(set(chosen)) < len(chosen):
-        raise ImageSetError("names: two pictures would share one file, choose another kind")
-    folders = {name[:i] for name in chosen for i, char in enumerate(name) if char == "/"}
-    if both := folders.intersection(chosen):
-        raise ImageSetError(f"names: {min(both)!r} would be a picture and a folder")
-    return chosen
-
-
-def _keeps_pixels(name: str, channels: int) -> bool:
-    known = LOSSLESS_FORMATS.get(os.path.splitext(name)[1].lower())
-    return known is not None and channels in known[1]
-
-
-def _as_png(name: str) -> str:
-    return (os.path.splitext(name)[0] if is_picture(name) else name) + ".png"
 
 
 def check_picture_name(name: str) -> None:

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from aecodec.errors import ImageSetError
 from aecodec.images.base import damage_named, read_up_to
-from aecodec.images.streams import read_npy_header
+from aecodec.images.members import is_npz
+from aecodec.images.streams import NpyHeader, read_npy_header
 
 UNZIPPED_MAX_NBYTES = 1 << 30
 
@@ -33,8 +34,7 @@ def parse_npy(data: bytes, label: str) -> npt.NDArray[Any]:
     """The array in the bytes of a ``.npy`` file, of any type but objects."""
     stream = io.BytesIO(data)
     header = read_npy_header(stream, label)
-    if header.dtype.hasobject:
-        raise ImageSetError(f"{label}: found {header.dtype} {header.dims}, expected no objects")
+    _require_plain(header, label)
     expected, found = math.prod(header.dims) * header.dtype.itemsize, len(data) - stream.tell()
     if found != expected:
         raise ImageSetError(
@@ -50,9 +50,21 @@ def load_npy(path: str | os.PathLike[str], *, mapped: bool = False) -> npt.NDArr
     with open(label, "rb") as file:
         if not file.seekable():
             return parse_npy(file.read(), label)
+        if is_npz(file.read(4)):
+            raise ImageSetError(f"{label}: found an .npz, expected one array in a .npy file")
+        file.seek(0)
+        _require_plain(read_npy_header(file, label), label)
     with damage_named(label, ValueError):
-        array = np.load(label, mmap_mode="r" if mapped else None, allow_pickle=False)
-    if not isinstance(array, np.ndarray):
-        array.close()
-        raise ImageSetError(f"{label}: found an .npz, expected one array in a .npy file")
+        array: npt.NDArray[Any] = np.load(
+            label, mmap_mode="r" if mapped else None, allow_pickle=False
+        )
     return array
+
+
+def _require_plain(header: NpyHeader, label: str) -> None:
+    """ImageSetError for objects, which would be unpickled, and for values of no bytes."""
+    if header.dtype.hasobject or not header.dtype.itemsize:
+        found = f"{header.dtype!s:.80} {header.dims}"
+        raise ImageSetError(
+            f"{label}: found {found}, expected no objects, and values of some bytes"
+        )

@@ -7,7 +7,6 @@ import io
 import math
 import os
 import struct
-import tokenize
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import IO, Any, BinaryIO, NamedTuple, cast
@@ -123,6 +122,11 @@ def read_idx_dims(stream: IO[bytes], label: str) -> tuple[tuple[int, ...], str]:
 # --- npy ---
 
 
+_NPY_LENGTHS = {(1, 0): 2, (2, 0): 4, (3, 0): 4}  # bytes that tell the header's length
+NPY_HEADER_MAX_NBYTES = 1 << 16
+NPY_DIMS_MAX = 32
+
+
 class NpyHeader(NamedTuple):
     """The header of a ``.npy`` file."""
 
@@ -132,17 +136,39 @@ class NpyHeader(NamedTuple):
 
 
 def read_npy_header(stream: IO[bytes], label: str) -> NpyHeader:
-    """The header at the start of ``stream``; ImageSetError if it is damaged or too new."""
+    """The header at the start of ``stream``; ImageSetError if it is damaged or too new.
+
+    Its sides are 0 or more, and no array of them is larger than any memory.
+    """
+    start = bytes(read_up_to(stream, 8))
+    version = tuple(start[6:8])
+    if start[:6] != b"\x93NUMPY" or len(version) < 2:
+        raise ImageSetError(f"{label}: the .npy header is damaged, it starts with {start!r}")
+    if version not in _NPY_LENGTHS:
+        raise ImageSetError(f"{label}: .npy version {version}, expected 1.0, 2.0 or 3.0")
+    # NumPy would read as much as the header says that it has before it refuses a long one
+    length = bytes(read_up_to(stream, _NPY_LENGTHS[version]))
+    nbytes = int.from_bytes(length, "little")
+    if nbytes > NPY_HEADER_MAX_NBYTES:
+        raise ImageSetError(
+            f"{label}: the .npy header is damaged, it has {nbytes} bytes, "
+            f"expected at most {NPY_HEADER_MAX_NBYTES}"
+        )
+    text = io.BytesIO(length + read_up_to(stream, nbytes))
     try:
-        version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            return NpyHeader(*np.lib.format.read_array_header_1_0(stream))
         # 3.0 differs from 2.0 in the encoding of field names, which no array here has
-        if version in ((2, 0), (3, 0)):
-            return NpyHeader(*np.lib.format.read_array_header_2_0(stream))
-    except (ValueError, TypeError, SyntaxError, tokenize.TokenError, RecursionError) as error:
-        raise ImageSetError(f"{label}: the .npy header is damaged, {error}") from error
-    raise ImageSetError(f"{label}: .npy version {version}, expected 1.0, 2.0 or 3.0")
+        parse = np.lib.format.read_array_header_1_0
+        parse = parse if version == (1, 0) else np.lib.format.read_array_header_2_0
+        header = NpyHeader(*parse(text))
+    except Exception as error:  # NumPy and Python's parser raise nearly anything on damage
+        raise ImageSetError(f"{label}: the .npy header is damaged, {error!s:.200}") from error
+    nbytes = header.dtype.itemsize * math.prod(side for side in header.dims if side)
+    if len(header.dims) > NPY_DIMS_MAX or min(header.dims, default=0) < 0 or nbytes >= 1 << 63:
+        raise ImageSetError(
+            f"{label}: the .npy header is damaged, found shape {header.dims!s:.80} of "
+            f"{header.dtype!s:.40}, which no array has"
+        )
+    return header
 
 
 def open_npy(stream: IO[bytes], label: str, kind: str, *, rewindable: bool) -> ImageSource:

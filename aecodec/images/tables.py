@@ -176,7 +176,7 @@ def read_label_rows(path: str | os.PathLike[str]) -> Rows:
     label, member = split_member(path)
     with open(label, "rb") as file:
         if is_npz(head := file.read(4)):
-            return Rows(label, (_of_array(_read_npz(file, head, label, member), label),))
+            return Rows(label, (_read_npz(file, head, label, member),))
         data = unzipped(head + file.read(), label)
     if member is not None:
         raise ImageSetError(f"{label}: is no .npz, so it has no array {member!r}")
@@ -249,7 +249,7 @@ def _idx_labels(data: bytes, label: str) -> Column:
     return Column.of(LABEL, np.frombuffer(stream.read(), stored).astype(dtype))
 
 
-def _read_npz(file: BinaryIO, head: bytes, label: str, member: str | None) -> npt.NDArray[Any]:
+def _read_npz(file: BinaryIO, head: bytes, label: str, member: str | None) -> Column:
     if not file.seekable():
         return read_npz_labels(io.BytesIO(head + file.read()), label, member)
     file.seek(0)

@@ -9,8 +9,8 @@ import stat
 
 from aecodec.errors import ImageSetError
 from aecodec.images.base import PassedOver, Skipped
-from aecodec.images.metadata import METADATA_FILES
 from aecodec.images.pictures import check_picture_name, is_picture
+from aecodec.images.safe_names import METADATA_FILES
 
 # Pictures, or several in a file, of kinds that are not read.
 OTHER_PICTURES = (

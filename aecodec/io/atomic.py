@@ -19,6 +19,7 @@ from aecodec.io.directories import (
 from aecodec.io.permissions import Permissions
 from aecodec.io.special import is_special, spooled_output
 from aecodec.io.temporary import new_temporary, remove, remove_leftovers
+from aecodec.io.write_errors import named_output
 
 REPLACE = Advice(python="force=True replaces it", command="-f replaces it")
 
@@ -72,10 +73,13 @@ def atomic_path(
         # and the rename is lost: a rename that never replaces is not portable.
         _refuse_to_replace(target, force=force, directory=directory, temporary=temporary)
         _move_into_place(temporary, target)
+        _fsync(target.parent)  # the rename itself
+    except OSError as error:
+        remove(temporary)
+        raise named_output(error, temporary, path) from error.__cause__
     except BaseException:
         remove(temporary)
         raise
-    _fsync(target.parent)  # the rename itself
 
 
 def _refuse_to_replace(

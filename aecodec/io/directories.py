@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from aecodec.io.temporary import new_temporary, remove
@@ -36,14 +36,17 @@ def _home() -> Path | None:
         return None
 
 
-def refuse_other_entries(folder: str | os.PathLike[str], names: Collection[str]) -> None:
-    """FileExistsError if a folder holds anything but ``names``, paths in it with /.
+def refuse_other_entries(
+    folder: str | os.PathLike[str],
+    has_file: Callable[[str], bool],
+    has_folder: Callable[[str], bool] | None = None,
+) -> None:
+    """FileExistsError if a folder holds anything else than these, told by paths in it with /.
 
-    Folders that the names lie in may be there. A folder that is not there holds nothing.
+    ``has_file`` tells which files may be there, ``has_folder`` which folders; without it, any
+    folder may be there that holds nothing else. A folder that is not there holds nothing.
     """
-    allowed = set(names)
-    above = {name[:i] for name in allowed for i, char in enumerate(name) if char == "/"}
-    others = sorted(_others(os.fspath(folder), allowed, above))
+    others = sorted(_others(os.fspath(folder), has_file, has_folder))
     if others:
         shown = ", ".join(repr(name) for name in others[:NAMES_SHOWN])
         more = f" and {len(others) - NAMES_SHOWN} more" if len(others) > NAMES_SHOWN else ""
@@ -53,23 +56,25 @@ def refuse_other_entries(folder: str | os.PathLike[str], names: Collection[str])
         )
 
 
-def _others(folder: str, allowed: set[str], above: set[str]) -> Iterator[str]:
+def _others(
+    folder: str, has_file: Callable[[str], bool], has_folder: Callable[[str], bool] | None
+) -> Iterator[str]:
     waiting = [""]
     while waiting:
         below = waiting.pop()
         try:
-            entries = list(os.scandir(os.path.join(folder, below)))
+            with os.scandir(os.path.join(folder, below)) as entries:
+                for entry in entries:
+                    name = f"{below}/{entry.name}" if below else entry.name
+                    if not entry.is_dir(follow_symlinks=False):
+                        if not has_file(name):
+                            yield name
+                    elif has_folder is None or has_folder(name):
+                        waiting.append(name)
+                    else:
+                        yield name
         except FileNotFoundError:
             return
-        for entry in entries:
-            name = f"{below}/{entry.name}" if below else entry.name
-            if entry.is_dir(follow_symlinks=False):
-                if name in above:
-                    waiting.append(name)
-                else:
-                    yield name
-            elif name not in allowed:
-                yield name
 
 
 def move_into_folder(temporary: Path, folder: Path) -> None:
@@ -96,7 +101,11 @@ def replace_folder(temporary: Path, folder: Path) -> None:
 
     FileExistsError if the old one holds others.
     """
-    refuse_other_entries(folder, _files(temporary))
+    refuse_other_entries(
+        folder,
+        has_file=lambda name: os.path.isfile(temporary / name),
+        has_folder=lambda name: os.path.isdir(temporary / name),
+    )
     # No system renames over a folder with files.
     aside = new_temporary(folder.parent, folder.name, mode=0o700, directory=True, suffix=".old")
     try:
@@ -108,11 +117,3 @@ def replace_folder(temporary: Path, folder: Path) -> None:
         remove(aside)
         raise
     remove(aside)
-
-
-def _files(folder: Path) -> list[str]:
-    return [
-        (Path(path) / name).relative_to(folder).as_posix()
-        for path, _, names in os.walk(folder)
-        for name in names
-    ]

@@ -19,7 +19,6 @@ from aecodec.errors import AezLimitError
 from aecodec.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
-    from _typeshed import SupportsRead
     from typing_extensions import Buffer
 
 _DESCRIPTOR = re.compile(r"/dev/fd/([0-9]+)|/proc/self/fd/([0-9]+)|/dev/std(in|out|err)")
@@ -74,7 +73,10 @@ def spooled_output(path: str | os.PathLike[str]) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="aecodec-") as folder:
         temporary = Path(folder, "output")
         temporary.touch()
-        yield temporary
+        try:
+            yield temporary
+        except OSError as error:
+            raise _kept_meanwhile(error, os.fspath(path), temporary) from error.__cause__
         with open(temporary, "rb") as source, open_special(path) as target:
             shutil.copyfileobj(source, target)
 
@@ -92,7 +94,7 @@ def seekable(file: BinaryIO, most: int = DEFAULT_LIMITS.max_decoded_nbytes) -> B
 
 
 def spooled(
-    file: SupportsRead[bytes], name: str, most: int, check: Callable[[int], None] | None = None
+    file: BinaryIO, name: str, most: int, check: Callable[[int], None] | None = None
 ) -> BinaryIO:
     """All that can be read of a file, in memory up to ``SPOOL_NBYTES`` and beyond it on the disk.
 
@@ -118,12 +120,19 @@ def spooled(
     except BaseException as error:
         with contextlib.suppress(OSError):  # it may write what is left, again
             kept.close()
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            place = tempfile.gettempdir()
-            text = f"{error.strerror}, where {name} is kept meanwhile"
-            raise OSError(error.errno, text, place) from error
+        if isinstance(error, OSError):
+            raise _kept_meanwhile(error, name) from error
         raise
     return kept
+
+
+def _kept_meanwhile(error: OSError, name: str, temporary: Path | None = None) -> OSError:
+    """The error; if the disk is full, it names the folder where an input or output is kept."""
+    is_there = error.filename in (None, None if temporary is None else os.fspath(temporary))
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) and is_there:
+        text = f"{error.strerror}, where {name} is kept meanwhile"
+        return OSError(error.errno, text, tempfile.gettempdir())
+    return error
 
 
 def _on_disk(memory: io.BytesIO) -> BinaryIO:

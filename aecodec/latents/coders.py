@@ -20,7 +20,7 @@ from aecodec.arrays import Symbols
 from aecodec.container.modes import LATENTS_ANS, LATENTS_ZSTD, Mode
 from aecodec.entropy import ans
 from aecodec.entropy.packed_symbols import PackedSymbols, pack_symbols
-from aecodec.errors import AezLimitError, QuantizerRangeError
+from aecodec.errors import QuantizerRangeError
 from aecodec.latents.quantizer import gains_at
 from aecodec.latents.rows import PackedRows, SymbolRows, UnpackedRows
 from aecodec.nets.latent_prior import SYMBOL_OFFSET
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from aecodec.latents.prior import PriorNetwork
     from aecodec.latents.search import Rate
 
-MAX_SYMBOLS_NBYTES = 64 << 20  # of the payloads under ANS that are decoded together, and whole
+SYMBOL_NBYTES = 2  # of a symbol in memory; payloads under ANS are decoded whole
 
 
 class LatentSource(Protocol):
@@ -203,16 +203,10 @@ class AnsCoder(LatentCoder):
     ) -> Symbols:
         """The next symbols (N, D) in streams of ``counts`` images each.
 
-        AezLimitError if the symbols would take more than 64 MiB.
+        They take ``SYMBOL_NBYTES`` each, which callers check beforehand.
         """
         prior, c = self._prior, self._prior.config
         gains = self._ordered_gains(stored_quality)
-        nbytes = 2 * c.latents * sum(counts)
-        if nbytes > MAX_SYMBOLS_NBYTES:
-            raise AezLimitError(
-                f"{where}: {nbytes} bytes of latents under ANS, "
-                f"this reader takes {MAX_SYMBOLS_NBYTES}"
-            )
         ordered = np.zeros((sum(counts), c.latents), np.int16)
 
         def predict(g: int, some: slice) -> npt.NDArray[np.int32]:

@@ -46,6 +46,11 @@ class Underlay:
         self.stored_quality = stored_quality
         self._latents, self._prior = latents, prior
 
+    @property
+    def latents(self) -> int:
+        """How many latents an image has."""
+        return self._latents.config.latents
+
     def code(self, images: Images) -> CodedUnderlay:
         """The underlay of images (N, H, W, C), and its bits."""
         return self.code_symbols(self._symbols(images))

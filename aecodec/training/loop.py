@@ -23,7 +23,7 @@ from torch import nn
 
 from aecodec._version import __version__
 from aecodec.advice import advised
-from aecodec.errors import ModelMismatchError, Terminated
+from aecodec.errors import ENDING_SIGNALS, ModelMismatchError, Terminated
 from aecodec.training.checkpoint import START_ANEW, Checkpoint
 from aecodec.training.draws import Draws, integers, uniform
 from aecodec.training.muon import Muon
@@ -119,7 +119,9 @@ class Trainer:
     def _interrupted_by(self) -> str | None:
         if self.interruption is None:
             return None
-        return "SIGTERM" if isinstance(self.interruption, Terminated) else "SIGINT"
+        interruption = self.interruption
+        number = interruption.number if isinstance(interruption, Terminated) else signal.SIGINT
+        return signal.Signals(number).name
 
     def _batch(
         self, images: np.ndarray, final: np.ndarray | None, generator: torch.Generator
@@ -255,22 +257,23 @@ def _shifted(images: np.ndarray, generator: torch.Generator) -> np.ndarray:
 def _deferred_interrupt() -> Iterator[list[KeyboardInterrupt]]:
     """Ctrl-C and SIGTERM put what they raise into the list, so that no step is left half done.
 
-    A second signal has its usual effect. Handlers are set in the main thread alone, and only where
+    So do SIGHUP and SIGXCPU where the system has them, and none that is ignored. A second signal
+    has its usual effect. Handlers are set in the main thread alone, and only where
     the one before can be put back: not one that was set outside of Python.
     """
     struck: list[KeyboardInterrupt] = []
     if threading.current_thread() is not threading.main_thread():
         yield struck
         return
-    now = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    old = {number: handler for number, handler in now.items() if handler is not None}
+    now = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING_SIGNALS)}
+    old = {n: handler for n, handler in now.items() if handler not in (None, signal.SIG_IGN)}
 
     def restore() -> None:
         for number, handler in old.items():
             signal.signal(number, handler)
 
     def strike(number: int, _: object) -> None:
-        struck.append(Terminated() if number == signal.SIGTERM else KeyboardInterrupt())
+        struck.append(KeyboardInterrupt() if number == signal.SIGINT else Terminated(number))
         restore()
 
     for number in old:

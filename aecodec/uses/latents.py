@@ -6,7 +6,7 @@ import numpy as np
 
 from aecodec.archive.array import Archive
 from aecodec.arrays import Floats, Symbols
-from aecodec.codec.decode import OpenChunk
+from aecodec.codec.decode import OpenChunk, require_memory, symbols_nbytes
 from aecodec.codec.networks import Networks
 from aecodec.container import MODES, SubPayload
 from aecodec.container.parts import LATENT_DECODER
@@ -28,7 +28,7 @@ def read_latents(archive: Archive) -> Floats:
     Images that the guard coded without latents are decoded, and encoded by the file's model;
     ModelMismatchError if its encoder is not on this machine.
     """
-    networks = archive.require_codec().networks
+    networks, most = archive.require_codec().networks, archive.limits.max_memory_nbytes
     latents = networks.latents()
     y = np.empty((len(archive), latents.config.latents), np.float32)
     start = 0
@@ -40,10 +40,10 @@ def read_latents(archive: Archive) -> Floats:
         for index, sub in enumerate(chunk.sub_payloads):
             places = np.flatnonzero(assignment == index)
             if not MODES[sub.mode].holds_latents:
-                opened = OpenChunk(networks, chunk, archive.image_shape, where)
+                opened = OpenChunk(networks, chunk, archive.image_shape, where, most)
                 here[places] = _with_encoder(networks).analyse(opened.take(places))
                 continue
-            symbols = unpack_symbols(networks, sub, len(places), where)
+            symbols = unpack_symbols(archive, sub, len(places), where)
             gains = gains_at(latents.gains, sub.parameter)
             here[places] = symbols.astype(np.float32) * gains.astype(np.float32)
             here[places] /= 1 << LATENT_BITS
@@ -62,8 +62,11 @@ def _with_encoder(networks: Networks) -> LatentNetworks:
     return networks.latents()
 
 
-def unpack_symbols(networks: Networks, sub: SubPayload, count: int, where: str) -> Symbols:
-    """Symbols (count, D) of a sub-payload whose mode holds latents."""
+def unpack_symbols(archive: Archive, sub: SubPayload, count: int, where: str) -> Symbols:
+    """Symbols (count, D) of a sub-payload of an archive, whose mode holds latents."""
+    networks = archive.require_codec().networks
+    nbytes = symbols_nbytes(networks, MODES[sub.mode], count)
+    require_memory(nbytes, archive.limits.max_memory_nbytes, where)
     coder = CODERS_BY_MODE[sub.mode].of(networks)
     (rows,) = coder.unpack([sub.data], [count], sub.parameter, [where])
     return rows.take(np.arange(count))

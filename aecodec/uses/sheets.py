@@ -87,9 +87,7 @@ def _costs(archive: Archive, number: int) -> tuple[list[str], Bits]:
         places = np.flatnonzero(assignment == index)
         weight = np.ones(len(places))
         if MODES[sub.mode].holds_latents:
-            weight += _information(
-                unpack_symbols(archive.require_codec().networks, sub, len(places), where)
-            )
+            weight += _information(unpack_symbols(archive, sub, len(places), where))
         nbytes[places] = len(sub.data) * weight / max(1.0, weight.sum())
     return [names[index] for index in assignment], nbytes
 

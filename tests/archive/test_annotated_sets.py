@@ -27,7 +27,6 @@ from aecodec.cli.exits import EXIT_LEFT_OUT
 from aecodec.container import Header, Section, Writer
 from aecodec.errors import AezCorruptError, AezLimitError, ImageSetError
 from aecodec.images import idx_labels, labels_path, open_images, read_labels
-from aecodec.images.pictures import picture_names
 from aecodec.limits import Limits
 
 IMAGES = smooth_images(GRAY, 12)[..., 0]
@@ -267,13 +266,6 @@ def test_npz_with_wrong_classes():
     np.savez("set.npz", images=IMAGES, label=LABELS, classes=np.array(["a"]))
     with pytest.raises(ImageSetError, match=r"set\.npz: column label: 9, expected 0\.\.0"):
         open_images("set.npz")
-
-
-def test_npz_cannot_hold_a_column_called_as_its_images():
-    aecodec.compress(IMAGES, "x.aez", columns={"images": LABELS}, **NONE)
-    with pytest.raises(ImageSetError, match=r"column images: an \.npz cannot hold one"):
-        aecodec.decompress("x.aez", "x.npz", kind="npz")
-    assert not Path("x.npz").exists()
 
 
 # ---------------------------------------------------------------- IDX pairs
@@ -556,43 +548,10 @@ def named(*names) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        (["a/../../evil.png"], "is not a plain file name, or path in a folder"),
-        (["/evil.png"], "is not a plain file name, or path in a folder"),
-        (["a\0.png"], "is not a plain file name, or path in a folder"),
-        (["\ud800.png"], "cannot name a file: surrogates not allowed"),
-        (["b" * 300 + ".png"], "is no path of up to 256 names of 255 bytes, 4095 in all"),
-        (["d/" * 3000 + "b.png"], "is no path of up to 256 names"),
-        (["d/" * 300 + "b.png"], "is no path of up to 256 names"),
-        (
-            ["e" * 250 + "/" + "/".join(["f" * 250] * 15) + "/b.png"],
-            "cannot name a file here: .*long",
-        ),
-        (["a.png", "a.png"], "two pictures would share one file"),
-        (["a.png", "a.png/b.png"], "would be a picture and a folder"),
-    ],
-)
-def test_names_that_no_folder_can_hold_are_errors_of_the_file(names, message, tmp_path):
-    Path("x" * 100).mkdir()
-    with pytest.raises(ImageSetError, match=message) as caught:
-        aecodec.decompress(named(*names), Path(tmp_path, "x" * 100, "out"), kind="folder")
-    assert isinstance(caught.value, aecodec.AezError)
-    assert len(str(caught.value)) < 300
-    assert list(Path("x" * 100).iterdir()) == []
-    assert aecodec.decompress(named(*names), "out.npz", kind="npz").images == len(names)
-
-
 def test_names_as_deep_as_a_system_allows():
     aecodec.decompress(named("d/" * 255 + "b.png"), "out", kind="folder")
     with open_images("out") as opened:
         assert opened.names == ("d/" * 255 + "b.png",)
-
-
-def test_a_picture_where_a_folder_must_be():
-    with pytest.raises(ImageSetError, match=r"'a\.png' would be a picture and a folder"):
-        picture_names(["a.png", "a.png/b.png"], 2, 1)
 
 
 def test_info_for_people(full, capsys):
