@@ -35,6 +35,8 @@ MOST_NBYTES = 64 << 20  # over an idle process and what is written
 CPU_LIMIT_S = 30
 STATUSES = {0, 3, 4, 6}
 TOO_FEW = 2  # map and sheet need some images of some size, which is said as a mistake of usage
+MANY = 100_000
+FEW = "0:20000"  # as pictures: a million of them take minutes, as anywhere
 SIZES = (4, 2, 1)  # of a kind that grows: n, 2n, 4n
 RATIO, NOISE_S = 8.0, 0.3  # a time that grows by more than this is not linear
 
@@ -54,9 +56,9 @@ COMMANDS: dict[str, list[str]] = {
     "sheet": ["sheet", "IN", "--against", "SOUND.npy", "-o", "OUT.png"],
 }
 MODEL_COMMANDS: dict[str, list[str]] = {
-    "info of a model": ["verify", "--full", "SOUND", "--model", "IN"],
-    "compress": ["compress", "SOUND.npy", "--model", "IN", "-o", "OUT.aez"],
-    "map": ["map", "SOUND.npy", "--model", "IN", "-o", "OUT.npy", "--steps", "1"],
+    "verify by it": ["verify", "--full", "SOUND", "--model", "IN"],
+    "compress by it": ["compress", "SOUND.npy", "--model", "IN", "-o", "OUT.aez"],
+    "map by it": ["map", "SOUND.npy", "--model", "IN", "-o", "OUT.npy", "--steps", "1"],
 }
 WITHOUT_MODEL = {5}  # a model that is damaged, or not the one that the file needs
 
@@ -102,7 +104,7 @@ class Bench:
             path = self.folder / f"sound-{loads}.aez"
             if not path.exists():
                 path.write_bytes(sound_file(loads))
-            if template is MODEL_COMMANDS.get(name):  # beside no model at all
+            if name in MODEL_COMMANDS:  # beside no model at all
                 template = ["none" if word == "IN" else word for word in template]
             self._idle[name, loads] = self.run(name, template, path, path)
         return self._idle[name, loads]
@@ -113,8 +115,10 @@ class Bench:
         commands = MODEL_COMMANDS if is_model else COMMANDS
         nbytes = path.stat().st_size
         for name, template in commands.items():
-            if (names and name not in names) or (kind.many and "folder" in name):
-                continue  # a million pictures take minutes, which is what they are
+            if names and name not in names:
+                continue
+            if kind.many and "folder" in name:
+                template = [*template, "--images", FEW]
             idle = self.idle(name, template, kind.loads)
             sound = self.folder / f"sound-{kind.loads}.aez"
             done = self.run(name, template, path, sound)
@@ -206,7 +210,20 @@ def found(folder: Path) -> Iterator[tuple[Kind, int, bytes]]:
     for path in sorted(folder.iterdir()):
         if path.suffix in (".aez", ".safetensors"):
             data = path.read_bytes()
-            yield Kind(path.name, "", lambda _: b"", loads=PLAIN, suffix=path.suffix), 1, data
+            many = path.suffix == ".aez" and _image_count(data) > MANY
+            kind = Kind(path.name, "", lambda _: b"", loads=PLAIN, suffix=path.suffix, many=many)
+            yield kind, 1, data
+
+
+def _image_count(data: bytes) -> int:
+    """How many images a file says it has; 0 for one that does not open."""
+    import aecodec
+
+    try:
+        with aecodec.open(data) as archive:
+            return len(archive)
+    except aecodec.AezError:
+        return 0
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
