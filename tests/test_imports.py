@@ -73,7 +73,7 @@ BARE = {
 BARE_MODULES = {
     "archive": {
         "__init__", "array", "damage", "facts", "lazy", "origin", "parts", "repair", "salvage",
-        "sections", "source",
+        "repaired_sections", "sections", "source",
     },
 }  # fmt: skip
 

@@ -57,6 +57,8 @@ def pack_values(values: Iterable[Any], dtype: str | None, where: str) -> PackedV
     else:
         own = _dtype_name(plain, where)
         if own != TEXT and dtype in (None, own):  # bit for bit: NaNs keep their payloads
+            if own == "bool":  # whose bytes may be any, where another library made them
+                plain = plain.view("uint8") != 0
             return PackedValues(own, plain.astype(plain.dtype.newbyteorder("<")).tobytes())
         listed, dtype = plain.tolist(), dtype or own
     if dtype not in DTYPES:

@@ -250,3 +250,10 @@ def test_junk_is_corrupt_or_a_column(junk, number):
     except AezCorruptError:
         return
     assert len(column.values) == 3
+
+
+def test_booleans_of_any_byte():
+    made = np.array([0, 1, 2, 255], np.uint8).view(np.bool_)
+    column = Column.of("a", made[::-1])
+    assert column.values == (True, True, True, False)
+    assert column.data == b"\1\1\1\0"
