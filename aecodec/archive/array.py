@@ -78,7 +78,7 @@ class Archive(LazyImages):
     ) -> None:
         if codec is not None and model is not None:
             raise ValueError("model: has no effect with a codec, which brings its own")
-        self._file, self.name, self._owned = open_source(source)
+        self._file, self.name, self._owned = open_source(source, limits)
         self._wanted_model, self._codec, self._device = model, codec, device
         self._given_codec = codec
         self.limits = limits

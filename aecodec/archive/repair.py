@@ -74,7 +74,7 @@ def repair(
     like = source if isinstance(source, str | os.PathLike) else None
     with ExitStack() as stack:
         stack.enter_context(claimed(inputs=[source], outputs=[output]))
-        file, name, is_ours = open_source(source)
+        file, name, is_ours = open_source(source, limits)
         if is_ours:
             stack.enter_context(file)
         scan = Scan(file, name, limits)

@@ -48,7 +48,7 @@ def salvaged(
     A file whose records are not all whole is repaired into a temporary file first. Raises what
     ``repair`` raises, and what keeps every chunk from being decoded, such as a missing model.
     """
-    file, name, owned = open_source(source)
+    file, name, owned = open_source(source, limits)
     options: dict[str, Any] = {"model": model, "device": device, "limits": limits}
     try:
         done: Repair | None = None
