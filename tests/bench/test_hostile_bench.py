@@ -31,7 +31,7 @@ def run(tmp_path, *arguments):
 def test_few_kinds_and_commands(tmp_path):
     kinds = [
         "--kind",
-        "names: leading",
+        "names: dots",
         "--kind",
         "META: lone surrogates",
         "--kind",
@@ -45,7 +45,7 @@ def test_few_kinds_and_commands(tmp_path):
     ]
     assert {row["status"] for row in rows} <= {0, 3, 4, 6}
     assert all(row["over_idle_nbytes"] <= hostile.MOST_NBYTES for row in rows)
-    assert "| names: leading |" in done.stdout
+    assert "| names: dots |" in done.stdout
 
 
 def test_a_folder_of_files(tmp_path):
