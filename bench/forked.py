@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,11 +23,14 @@ WALL_S = 120
 
 
 class Outcome(NamedTuple):
-    """What came of a command; ``left_behind`` are temporary names and others than its output."""
+    """What came of a command; ``left_behind`` are temporary names and others than its output.
+
+    ``grown_nbytes`` is its peak of resident memory over what it began with.
+    """
 
     status: int
     cpu_s: float
-    peak_nbytes: int
+    grown_nbytes: int
     written_nbytes: int
     has_traceback: bool
     is_json: bool
@@ -59,13 +62,14 @@ def run_forked(words: Sequence[str], output: Path, *, cpu_limit_s: int) -> Outco
         _child(words, told, cpu_limit_s)
     status, usage = _waited(pid)
     text = told.read_bytes()
+    began_nbytes = int(told.with_suffix(".rss").read_text())
     written, left = size_of_tree(output), _left_behind(output)
     shutil.rmtree(output)
     lines = text.decode(errors="replace").strip().splitlines() or [""]
     return Outcome(
         os.waitstatus_to_exitcode(status),
         usage.ru_utime + usage.ru_stime,
-        usage.ru_maxrss << 10,
+        (usage.ru_maxrss << 10) - began_nbytes,
         written,
         b"Traceback (most recent call last)" in text,
         _is_json(text),
@@ -88,6 +92,7 @@ def _child(words: Sequence[str], told: Path, cpu_limit_s: int) -> None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
         from aecodec.cli import main
 
+        told.with_suffix(".rss").write_text(str(_resident_nbytes()))
         Path("/proc/self/clear_refs").write_text("5")  # the peak of before is forgotten
         status = main(words)
     except SystemExit as error:
@@ -100,6 +105,28 @@ def _child(words: Sequence[str], told: Path, cpu_limit_s: int) -> None:
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(status)
+
+
+def written_by_fork(path: Path, make: Callable[[], bytes]) -> int:
+    """Write a file from a process of its own, whose memory this one does not keep; its size."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            path.write_bytes(make())
+            status = 0
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(pid, 0)
+    if status:
+        raise RuntimeError(f"{path.name} could not be made: status {status}")
+    return path.stat().st_size
+
+
+def _resident_nbytes() -> int:
+    """The resident memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _waited(pid: int) -> tuple[int, resource.struct_rusage]:

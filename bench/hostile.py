@@ -15,14 +15,16 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 from common import ROOT, add_result_options, commit, format_markdown, write_result
-from forked import Outcome, import_all, run_forked
+from forked import Outcome, import_all, run_forked, written_by_fork
 
 sys.path.insert(0, str(ROOT / "formats"))
 
@@ -124,7 +126,9 @@ class Bench:
             done = self.run(name, template, path, sound)
             over, cpu_s = self._over(done, idle)
             if over > MOST_NBYTES:  # once more: the least of two
-                done = min(done, self.run(name, template, path, sound), key=lambda o: o.peak_nbytes)
+                done = min(
+                    done, self.run(name, template, path, sound), key=lambda o: o.grown_nbytes
+                )
                 over, cpu_s = self._over(done, idle)
             row = Row(
                 kind.name, name, size, nbytes, done.status, cpu_s, over, done.written_nbytes,
@@ -135,7 +139,7 @@ class Bench:
 
     @staticmethod
     def _over(done: Outcome, idle: Outcome) -> tuple[int, float]:
-        over = done.peak_nbytes - idle.peak_nbytes - done.written_nbytes
+        over = done.grown_nbytes - max(0, idle.grown_nbytes) - done.written_nbytes
         return max(0, over), max(0.0, round(done.cpu_s - idle.cpu_s, 3))
 
 
@@ -195,24 +199,27 @@ def table(rows: Sequence[Row]) -> str:
     return str(format_markdown(head, lines))
 
 
-def made(names: Sequence[str]) -> Iterator[tuple[Kind, int, bytes]]:
-    """The kinds whose names begin so, in their sizes."""
+Make = Callable[[], bytes]
+
+
+def made(names: Sequence[str]) -> Iterator[tuple[Kind, int, Make]]:
+    """The kinds whose names begin so, in their sizes, and what makes each file."""
     for kind in KINDS.values():
         if names and not any(kind.name.startswith(name) for name in names):
             continue
         for part in SIZES if kind.grows else SIZES[-1:]:
             size = math.ceil(kind.size / part)
-            yield kind, size, kind.make(size)
+            yield kind, size, partial(kind.make, size)
 
 
-def found(folder: Path) -> Iterator[tuple[Kind, int, bytes]]:
+def found(folder: Path) -> Iterator[tuple[Kind, int, Make]]:
     """The files of a folder."""
     for path in sorted(folder.iterdir()):
         if path.suffix in (".aez", ".safetensors"):
             data = path.read_bytes()
             many = path.suffix == ".aez" and _image_count(data) > MANY
             kind = Kind(path.name, "", lambda _: b"", loads=PLAIN, suffix=path.suffix, many=many)
-            yield kind, 1, data
+            yield kind, 1, path.read_bytes
 
 
 def _image_count(data: bytes) -> int:
@@ -250,15 +257,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     memory = "/dev/shm" if os.path.isdir("/dev/shm") else None  # no disk, so that little is waited
     with tempfile.TemporaryDirectory(dir=memory) as folder:
         bench = Bench(Path(folder))
-        for kind, size, data in found(a.folder) if a.folder else made(a.kind):
+        for kind, size, make in found(a.folder) if a.folder else made(a.kind):
             if a.largest and size != kind.size:
                 continue
             path = Path(folder) / f"in{kind.suffix}"
-            path.write_bytes(data)
+            written_by_fork(path, make)
             if a.keep:
                 a.keep.mkdir(exist_ok=True)
                 name = kind.name.replace(" ", "-").replace("/", "-").replace(":", "")
-                (a.keep / f"{name.removesuffix(kind.suffix)}-{size}{kind.suffix}").write_bytes(data)
+                kept = a.keep / f"{name.removesuffix(kind.suffix)}-{size}{kind.suffix}"
+                shutil.copyfile(path, kept)
             for row in bench.measure(kind, size, path, a.command):
                 rows.append(row)
                 _say(row)

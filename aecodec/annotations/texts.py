@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, overload
+from typing import Any, Final, overload
 
+NAME_NBYTES: Final = 12  # that a text takes besides its own, while texts are added
 _IN_A_SET, _SUSPECTS = 1 << 16, 1 << 16
 
 

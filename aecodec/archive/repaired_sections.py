@@ -6,15 +6,16 @@ import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from aecodec import container
 from aecodec.annotations.annotations import ABOUT, class_fault, read_metadata
 from aecodec.annotations.column import Column
 from aecodec.annotations.payload import column_length, pack_column, unpack_column
-from aecodec.annotations.texts import Texts
+from aecodec.annotations.texts import NAME_NBYTES, Texts
 from aecodec.container.scan import Scan
-from aecodec.errors import AezCorruptError, AezUnsupportedError
+from aecodec.errors import AezCorruptError, AezLimitError, AezUnsupportedError
 from aecodec.io.strict_json import utf8_json
 from aecodec.io.untrusted import Limit, inflated
 from aecodec.io.untrusted_json import json_texts, parse_json
@@ -68,9 +69,14 @@ class Rows:
 
     def names(self, payload: bytes, kept: list[Range], total: int) -> bytes:
         """The payload of the names of the images kept; AezCorruptError as for ``column``."""
-        names = Texts(self._names(payload))
+        where = f"{self._scan.name}: section {container.NAME}"
+        limit, most = self._limit
+        if total * NAME_NBYTES > most:
+            raise AezLimitError(f"{where}: {total} names are too many, {limit} allows {most} bytes")
+        names = Texts(islice(self._names(payload), total + 1))
         if len(names) != total:
-            raise AezCorruptError(f"{self._scan.name}: {len(names)} names, expected {total}")
+            found = f"over {total}" if len(names) > total else len(names)
+            raise AezCorruptError(f"{where}: {found} names, expected {total}")
         if kept == [[0, total]] or (not kept and not total):
             return payload
         packer = zlib.compressobj(9)

@@ -10,7 +10,7 @@ from typing import Any
 from aecodec.annotations.annotations import Annotations, class_fault, read_metadata
 from aecodec.annotations.column import Column
 from aecodec.annotations.payload import ColumnHead, column_head, unpack_column
-from aecodec.annotations.texts import Texts
+from aecodec.annotations.texts import NAME_NBYTES, Texts
 from aecodec.container import COLM, META, MODL, NAME, Reader, SectionEntry, section_limit
 from aecodec.errors import AezCorruptError, AezLimitError
 from aecodec.io.untrusted import Limit, inflate, inflated
@@ -19,7 +19,6 @@ from aecodec.limits import Limits
 
 Spans = Sequence[tuple[int, int]]  # (first, last + 1), in order
 _MODEL_MEMORY = 8  # bytes in memory for each byte of an embedded model
-_NAME_NBYTES = 8  # that a name takes besides its own
 
 
 class Sections:
@@ -153,12 +152,12 @@ class Sections:
         where = f"{self._reader.name}: section {NAME}"
         limit, most = self._row_limit
         expected, count = self._reader.image_count, 0
-        if expected * _NAME_NBYTES > most:
+        if expected * NAME_NBYTES > most:
             raise AezLimitError(
-                f"{where}: {expected} names take over {expected * _NAME_NBYTES} bytes, "
+                f"{where}: {expected} names take over {expected * NAME_NBYTES} bytes, "
                 f"{limit} allows {most}"
             )
-        left = (limit, most - expected * _NAME_NBYTES)
+        left = (limit, most - expected * NAME_NBYTES)
         for name in json_texts(inflated(self._read(entry), where, left), where):
             count += 1
             if count > expected:
