@@ -57,6 +57,15 @@ def column_head(payload: bytes, where: str) -> ColumnHead:
     )
 
 
+def column_memory_nbytes(column: Column) -> int:
+    """The memory that unpacking a column takes, as :func:`unpack_column` counts it."""
+    if column.dtype != TEXT:
+        return len(column.data)
+    lengths = _LENGTH.size * len(column.texts)
+    texts = sum(len(text.encode()) for text in column.texts)
+    return len(column.data) + 2 * (texts + lengths) + len(column.texts) * _TEXT_NBYTES
+
+
 def unpack_column(
     payload: bytes, image_count: int, where: str, limit: Limit = DEFAULT_LIMIT
 ) -> Column:

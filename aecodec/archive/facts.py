@@ -15,6 +15,7 @@ from aecodec.targets import PEAK_SQUARED
 def facts_of(reader: Reader, sections: Sections) -> dict[str, Any]:
     """All facts, as plain values by name; the README lists them."""
     header, facts = reader.header, sections.facts
+    source = sections.metadata.get("source")
     images_by_mode: dict[str, int] = {}
     payload_nbytes = error_max = error_sum = 0
     for i in range(reader.chunk_count):
@@ -47,7 +48,7 @@ def facts_of(reader: Reader, sections: Sections) -> dict[str, Any]:
         "max_error": error_max,
         "psnr_db": psnr,
         "images_by_mode": images_by_mode,
-        "source": sections.metadata.get("source"),
+        "source": source if isinstance(source, str) else None,
         **{name: facts[name] for name in ABOUT},
         "label": facts["label"],
         "classes": list(facts["classes"]),

@@ -18,7 +18,7 @@ from aecodec.io.untrusted_json import json_texts, parse_json
 from aecodec.limits import Limits
 
 Spans = Sequence[tuple[int, int]]  # (first, last + 1), in order
-_MODEL_MEMORY = 8  # bytes in memory for each byte of an embedded model
+MODEL_MEMORY = 8  # bytes in memory for each byte of an embedded model
 
 
 class Sections:
@@ -112,7 +112,7 @@ class Sections:
         if entry is None:
             return None
         name, most = self._memory
-        share = f"{name} / {_MODEL_MEMORY}", most // _MODEL_MEMORY
+        share = f"{name} / {MODEL_MEMORY}", most // MODEL_MEMORY
         model = "max_model_nbytes", self._limits.max_model_nbytes
         where = f"{self._reader.name}: section {MODL}"
         return inflate(self._read(entry), where, min(share, model, key=lambda limit: limit[1]))

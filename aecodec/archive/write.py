@@ -62,7 +62,7 @@ def write(source: ImageSource, file: BinaryIO, options: Options, progress: Progr
         for section in rows:
             writer.write_section(section)
     totals.needs.add_columns(options.annotations.over(source.annotations).columns)
-    totals.needs.add("max_memory_nbytes", writer.index_nbytes)
+    totals.needs.add_index(writer.index_nbytes)
     tell(source.label, totals.needs.notes())
     return totals.summary(writer.close(), source, encoder, codec)
 
