@@ -13,14 +13,14 @@ from aecodec.annotations.texts import Texts, has_repeats
 from aecodec.annotations.values import DTYPES, NAME_MAX_NBYTES, TEXT, text_fault
 from aecodec.errors import AezCorruptError, AezLimitError, AezUnsupportedError
 from aecodec.io.cursor import Cursor
-from aecodec.io.untrusted import Inflater, Limit
+from aecodec.io.untrusted import Inflater, Limit, inflated
 from aecodec.limits import DEFAULT_LIMITS
 
 _DTYPE_OF_NUMBER: Final = {number: name for name, (number, _) in DTYPES.items()}
 _START = struct.Struct("<BIIB")  # dtype, text_count, texts_nbytes, name_nbytes
 _LENGTH = struct.Struct("<H")  # of a text
 _TEXT_NBYTES: Final = 24  # that a text takes besides its own while a column is unpacked
-_PIECE_NBYTES: Final = 1 << 20
+_BLOCK_NBYTES: Final = 1 << 20  # of numbers of texts that are checked at once
 DEFAULT_LIMIT: Final = ("max_column_nbytes", DEFAULT_LIMITS.max_column_nbytes)
 
 
@@ -100,16 +100,15 @@ def unpack_column(
     return Column(name, dtype, data)
 
 
-def column_length(payload: bytes, where: str) -> int:
-    """How many values a COLM payload holds, where the number of images is unknown."""
+def column_length(payload: bytes, where: str, limit: Limit = DEFAULT_LIMIT) -> int:
+    """How many values a COLM payload holds, where the number of images is unknown.
+
+    AezLimitError if it unpacks to more bytes than the limit.
+    """
     cursor = Cursor(payload, where)
     start = _take_start(cursor)
     cursor.take(start.name_nbytes, "name")
-    inflater = Inflater(cursor.take(cursor.left_nbytes, "zlib"), where)
-    nbytes = 0
-    while piece := inflater.read(_PIECE_NBYTES):
-        nbytes += len(piece)
-    inflater.finish()
+    nbytes = sum(map(len, inflated(cursor.take(cursor.left_nbytes, "zlib"), where, limit)))
     return max(0, nbytes - start.texts_nbytes) // start.width
 
 
@@ -201,12 +200,31 @@ def _unpack_texts(raw: bytes, count: int, where: str) -> Texts:
 def _check_numbers(data: bytes, text_count: int, where: str) -> None:
     """AezCorruptError unless numbers of texts, u32, are by first use and use all texts."""
     next_new = 0
-    for i, (number,) in enumerate(struct.iter_unpack("<I", data)):
-        if number >= next_new:
+    for start in range(0, len(data), _BLOCK_NBYTES):
+        block = data[start : start + _BLOCK_NBYTES]
+        if len(data) > _BLOCK_NBYTES and _is_in_order(block, next_new, text_count):
+            next_new = max(next_new, _largest(block) + 1)
+            continue
+        for i, (number,) in enumerate(struct.iter_unpack("<I", block), start // 4):
             if number > next_new or number >= text_count:
                 raise AezCorruptError(
                     f"{where}: value {i} is text {number}, expected 0..{next_new}"
                 )
-            next_new += 1
+            next_new += number == next_new
     if next_new != text_count:
         raise AezCorruptError(f"{where}: {next_new} of {text_count} texts are used")
+
+
+def _is_in_order(block: bytes, next_new: int, text_count: int) -> bool:
+    """Whether each number is at most one more than all before it, and that of a text."""
+    import numpy as np
+
+    numbers = np.frombuffer(block, "<u4").astype(np.int64)
+    most = np.maximum.accumulate(np.concatenate([[next_new - 1], numbers]))
+    return bool((numbers <= most[:-1] + 1).all() and most[-1] < text_count)
+
+
+def _largest(block: bytes) -> int:
+    import numpy as np
+
+    return int(np.frombuffer(block, "<u4").max())

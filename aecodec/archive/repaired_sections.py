@@ -52,7 +52,7 @@ class Rows:
 
     def _length(self, kind: str, payload: bytes) -> int:
         if kind == container.COLM:
-            return column_length(payload, f"{self._scan.name}: section {kind}")
+            return column_length(payload, f"{self._scan.name}: section {kind}", self._limit)
         return sum(1 for _ in self._names(payload))
 
     def _names(self, payload: bytes) -> Iterator[str]:
@@ -103,6 +103,7 @@ class RepairedSections:
         self._kept, self._lost, self._total = kept, lost, total
         self.dropped = set(scan.damaged_kinds)
         self._columns: set[str] = set()
+        self._columns_nbytes = 0
         found = self._sound_sections()
         kinds = {section.kind for section, _ in found}
         needed = scan.header.required_flags & container.FLAGS_NEEDING_PARTS
@@ -154,6 +155,12 @@ class RepairedSections:
         if column.name in self._columns:
             raise AezCorruptError(f"{self._scan.name}: two columns are called {column.name}")
         self._columns.add(column.name)
+        self._columns_nbytes += column.nbytes
+        if self._columns_nbytes > (most := self._scan.limits.max_column_nbytes):
+            raise AezLimitError(
+                f"{self._scan.name}: section COLM {column.name}: the columns take over {most} "
+                "bytes, max_column_nbytes allows no more"
+            )
         return pack_column(column) if self._lost else payload
 
     def _corrected(self, section: container.Section) -> container.Section:

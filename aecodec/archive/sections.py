@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -75,7 +75,7 @@ class Sections:
     @cached_property
     def annotations(self) -> Annotations:
         """Columns, labels, and words about the set."""
-        return Annotations(self._kept(self._columns()), **self.facts)
+        return Annotations(tuple(self._columns()), **self.facts)
 
     @property
     def label_column(self) -> Column | None:
@@ -98,7 +98,7 @@ class Sections:
 
         One column at a time is in memory as a whole.
         """
-        columns = self._kept(column.take_spans(spans) for column in self._columns())
+        columns = tuple(column.take_spans(spans) for column in self._columns())
         return Annotations(columns, **self.facts)
 
     @property
@@ -129,20 +129,6 @@ class Sections:
         for _ in self._columns():
             pass
 
-    def _kept(self, columns: Iterable[Column]) -> tuple[Column, ...]:
-        """These columns together; AezLimitError if they take too much."""
-        kept, most = [], self._limits.max_column_nbytes
-        left = most
-        for column in columns:
-            kept.append(column)
-            left -= column.nbytes
-            if left < 0:
-                raise AezLimitError(
-                    f"{self._reader.name}: section COLM {column.name}: the columns take over "
-                    f"{most} bytes, max_column_nbytes allows no more"
-                )
-        return tuple(kept)
-
     def _texts(self) -> Iterator[str] | None:
         """The names, one after the other; AezCorruptError at the end unless each image has one."""
         entry = self._only(NAME)
@@ -167,7 +153,11 @@ class Sections:
             raise AezCorruptError(f"{where}: {count} names, expected {expected}")
 
     def _columns(self, only: str | None = None) -> Iterator[Column]:
-        """The columns one after the other, each checked; with ``only`` that one alone."""
+        """The columns one after the other, each checked; with ``only`` that one alone.
+
+        AezLimitError if all of them together take too much, though they need not be kept.
+        """
+        left = self._limits.max_column_nbytes
         for entry, head in zip(self._column_entries, self.column_heads, strict=True):
             if only in (None, head.name):
                 count, name = self._reader.image_count, self._reader.name
@@ -175,6 +165,12 @@ class Sections:
                 is_label = column.name == self.facts["label"]
                 if is_label and (fault := class_fault(column, self.facts["classes"])):
                     raise AezCorruptError(f"{name}: {fault}")
+                left -= column.nbytes
+                if left < 0:
+                    raise AezLimitError(
+                        f"{name}: section COLM {column.name}: the columns take over "
+                        f"{self._limits.max_column_nbytes} bytes, max_column_nbytes allows no more"
+                    )
                 yield column
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -257,3 +258,18 @@ def test_booleans_of_any_byte():
     column = Column.of("a", made[::-1])
     assert column.values == (True, True, True, False)
     assert column.data == b"\1\1\1\0"
+
+
+@pytest.mark.parametrize("changed", [None, 299_999, 262_144, 5])
+def test_numbers_of_many_texts_are_by_first_use(changed):
+    values = [f"t{i % 300}" for i in range(300_000)]
+    column = Column.of("a", values)
+    data = bytearray(column.data)
+    if changed is not None:
+        data[4 * changed : 4 * changed + 4] = (300 if changed > 5 else 6).to_bytes(4, "little")
+    packed = pack_column(replace(column, data=bytes(data)))
+    if changed is None:
+        assert unpack_column(packed, len(values), "x.aez") == column
+        return
+    with pytest.raises(AezCorruptError, match=f"value {changed} is text"):
+        unpack_column(packed, len(values), "x.aez")
