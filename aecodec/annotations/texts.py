@@ -20,14 +20,16 @@ class Texts(Sequence[str]):
     __slots__ = ("_data", "_ends")
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
-        data, ends = bytearray(), array("Q")
+        data = bytearray()
+        ends = array("Q")
         for text in texts:
             data += text.encode("utf-8", "surrogatepass")
             ends.append(len(data))
-        self._data, self._ends = bytes(data), ends
+        self._data: bytes = bytes(data)
+        self._ends: Sequence[int] = ends
 
     @classmethod
-    def of_utf8(cls, data: bytes, ends: array[int]) -> Texts:
+    def of_utf8(cls, data: bytes, ends: Sequence[int]) -> Texts:
         """Texts whose bytes follow each other in ``data``, each up to its end."""
         texts = cls.__new__(cls)
         texts._data, texts._ends = data, ends

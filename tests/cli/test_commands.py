@@ -111,6 +111,7 @@ def test_without_a_model(capsys):
         "kind": "npy",
         "images": 12,
         "left_out": [],
+        "notes": [],
         "lost": [],
         "repair": None,
     }
