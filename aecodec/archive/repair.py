@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, BinaryIO, Final
 
 from aecodec import container
 from aecodec.archive.repaired_sections import RepairedSections, Rows
 from aecodec.archive.source import Source, open_source
 from aecodec.arguments import LIMITS, PATH, SOURCE, checked
-from aecodec.container.scan import Scan, ranges
+from aecodec.container.scan import Scan
 from aecodec.errors import AezLimitError
 from aecodec.io.atomic import atomic_path
 from aecodec.io.claims import claimed
@@ -106,3 +107,16 @@ def rewrite(scan: Scan, out: BinaryIO) -> Repair:
     writer.close()
     images_kept = sum(end - at for at, end in spans)
     return Repair(total, images_kept, kept, lost, sorted(sections.dropped), scan.lost_nbytes())
+
+
+def ranges(spans: list[tuple[int, int]], total: int) -> tuple[list[Range], list[Range]]:
+    """Kept ranges [first, last + 1], neighbours joined, and the gaps between them in 0..total."""
+    kept: list[Range] = []
+    for begin, end in spans:
+        if kept and begin == kept[-1][1]:
+            kept[-1][1] = end
+        elif end > begin:
+            kept.append([begin, end])
+    edges = [0, *(edge for span in kept for edge in span), total]
+    lost = [[at, end] for at, end in list(pairwise(edges))[::2] if end > at]
+    return kept, lost

@@ -10,9 +10,9 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from aecodec.archive.array import Archive
-from aecodec.archive.repair import Range, Repair, rewrite
+from aecodec.archive.repair import Range, Repair, ranges, rewrite
 from aecodec.archive.source import Source, open_source
-from aecodec.container.scan import Scan, ranges
+from aecodec.container.scan import Scan
 from aecodec.errors import AezCorruptError
 from aecodec.limits import DEFAULT_LIMITS, Limits
 

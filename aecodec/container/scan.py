@@ -6,12 +6,10 @@ may have written any number of markers, heads and sections over each other.
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import BinaryIO, Final
 
 from aecodec.container.chunks import (
@@ -25,21 +23,19 @@ from aecodec.container.filebytes import FileBytes, Limit
 from aecodec.container.footer import FOOTER_NBYTES
 from aecodec.container.header import HEADER_NBYTES, Header
 from aecodec.container.index import INDEX_ENTRY_NBYTES, unpack_index
+from aecodec.container.markers import Markers
 from aecodec.container.sections import (
     HEAD,
     INDX,
     MAX_SECTIONS,
     PART,
     SECTION_FRAME_NBYTES,
-    SECTION_MARKER,
     SectionEntry,
     section_limit,
 )
 from aecodec.errors import AezCorruptError, AezError, AezLimitError, AezUnsupportedError
 from aecodec.limits import Limits
 
-_MARKER: Final = re.compile(re.escape(CHUNK_MARKER) + b"|" + re.escape(SECTION_MARKER))
-_BLOCK_NBYTES: Final = 1 << 20
 _HEAD_COPY_NBYTES: Final = SECTION_FRAME_NBYTES + HEADER_NBYTES
 _COPIES: Final = (HEAD, INDX)
 _MADE_ANEW: Final = (*_COPIES, PART)
@@ -76,7 +72,7 @@ class Scan:
         self._last_image_count = self.header.chunk_images  # of the last whole chunk
         self._last_head: tuple[int, ChunkHead] | None = None  # with its offset
         self._tried_end, self._vain_nbytes = 0, 0
-        markers = _Markers(self._bytes)
+        markers = Markers(self._bytes)
         at = HEADER_NBYTES
         while (found := markers.next(at)) is not None:
             at = self._take(*found)
@@ -282,7 +278,7 @@ class Scan:
             return Header.unpack(self._bytes.read(0, nbytes, "header"), self.name)
         except (AezCorruptError, AezUnsupportedError) as error:
             fault = error
-        markers, at = _Markers(self._bytes), 0
+        markers, at = Markers(self._bytes), 0
         while (found := markers.next(at)) is not None:
             at = found[0] + 1
             try:
@@ -301,38 +297,3 @@ class _FoundIndex:
     entry: SectionEntry
     image_count: int
     missing_nbytes: int
-
-
-class _Markers:
-    """The markers in a file, in order; the search goes on where the caller says."""
-
-    def __init__(self, file: FileBytes) -> None:
-        self._bytes = file
-        self._block, self._block_at = b"", 0
-
-    def next(self, at: int) -> tuple[int, bytes] | None:
-        """Offset of the first marker at or after ``at``, and the marker."""
-        overlap = len(CHUNK_MARKER) - 1
-        while at < self._bytes.nbytes - overlap:
-            start = at - self._block_at
-            if not 0 <= start < len(self._block) - overlap:
-                nbytes = min(_BLOCK_NBYTES, self._bytes.nbytes - at)
-                self._block = self._bytes.read(at, nbytes, "block")
-                self._block_at, start = at, 0
-            if found := _MARKER.search(self._block, start):
-                return self._block_at + found.start(), found[0]
-            at = self._block_at + len(self._block) - overlap
-        return None
-
-
-def ranges(spans: list[tuple[int, int]], total: int) -> tuple[list[list[int]], list[list[int]]]:
-    """Kept ranges [first, last + 1], neighbours joined, and the gaps between them in 0..total."""
-    kept: list[list[int]] = []
-    for begin, end in spans:
-        if kept and begin == kept[-1][1]:
-            kept[-1][1] = end
-        elif end > begin:
-            kept.append([begin, end])
-    edges = [0, *(edge for span in kept for edge in span), total]
-    lost = [[at, end] for at, end in list(pairwise(edges))[::2] if end > at]
-    return kept, lost
