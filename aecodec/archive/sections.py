@@ -57,8 +57,9 @@ class Sections:
         )
         names = [head.name for head in heads]
         if len(set(names)) < len(names):
+            twice = next(name for i, name in enumerate(names) if name in names[:i])
             raise AezCorruptError(
-                f"{self._reader.name}: section COLM: a name occurs twice in {names}"
+                f"{self._reader.name}: section COLM: a name occurs twice: {twice}"
             )
         label = self.facts["label"]
         if label is not None and label not in names:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -11,9 +11,16 @@ import numpy as np
 from aecodec.errors import ModelCorruptError
 from aecodec.models.model import Model, Part
 
+LISTED = 8  # names in an error at most
 MAX_WIDTH = 4096  # of any neural layer; a config is checked before any tensor
 
 Config = TypeVar("Config")
+
+
+def shortened(names: Sequence[str]) -> str:
+    """Some of the names of a stranger, for an error."""
+    listed = ", ".join(f"{name:.40}" for name in names[:LISTED])
+    return f"[{listed}{', ...' if len(names) > LISTED else ''}]"
 
 
 def read_part(model: Model, name: str) -> Part:
@@ -34,11 +41,14 @@ def read_numbers(part: Part, names: Collection[str]) -> dict[str, int]:
     """The part's config; ModelCorruptError unless it has exactly these names, each in its range."""
     values: dict[str, Any] = {**part.config}
     if set(values) != set(names):
-        raise ModelCorruptError(f"{part.name}: config has {sorted(values)}, not {sorted(names)}")
+        found = shortened(sorted(values))
+        raise ModelCorruptError(f"{part.name}: config has {found}, not {sorted(names)}")
     for name, value in values.items():
         least = 0 if name.endswith("_blocks") else 1  # aez.md 10.6
         if type(value) is not int or not least <= value <= MAX_WIDTH:
-            raise ModelCorruptError(f"{part.name}: {name} is {value!r}, not {least}..{MAX_WIDTH}")
+            raise ModelCorruptError(
+                f"{part.name}: {name} is {value!r:.40}, not {least}..{MAX_WIDTH}"
+            )
     return values
 
 
@@ -56,7 +66,7 @@ def take_tensors(
     ``wanted`` maps names to shape and dtype.
     """
     if unknown := sorted(set(part.tensors) - set(wanted)):
-        raise ModelCorruptError(f"{part.name}: unknown tensors {unknown}")
+        raise ModelCorruptError(f"{part.name}: unknown tensors {shortened(unknown)}")
     for name, (shape, kind) in wanted.items():
         tensor = part.tensors.get(name)
         if tensor is None:
