@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
@@ -57,10 +58,9 @@ class Sections:
         )
         names = [head.name for head in heads]
         if len(set(names)) < len(names):
-            twice = next(name for i, name in enumerate(names) if name in names[:i])
-            raise AezCorruptError(
-                f"{self._reader.name}: section COLM: a name occurs twice: {twice}"
-            )
+            twice, _ = Counter(names).most_common(1)[0]
+            where = f"{self._reader.name}: section COLM"
+            raise AezCorruptError(f"{where}: a name occurs twice: {twice}")
         label = self.facts["label"]
         if label is not None and label not in names:
             raise AezCorruptError(f"{self._reader.name}: META: label is {label}, no column")
