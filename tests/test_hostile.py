@@ -128,13 +128,13 @@ def many_sub_payloads() -> bytes:
 
 
 def constant_latents() -> bytes:
-    """40,000 images whose latents are all the same, so that they take no bytes."""
+    """30,000 images whose latents are all the same, so that they take no bytes."""
     latents = int(aecodec.load_model("mnist").parts["latent_decoder"].config["latents"])
     table = bytes(2 * latents)
     frame = assemble.zstd_frame(table)
     payload = assemble.leb128(len(table)) + assemble.leb128(len(frame)) + frame
     sub = Sub(payload, coding.LATENTS_ZSTD, 1280)
-    return one_chunk(sub, 40_000, 28, LATENTS | ZSTD, ["latent_decoder"])
+    return one_chunk(sub, 30_000, 28, LATENTS | ZSTD, ["latent_decoder"])
 
 
 def states(fill: int) -> bytes:

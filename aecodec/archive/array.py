@@ -28,7 +28,7 @@ from aecodec.errors import (
     AezUnsupportedError,
 )
 from aecodec.io.locks import ForkLock
-from aecodec.limits import DEFAULT_LIMITS, Limits
+from aecodec.limits import DEFAULT_LIMITS, Limits, chunk_memory_nbytes
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -182,6 +182,16 @@ class Archive(LazyImages):
         if nbytes > most:
             raise AezLimitError(
                 f"{self.name}: {nbytes} bytes of images, max_decoded_nbytes allows {most}"
+            )
+
+    def check_chunk_memory(self) -> None:
+        """AezLimitError if the images of one chunk alone take more than ``max_memory_nbytes``."""
+        count, nbytes = min(self.chunk_images, len(self)), math.prod(self.image_shape)
+        needed, most = chunk_memory_nbytes(0, count, nbytes), self.limits.max_memory_nbytes
+        if needed > most:
+            raise AezLimitError(
+                f"{self.name}: memory to decode {count} images of {nbytes} bytes is {needed}, "
+                f"max_memory_nbytes allows {most}"
             )
 
     def open_chunks(self, numbers: Sequence[int] | Indices) -> Iterator[OpenChunk]:

@@ -124,7 +124,7 @@ class Decoding:
         for i in group:
             try:
                 head = self._reader.read_chunk_head(i)
-                left -= head.memory_nbytes(self._reader.header)
+                left -= head.memory_nbytes(self._reader.header, beside_others=bool(chunks))
                 if chunks and left < 0:
                     break
                 chunks.append(self._reader.read_chunk(i, head))

@@ -141,6 +141,7 @@ def decompress(
         spans, lost = asked_for(found, images, exact=exact_range)
         image_count = sum(stop - start for start, stop in spans)
         archive.check_decoded(image_count)
+        archive.check_chunk_memory()  # before millions of names are made
         place_of_labels = labels_target(archive, kind, target, labels)
         outputs = [target if isinstance(target, Path) else None, place_of_labels]
         stack.enter_context(claimed(inputs=[source], models=[model], outputs=outputs))

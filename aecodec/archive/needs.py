@@ -38,7 +38,12 @@ class Needs:
     def add_chunk(self, chunk: Chunk, image_nbytes: int, codec: Codec) -> None:
         """A chunk of the file, its payloads, images and latents."""
         payload_nbytes = sum(len(sub.data) for sub in chunk.sub_payloads)
-        needed = chunk_memory_nbytes(payload_nbytes, chunk.image_count, image_nbytes)
+        needed = chunk_memory_nbytes(
+            payload_nbytes,
+            chunk.image_count,
+            image_nbytes,
+            by_networks=any(MODES[sub.mode].parts for sub in chunk.sub_payloads),
+        )
         self._chunk_nbytes = max(needed, self._chunk_nbytes)
         counts = np.bincount(np.frombuffer(chunk.assignment, np.uint8))
         for sub, count in zip(chunk.sub_payloads, counts, strict=True):

@@ -19,7 +19,7 @@ from aecodec.io.untrusted_json import json_texts, parse_json
 from aecodec.limits import Limits
 
 Spans = Sequence[tuple[int, int]]  # (first, last + 1), in order
-MODEL_MEMORY = 8  # bytes in memory for each byte of an embedded model
+MODEL_MEMORY = 16  # bytes in memory for each byte of an embedded model
 
 
 class Sections:
@@ -106,8 +106,8 @@ class Sections:
     def embedded_model(self) -> bytes | None:
         """The model in section MODL, out of zlib; None without that section.
 
-        A model counts in memory as its bytes, its tensors and its networks, which have 32 bits for
-        the 8 of most weights.
+        A model counts in memory as its bytes, its tensors, its networks, which have 32 bits for the
+        8 of most weights, and as room for the work of these.
         """
         entry = self._only(MODL)
         if entry is None:

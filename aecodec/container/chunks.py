@@ -19,6 +19,7 @@ from aecodec.container.checks import (
 )
 from aecodec.container.header import Header
 from aecodec.container.index import INDEX_ENTRY_NBYTES
+from aecodec.container.modes import MODES
 from aecodec.container.runs import Runs, runs_of
 from aecodec.container.table import (
     MAX_TABLE_NBYTES,
@@ -84,9 +85,15 @@ class ChunkHead:
         """Bytes of the chunk in the file: head, table and payload."""
         return CHUNK_HEAD_NBYTES + self.table_nbytes + self.payload_nbytes
 
-    def memory_nbytes(self, header: Header) -> int:
-        """Bytes that reading and decoding the chunk counts against ``max_memory_nbytes``."""
-        return chunk_memory_nbytes(self.payload_nbytes, self.image_count, header.image_nbytes)
+    def memory_nbytes(self, header: Header, *, beside_others: bool = False) -> int:
+        """Bytes that reading and decoding the chunk counts against ``max_memory_nbytes``.
+
+        ``beside_others`` is for a chunk that is decoded together with others, by the same networks.
+        """
+        by_networks = not beside_others and any(MODES[entry.mode].parts for entry in self.modes)
+        return chunk_memory_nbytes(
+            self.payload_nbytes, self.image_count, header.image_nbytes, by_networks=by_networks
+        )
 
     def pack(self) -> bytes:
         """The 80 bytes of the head, without the table."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,8 @@ LANES = 7
 STATE_MIN = 1 << 32
 STATES_NBYTES = 8 * LANES
 
-BLOCK_IMAGES = 585 * LANES  # in one call; the lanes then end a turn, whatever an image's size
+BLOCK_IMAGES = 585 * LANES  # of a stream in one call; the lanes then end a turn, whatever its size
+RAW_NBYTES = 12 << 20  # of predictions in one call, if a turn of the lanes takes no more
 
 Raw = npt.NDArray[np.int32]
 ByteSymbols = npt.NDArray[np.uint8]  # symbols of pixels and of latents, as ANS codes them
@@ -133,32 +134,45 @@ class StreamDecoder(Protocol):
 
 
 def decode_plane(
-    decoder: StreamDecoder, counts: Sequence[int], predict: Callable[[slice], Raw], bound: int
+    decoder: StreamDecoder,
+    counts: Sequence[int],
+    predict: Callable[[Sequence[slice]], Raw],
+    bound: int,
+    raw_nbytes: int,
 ) -> Iterator[tuple[slice, ByteSymbols]]:
     """The next plane of all streams, in pieces: a slice of all images, and their symbols.
 
-    ``counts`` are the images in each stream. ``predict`` maps a slice of n images to raw
-    (n, ..., 3K).
+    ``counts`` are the images in each stream. ``predict`` maps slices of the images to raw
+    (n, ..., 3K) of these, one after the other, which take ``raw_nbytes`` each.
     """
-    for group in _blocks(counts):
-        start = group[0].start
-        raw = predict(slice(start, group[-1].stop))
-        rows = [raw[part.start - start : part.stop - start] for part in group]
-        decoded = decoder.decode([each.reshape(-1, raw.shape[-1]) for each in rows], bound)
-        yield from zip(group, decoded, strict=True)
+    for group in _blocks(counts, raw_nbytes):
+        raw = predict(group)
+        ends = np.cumsum([0, *(part.stop - part.start for part in group)])
+        rows = [raw[a:b].reshape(-1, raw.shape[-1]) for a, b in pairwise(ends)]
+        decoded = decoder.decode(rows, bound)
+        for part, symbols in zip(group, decoded, strict=True):
+            if part.stop > part.start:
+                yield part, symbols
 
 
-def _blocks(counts: Sequence[int]) -> list[list[slice]]:
-    """Slices of all images, in groups that are decoded one after the other.
+def rows_at(rows: npt.NDArray[Any], parts: Sequence[slice]) -> npt.NDArray[Any]:
+    """The rows at these slices, one after the other; no copy where they follow each other."""
+    if all(a.stop == b.start for a, b in pairwise(parts)):
+        return rows[parts[0].start : parts[-1].stop]
+    return np.concatenate([rows[part] for part in parts])
 
-    Several streams are decoded side by side, in one group. A lone stream is decoded a block at a
-    time, so that predictions are held for one block and not for all images.
+
+def _blocks(counts: Sequence[int], raw_nbytes: int) -> Iterator[list[slice]]:
+    """Slices of all images, one of each stream, in groups that are decoded one after the other.
+
+    Streams are decoded side by side, a block of each at a time, so that predictions are held for a
+    block and not for all images.
     """
     ends = np.cumsum([0, *counts]).tolist()
-    if len(counts) > 1:
-        return [[slice(a, b) for a, b in pairwise(ends)]]
-    starts = range(0, ends[-1], BLOCK_IMAGES)
-    return [[slice(at, min(at + BLOCK_IMAGES, ends[-1]))] for at in starts]
+    turns = RAW_NBYTES // max(1, raw_nbytes * len(counts)) // LANES
+    step = LANES * max(1, min(turns, BLOCK_IMAGES // LANES))
+    for at in range(0, max(counts), step):
+        yield [slice(min(a + at, b), min(a + at + step, b)) for a, b in pairwise(ends)]
 
 
 def read_states(payload: bytes, where: str) -> npt.NDArray[np.uint64]:

@@ -281,7 +281,7 @@ def _needs_no_table(paths: Sequence[str], annotations: Annotations) -> bool:
     if len(annotations.columns) > 1:
         return False
     before = None
-    for path in paths:
+    for path in () if isinstance(paths, NumberedPaths) and paths.are_in_order else paths:
         key = natural_key(path)
         if before is not None and key < before:
             return False

@@ -64,6 +64,11 @@ class NumberedPaths(_Paths):
         if self._labels is not None and not _name_folders(self._labels, self._classes):
             self._labels = None
 
+    @property
+    def are_in_order(self) -> bool:
+        """Whether they are certain to be in natural order: they are where all have one folder."""
+        return self._labels is None
+
     def __len__(self) -> int:
         return self._count
 

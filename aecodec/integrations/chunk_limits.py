@@ -18,7 +18,7 @@ def limits_of(blob_nbytes: int, shape: Sequence[int]) -> Limits:
 
     An ``.aez`` of one chunk has them, which may need more than the default limits: then they rise.
     """
-    needed = chunk_memory_nbytes(blob_nbytes, shape[0], math.prod(shape[1:]))
+    needed = chunk_memory_nbytes(blob_nbytes, shape[0], math.prod(shape[1:]), by_networks=True)
     memory = max(DEFAULT_LIMITS.max_memory_nbytes, needed)
     return Limits(max_decoded_nbytes=math.prod(shape), max_memory_nbytes=memory)
 

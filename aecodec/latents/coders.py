@@ -209,13 +209,15 @@ class AnsCoder(LatentCoder):
         gains = self._ordered_gains(stored_quality)
         ordered = np.zeros((sum(counts), c.latents), np.int16)
 
-        def predict(g: int, some: slice) -> npt.NDArray[np.int32]:
-            return prior.predict(g, ordered[some], gains, stored_quality)
+        def predict(g: int, parts: Sequence[slice]) -> npt.NDArray[np.int32]:
+            return prior.predict(g, ans.rows_at(ordered, parts), gains, stored_quality)
 
         for g in range(c.groups):
-            for part, levels in ans.decode_plane(decoder, counts, partial(predict, g), 0):
+            members = c.members(g)
+            nbytes = (members.stop - members.start) * 3 * c.mixtures * 4
+            for part, levels in ans.decode_plane(decoder, counts, partial(predict, g), 0, nbytes):
                 symbols = levels.astype(np.int16) - SYMBOL_OFFSET
-                ordered[part, c.members(g)] = symbols.reshape(part.stop - part.start, -1)
+                ordered[part, members] = symbols.reshape(part.stop - part.start, -1)
         symbols = np.empty_like(ordered)
         symbols[:, prior.order] = ordered
         return symbols

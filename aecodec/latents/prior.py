@@ -12,12 +12,13 @@ from aecodec.errors import ModelCorruptError
 from aecodec.forks import fork_safe
 from aecodec.latents.quantizer import gains_at
 from aecodec.latents.search import PriorRate
-from aecodec.models.checking import read_config, read_part, take_tensors
+from aecodec.models.checking import check_mixtures, read_config, read_part, take_tensors
 from aecodec.models.model import Model
 from aecodec.nets.exactness import gradients
 from aecodec.nets.latent_prior import ExactPrior, PriorConfig, tensor_shapes
 
 BATCH_IMAGES = 2048  # images in the network at once
+BATCH_NUMBERS = 1 << 21  # that a layer outputs for a batch, at most: a file may have wide ones
 UNIT_MAX = 15  # values of a latent are in units of 2**unit
 
 
@@ -33,6 +34,7 @@ class PriorNetwork:
         self.device = torch.device(device)
         part = read_part(model, LATENT_PRIOR)
         c = self.config = read_config(part, PriorConfig)
+        check_mixtures(LATENT_PRIOR, c.mixtures)
         if c.latents != gains.shape[1]:
             raise ModelCorruptError(
                 f"{LATENT_PRIOR}: latents is {c.latents}, the decoder has {gains.shape[1]}"
@@ -73,8 +75,9 @@ class PriorNetwork:
         members = c.members(g)
         count = members.stop - members.start
         out = np.empty((len(symbols), count, 3 * c.mixtures), np.int32)
-        for start in range(0, len(symbols), BATCH_IMAGES):
-            known = np.ascontiguousarray(symbols[start : start + BATCH_IMAGES, : members.start])
+        step = max(1, min(BATCH_IMAGES, BATCH_NUMBERS // max(c.features, count * 3 * c.mixtures)))
+        for start in range(0, len(symbols), step):
+            known = np.ascontiguousarray(symbols[start : start + step, : members.start])
             raw = self._net(g, torch.from_numpy(known).to(self.device), gains, stored_quality)
             out[start : start + len(known)] = raw.cpu().numpy()
         return out

@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from aecodec.errors import ModelCorruptError
+from aecodec.errors import AezLimitError, ModelCorruptError
 from aecodec.models.model import Model, Part
 
+MIXTURES_MAX = 256  # of each distribution: decoding a pixel or latent takes time for each
 LISTED = 8  # names in an error at most
 MAX_WIDTH = 4096  # of any neural layer; a config is checked before any tensor
 
@@ -56,6 +57,14 @@ def check_shape(part: Part, model: Model) -> None:
     """ModelCorruptError if the part is for images of another shape than its model."""
     if part.shape is not None and part.shape != model.shape:
         raise ModelCorruptError(f"{part.name}: shape differs from the model's {model.shape}")
+
+
+def check_mixtures(part_name: str, mixtures: int) -> None:
+    """AezLimitError for more logistics in each distribution than decoding has time for."""
+    if mixtures > MIXTURES_MAX:
+        raise AezLimitError(
+            f"{part_name}: mixtures is {mixtures}, this reader takes up to {MIXTURES_MAX}"
+        )
 
 
 def take_tensors(

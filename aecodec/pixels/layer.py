@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -10,7 +12,13 @@ from aecodec.arrays import Planes
 from aecodec.container.parts import DEQUANTIZER, TONES, UNDERLAY
 from aecodec.errors import ModelCorruptError
 from aecodec.forks import fork_safe
-from aecodec.models.checking import check_shape, read_numbers, read_part, take_tensors
+from aecodec.models.checking import (
+    check_mixtures,
+    check_shape,
+    read_numbers,
+    read_part,
+    take_tensors,
+)
 from aecodec.models.model import Model
 from aecodec.nets import dequantizer, pixel_model
 from aecodec.nets.dequantizer import DequantizerConfig, ExactDequantizer
@@ -19,6 +27,7 @@ from aecodec.nets.planes import PlaneGrid
 from aecodec.targets import STORED_MAX, STORED_MIN
 
 BATCH_IMAGES = 256  # images in the networks at once: their activations stay near the caches
+BATCH_NUMBERS = 1 << 21  # that a layer outputs for a batch, at most: a file may have wide ones
 
 
 def read_pixel_model(
@@ -28,6 +37,7 @@ def read_pixel_model(
     part = read_part(model, part_name)
     numbers = read_numbers(part, {"height", "width", "channels", "features", "mixtures"})
     check_shape(part, model)
+    check_mixtures(part_name, numbers["mixtures"])
     grid = PlaneGrid(numbers["height"], numbers["width"], numbers["channels"])
     c = PixelConfig(
         grid.channels,
@@ -44,6 +54,11 @@ def read_pixel_model(
                 f"{part_name}: underlay is {stored_quality}, expected {STORED_MIN}..{STORED_MAX}"
             )
     return grid, c, tensors
+
+
+def _batch_images(width: int, planes: Planes) -> int:
+    """How many images go into a network at once, whose widest layer has so many channels."""
+    return max(1, min(BATCH_IMAGES, BATCH_NUMBERS // (width * math.prod(planes.shape[2:]))))
 
 
 class PixelNetworks:
@@ -68,6 +83,11 @@ class PixelNetworks:
         """How many threads may decode at once: as many as torch uses."""
         return torch.get_num_threads()
 
+    @property
+    def mixtures(self) -> int:
+        """K, the logistics of each pixel's distribution."""
+        return self.config.mixtures
+
     @fork_safe
     def predict(
         self, k: int, planes: Planes, bound: int, grid: PlaneGrid, underlay: Planes | None = None
@@ -80,8 +100,9 @@ class PixelNetworks:
         """
         rows, columns = grid.plane_shape(k)
         out = np.empty((len(planes), rows, columns, 3 * self.config.mixtures), np.int32)
-        for start in range(0, len(planes), BATCH_IMAGES):
-            some = slice(start, start + BATCH_IMAGES)
+        step = _batch_images(max(self.config.features, out.shape[-1]), planes)
+        for start in range(0, len(planes), step):
+            some = slice(start, start + step)
             batch = torch.from_numpy(planes[some, :k]).to(self.device)
             under = None if underlay is None else torch.from_numpy(underlay[some]).to(self.device)
             raw = self._net(k, batch, bound, under)[:, :rows, :columns]
@@ -107,7 +128,8 @@ class Dequantizer:
     def move(self, planes: Planes, bound: int) -> Planes:
         """Planes (N, P, R, S) as decoded under a bound E -> the same, pixels moved by at most E."""
         moved = np.empty_like(planes)
-        for start in range(0, len(planes), BATCH_IMAGES):
-            batch = torch.from_numpy(planes[start : start + BATCH_IMAGES]).to(self.device)
+        step = _batch_images(max(self._net.config.features, planes.shape[1]), planes)
+        for start in range(0, len(planes), step):
+            batch = torch.from_numpy(planes[start : start + step]).to(self.device)
             moved[start : start + len(batch)] = self._net(batch, bound).cpu().numpy()
         return moved

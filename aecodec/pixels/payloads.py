@@ -43,6 +43,10 @@ class PixelModel(Protocol):
     def threads(self) -> int:
         """How many threads may decode at once."""
 
+    @property
+    def mixtures(self) -> int:
+        """K, the logistics of each pixel's distribution."""
+
     def predict(
         self, k: int, planes: Planes, bound: int, grid: PlaneGrid, underlay: Planes | None = None
     ) -> npt.NDArray[np.int32]:
@@ -164,13 +168,14 @@ def decode_payloads(
     planes = np.zeros((int(ends[-1]), grid.planes, *grid.cells), np.uint8)
     parts = [slice(a, b) for a, b in pairwise(ends)]
 
-    def predict(k: int, some: slice) -> npt.NDArray[np.int32]:
-        below = None if under is None else under[some]
-        return pixels.predict(k, planes[some], bound, grid, below)
+    def predict(k: int, some: Sequence[slice]) -> npt.NDArray[np.int32]:
+        below = None if under is None else ans.rows_at(under, some)
+        return pixels.predict(k, ans.rows_at(planes, some), bound, grid, below)
 
     for k in range(grid.planes):
         rows, columns = grid.plane_shape(k)
-        for part, symbols in ans.decode_plane(decoder, counts, partial(predict, k), bound):
+        nbytes = rows * columns * 3 * pixels.mixtures * 4
+        for part, symbols in ans.decode_plane(decoder, counts, partial(predict, k), bound, nbytes):
             shape = (part.stop - part.start, rows, columns)
             planes[part, k, :rows, :columns] = to_levels(symbols, bound).reshape(shape)
     decoder.finish()
