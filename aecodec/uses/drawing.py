@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from aecodec.arrays import Floats, Images
+from aecodec.arrays import Floats, Images, evenly
 from aecodec.io.atomic import atomic_path
 from aecodec.io.pages import figure_text
 
@@ -25,7 +25,9 @@ COLOURS = (
     "#aa3377", "#999999", "#ee7733", "#8866cc", "#44aa99",
 )  # fmt: skip
 DPI = 110
+MOST_POINTS = 100_000  # in a picture or on a page
 MAX_LEGEND = 20
+MOST_SIDE = 512  # pixels of an image in a row; of larger ones every second, third ... is shown
 LABEL_TEXT = 40  # characters
 NOTE_TEXT = 200
 HEAVY_TAILS = (
@@ -76,7 +78,11 @@ def axis_name(name: str, linear_width: float) -> str:
 
 
 def scatter(points: Floats, labels: npt.NDArray[Any] | None, title: str, note: str) -> Figure:
-    """Points (N, 2) or (N, 3), coloured by label."""
+    """Points (N, 2) or (N, 3), coloured by label; of more than 100,000 as many, evenly spread."""
+    shown = evenly(len(points), MOST_POINTS)
+    if len(shown) < len(points):
+        note = f"{note}; {len(shown):,} of {len(points):,} points are shown"
+        points, labels = points[shown], None if labels is None else labels[shown]
     figure = new_figure(7.6, 6.2)
     flat = points.shape[1] == 2
     axes: Any = figure.add_subplot() if flat else figure.add_subplot(projection="3d")
@@ -176,7 +182,8 @@ def rows_figure(
     grid = figure.subplots(len(rows), count, squeeze=False)
     for line, (name, images) in zip(grid, rows, strict=True):
         for axes, image in zip(line, images, strict=True):
-            show(axes, image)
+            step = -(-max(image.shape[:2]) // MOST_SIDE)  # the picture has fewer pixels for it
+            show(axes, image[::step, ::step])
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
     for axes, note in zip(grid[-1], notes or (), strict=False):
         axes.set_xlabel(note, fontsize=7)
