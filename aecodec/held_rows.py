@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
@@ -15,10 +16,11 @@ AT_ONCE_NBYTES = 4 << 20  # that are read together
 
 
 class _OwnFile:
-    """A temporary file that is closed with the last of its rows."""
+    """A temporary file that is closed with the last of its rows; threads may share it."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+        self._lock = threading.Lock()
 
     def __del__(self) -> None:
         self._file.close()
@@ -31,13 +33,14 @@ class _OwnFile:
 
     def read(self, offset: int, out: npt.NDArray[Any]) -> None:
         """Fill an array from there on."""
-        self._file.seek(offset)
         left = out.reshape(-1).view(np.uint8).data
-        while left:
-            count = self._file.readinto(left)
-            if not count:
-                raise OSError(f"the temporary file ends {len(left)} bytes early")
-            left = left[count:]
+        with self._lock:
+            self._file.seek(offset)
+            while left:
+                count = self._file.readinto(left)
+                if not count:
+                    raise OSError(f"the temporary file ends {len(left)} bytes early")
+                left = left[count:]
 
 
 class HeldRows:

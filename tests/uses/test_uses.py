@@ -586,7 +586,7 @@ def test_an_archive_is_bounded_before_it_is_read(tmp_path, capsys):
         (["--linear"], "rows of 4900 numbers"),
         (["--steps", "1"], "images of 70x70x1"),
     ):
-        assert cli.main(["map", path, how, "-o", out]) == 4
+        assert cli.main(["map", path, *how, "-o", out]) == 4
         assert f"bytes to train on {what}, --max-memory allows" in capsys.readouterr().err
 
 
