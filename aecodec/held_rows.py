@@ -78,9 +78,14 @@ class HeldRows:
             self._read(row, taken[place : place + 1])
         return taken
 
-    def flattened(self) -> HeldRows:
-        """The same as (N, P), in the same file."""
-        return HeldRows(self._file, (len(self), math.prod(self.shape[1:])), self.dtype)
+    def __iter__(self) -> Iterator[npt.NDArray[Any]]:
+        return (self[i : i + 1][0] for i in range(len(self)))
+
+    def reshaped(self, shape: tuple[int, ...]) -> HeldRows:
+        """The same numbers in another shape, in the same file."""
+        if math.prod(shape) != self.size:
+            raise ValueError(f"shape {shape}, expected one of {self.size} numbers")
+        return HeldRows(self._file, shape, self.dtype)
 
     def _read(self, row: int, out: npt.NDArray[Any]) -> None:
         if out.size:
@@ -109,9 +114,14 @@ def hold(batches: Iterable[npt.NDArray[Any]], shape: tuple[int, ...], dtype: npt
     return np.concatenate(kept) if file is None else HeldRows(file, (count, *shape), dtype)
 
 
+def reshaped(rows: Rows, shape: tuple[int, ...]) -> Rows:
+    """The same numbers in another shape."""
+    return rows.reshaped(shape) if isinstance(rows, HeldRows) else rows.reshape(shape)
+
+
 def flattened(rows: Rows) -> Rows:
     """The same as (N, P)."""
-    return rows.flattened() if isinstance(rows, HeldRows) else rows.reshape(len(rows), -1)
+    return reshaped(rows, (len(rows), math.prod(rows.shape[1:])))
 
 
 def batches_of(rows: Rows, most: int, numbers: int) -> Iterator[npt.NDArray[Any]]:

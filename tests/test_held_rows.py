@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aecodec import held_rows
-from aecodec.held_rows import HeldRows, batches_of, flattened, hold, rows_at_once
+from aecodec.held_rows import HeldRows, batches_of, flattened, hold, reshaped, rows_at_once
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
@@ -23,6 +23,8 @@ def test_held_rows_are_those_of_an_array(dtype, monkeypatch):
         assert held[key].dtype == dtype
         np.testing.assert_array_equal(held[key], rows[key])
         np.testing.assert_array_equal(flattened(held)[key], rows.reshape(40, 30)[key])
+    np.testing.assert_array_equal(np.stack(list(held)), rows)
+    np.testing.assert_array_equal(reshaped(held, (200, 3, 2))[7:9], rows.reshape(200, 3, 2)[7:9])
     np.testing.assert_array_equal(np.concatenate(list(batches_of(held, 7, 100))), rows)
     assert (rows_at_once(held, 7, 100), rows_at_once(held, 2, 100), rows_at_once(held, 7, 1)) == (
         3,

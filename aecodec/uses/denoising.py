@@ -13,7 +13,7 @@ from aecodec.training.draws import Draws
 from aecodec.uses.objectives import NOISES, DenoiseObjective, add_noise, pad_to_four
 
 BATCH_IMAGES = 500
-BATCH_NUMBERS, NOISE_NUMBERS = 1 << 19, 1 << 21  # of images that are taken together
+BATCH_NUMBERS, NOISE_NUMBERS = 1 << 17, 1 << 21  # of images that are taken together
 PIXEL_NBYTES = 256  # that cleaning an image takes, for each of its pixels
 
 

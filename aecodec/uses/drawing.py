@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec.arrays import Floats, Images, evenly
+from aecodec.held_rows import Rows, reshaped
 from aecodec.io.atomic import atomic_path
 from aecodec.io.pages import figure_text
 
@@ -174,18 +175,26 @@ def plane_figure(images: Images, side: int, title: str) -> Figure:
 
 
 def rows_figure(
-    rows: Sequence[tuple[str, Images]], title: str, notes: Sequence[str] | None = None
+    rows: Sequence[tuple[str, Rows]], title: str, notes: Sequence[str] | None = None
 ) -> Figure:
     """Named rows of images, one under the other; ``notes`` stand under the columns."""
     count = len(rows[0][1])
     figure = new_figure(1.3 + 0.62 * count, 0.75 + 0.66 * len(rows) + (0.35 if notes else 0))
     grid = figure.subplots(len(rows), count, squeeze=False)
     for line, (name, images) in zip(grid, rows, strict=True):
-        for axes, image in zip(line, images, strict=True):
-            step = -(-max(image.shape[:2]) // MOST_SIDE)  # the picture has fewer pixels for it
-            show(axes, image[::step, ::step])
+        for i, axes in enumerate(line):
+            show(axes, _fitting(images, i))
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
     for axes, note in zip(grid[-1], notes or (), strict=False):
         axes.set_xlabel(note, fontsize=7)
     figure.suptitle(figure_text(title), fontsize=10)
     return figure
+
+
+def _fitting(images: Rows, number: int) -> Images:
+    """One of the images; of a large one every second, third ... pixel each way."""
+    count, height, width, channels = images.shape
+    step = -(-max(height, width) // MOST_SIDE)
+    lines = reshaped(images, (count * height, width, channels))
+    image: Images = lines[number * height : (number + 1) * height : step][:, ::step]
+    return np.ascontiguousarray(image)
