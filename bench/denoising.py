@@ -99,8 +99,8 @@ def measure(
     filters: list[str],
 ) -> dict[str, Any]:
     """PSNR of one kind and level of noise: before, and after each filter and the network."""
-    noisy = noisy_images(images, noise, level, SEED)
-    tuning = noisy_images(training, noise, level, SEED + 1)
+    noisy = noisy_images(images, noise, level, SEED)[:]
+    tuning = noisy_images(training, noise, level, SEED + 1)[:]
     row: dict[str, Any] = {"noise": noise, "level": level}
     row["before"] = round(pooled_psnr_db(images, noisy), 2)
     for name in filters:

@@ -25,6 +25,7 @@ LINES = (
         "limits",
         "targets",
         "arrays",
+        "held_rows",
         "forks",
         "_version",
     },  # words that all share
@@ -42,6 +43,7 @@ LINES = (
 LINE = {package: number for number, packages in enumerate(LINES, 1) for package in packages}
 TOP_MODULES = {
     "__init__", "__main__", "_version", "advice", "arguments", "arrays", "demo", "errors", "forks",
+    "held_rows",
     "limits",
     "targets",
 }  # fmt: skip

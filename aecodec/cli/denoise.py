@@ -16,7 +16,7 @@ from aecodec.io.left_out import PassedOver, Skipped, Told, tell
 from aecodec.io.special import is_special
 
 if TYPE_CHECKING:
-    from aecodec.arrays import Images
+    from aecodec.held_rows import Rows
     from aecodec.uses.inputs import ImageSet
 
 SHEET_IMAGES = 10
@@ -93,12 +93,13 @@ def run(a: argparse.Namespace) -> int:
     return 0
 
 
-def _read(a: argparse.Namespace, model: str, channels: int) -> tuple[Images, Images | None, str]:
+def _read(a: argparse.Namespace, model: str, channels: int) -> tuple[Rows, Rows | None, str]:
     """Images with noise, the originals if they are known, and what to call them."""
-    from aecodec.uses.denoising import noisy_images
-    from aecodec.uses.inputs import load_image_set, read_image_set
+    from aecodec.uses.denoising import PIXEL_NBYTES, noisy_images
+    from aecodec.uses.inputs import is_aez, load_image_set, read_image_set, require_memory
 
-    found = load_image_set(whole_source_of(a.input), limits_of(a))
+    source, limits = whole_source_of(a.input), limits_of(a)
+    found = load_image_set(source, limits, with_names=False)
     noisy = found.images
     if a.output:
         tell(a.output, _not_kept(found))
@@ -106,12 +107,15 @@ def _read(a: argparse.Namespace, model: str, channels: int) -> tuple[Images, Ima
         raise ValueError(
             f"{a.input}: images have {noisy.shape[3]} channels, model {model!r} is for {channels}"
         )
+    if is_aez(source):
+        nbytes = noisy.shape[1] * noisy.shape[2] * PIXEL_NBYTES
+        require_memory(limits, a.input, nbytes, "to clean an image")
     title = name_of(a.input)
     if a.add_noise:
         kind, level = a.add_noise
         title += f", {kind} noise {level}"
         return noisy_images(noisy, kind, _level(level), a.seed), noisy, title
-    clean = read_image_set(whole_source_of(a.against), limits_of(a)) if a.against else None
+    clean = read_image_set(whole_source_of(a.against), limits) if a.against else None
     if clean is not None and clean.shape != noisy.shape:
         raise ValueError(f"--against: found images {clean.shape}, expected {noisy.shape}")
     return noisy, clean, title
@@ -121,7 +125,7 @@ def _not_kept(found: ImageSet) -> Iterator[Told]:
     """What the denoised set lacks of the one that was read."""
     for name in found.columns:
         yield Skipped(name, "denoised images are written without labels and columns")
-    if found.names is not None:
+    if found.has_names:
         yield PassedOver("names of images", "denoised images are numbered")
 
 
@@ -142,12 +146,14 @@ def _kind_of(output: str) -> str:
 
 
 def _draw(
-    a: argparse.Namespace, title: str, noisy: Images, cleaned: Images, clean: Images | None
+    a: argparse.Namespace, title: str, noisy: Rows, cleaned: Rows, clean: Rows | None
 ) -> None:
     """Draw some of the images: with noise, without, and the originals."""
+    import numpy as np
+
     from aecodec.uses import drawing, sheets
 
-    chosen = sheets.choose(len(noisy), SHEET_IMAGES)
+    chosen = np.array(sheets.choose(len(noisy), SHEET_IMAGES))
     rows = [("noisy", noisy[chosen]), ("denoised", cleaned[chosen])]
     rows += [("original", clean[chosen])] if clean is not None else []
     drawing.write_figure(drawing.rows_figure(rows, title), Path(a.sheet), force=a.force)

@@ -107,9 +107,10 @@ def _evidence(
 ) -> tuple[dict[str, Any], str]:
     """The evidence bound on a set, as facts and as text."""
     from aecodec.uses import generation
-    from aecodec.uses.inputs import read_image_set
+    from aecodec.uses.inputs import load_image_set
 
-    images = read_image_set(whole_source_of(a.elbo), limits_of(a))
+    found = load_image_set(whole_source_of(a.elbo), limits_of(a), with_names=False)
+    images = found.images
     model.require_shape((images.shape[1], images.shape[2], images.shape[3]))
     bound = generation.evidence(objective, images, a.seed)
     _tell_if_unknown(a, a.elbo, model, bound.elbo_nats)
@@ -172,9 +173,11 @@ def _ends(
     a: argparse.Namespace, model: Model, objective: VaeObjective, latents: int
 ) -> tuple[Floats, Floats]:
     """Latents of the two ends of an interpolation."""
+    import numpy as np
+
     from aecodec.arrays import evenly
     from aecodec.uses import generation
-    from aecodec.uses.inputs import read_image_set
+    from aecodec.uses.inputs import load_image_set
     from aecodec.uses.knowing import SAMPLE_IMAGES
 
     first, last = a.interpolate
@@ -183,11 +186,12 @@ def _ends(
     if not a.source:
         y = generation.sample_latents(max(first, last) + 1, latents, a.seed)
         return y[first], y[last]
-    images = read_image_set(whole_source_of(a.source), limits_of(a))
+    found = load_image_set(whole_source_of(a.source), limits_of(a), with_names=False)
+    images = found.images
     model.require_shape((images.shape[1], images.shape[2], images.shape[3]))
     if max(first, last) >= len(images):
         raise ValueError(f"--interpolate: {a.source} has images 0 to {len(images) - 1}")
     some = images[evenly(len(images), SAMPLE_IMAGES)]
     _tell_if_unknown(a, a.source, model, generation.evidence(objective, some, a.seed).elbo_nats)
-    ends = generation.latents_of(objective, images[[first, last]])
+    ends = generation.latents_of(objective, images[np.array([first, last])])
     return ends[0], ends[1]

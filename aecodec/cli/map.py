@@ -10,8 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aecodec.cli.files import name_of, refuse_existing, whole_source_of
-from aecodec.cli.limits import add_limit_options
-from aecodec.cli.map_input import MapInput, labels_within, read_input, takes_bundled
+from aecodec.cli.limits import add_limit_options, limits_of
+from aecodec.cli.map_input import (
+    MapInput,
+    labels_within,
+    read_input,
+    require_memory_to_map,
+    takes_bundled,
+)
 from aecodec.cli.options import SETS_OR_AEZ, InputPath, ModelPath, OutputPath, add_force, add_talk
 from aecodec.cli.progress import steps_bar
 from aecodec.cli.terminal import shown
@@ -20,12 +26,14 @@ from aecodec.cli.use_outputs import require_suffix, say
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from aecodec.arrays import Floats, Images
+    from aecodec.arrays import Floats
+    from aecodec.held_rows import Rows
     from aecodec.measures.pca import PcaBasis
     from aecodec.training.loop import Report
     from aecodec.uses.maps import Map, MapConfig
 
 SUFFIXES = (".png", ".html", ".npy")
+PCA_SHARE = 5  # eighths of the memory for the square matrices of PCA
 IMAGES_A_STEP = 96  # rows of a table are smaller, and a step takes more of them
 
 
@@ -73,7 +81,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 def run(a: argparse.Namespace) -> int:
     """Draw a map; returns the exit status."""
     from aecodec.uses import maps
-    from aecodec.uses.inputs import read_labels
+    from aecodec.uses.inputs import is_aez, read_labels
 
     refuse_existing(a.output, force=a.force)
     require_suffix(a.output, SUFFIXES)
@@ -84,12 +92,15 @@ def run(a: argparse.Namespace) -> int:
     source = whole_source_of(a.input)
     found = read_input(a, source)
     flat, count = found.flat, len(found.flat)
+    if is_aez(source):
+        require_memory_to_map(a, found)
     labels = labels_within(a, source)
     if a.labels:
         labels = read_labels(a.labels, count, found.names, found.skipped)
     if flat.size // count < a.dims:
         raise ValueError(f"--dims: {a.input} has {flat.size // count} columns, fewer than {a.dims}")
-    pca, basis = maps.map_pca(flat, a.dims)
+    most = PCA_SHARE * limits_of(a).max_memory_nbytes // 8
+    pca, basis = maps.map_pca(flat, a.dims, most)
     made, angles = _made(a, found, config, basis)
     facts: dict[str, Any] = {"output": a.output, "input": found.source, **angles}
     facts |= {"method": "linear" if a.linear else "nonlinear", **maps.facts_of(made, pca, labels)}
@@ -103,8 +114,7 @@ def _made(
     a: argparse.Namespace, found: MapInput, config: MapConfig, basis: PcaBasis
 ) -> tuple[Map, dict[str, list[float]]]:
     """The map, and for a linear one its angles to PCA's plane."""
-    import numpy as np
-
+    from aecodec.held_rows import flattened
     from aecodec.uses import maps
 
     off = a.quiet or not sys.stderr.isatty()
@@ -115,8 +125,7 @@ def _made(
             show(step, {})
 
         if a.linear:
-            table = found.flat.reshape(len(found.flat), -1).astype(np.float32)
-            made, plane = maps.fit_linear(table, a.dims, config, report)
+            made, plane = maps.fit_linear(flattened(found.flat), a.dims, config, report)
             angles = maps.principal_angles(plane, basis.axes.T)
             return made, {"angles_degrees": [round(float(v), 4) for v in angles]}
         if found.rows is not None:
@@ -125,7 +134,7 @@ def _made(
         return _map_images(a, found.flat, config, report), {}
 
 
-def _map_images(a: argparse.Namespace, images: Images, config: MapConfig, report: Report) -> Map:
+def _map_images(a: argparse.Namespace, images: Rows, config: MapConfig, report: Report) -> Map:
     from aecodec.uses import maps
     from aecodec.uses.knowing import bundled_map_for, knows_by_map
     from aecodec.uses.stored import MAP, load_use, restore
@@ -174,7 +183,7 @@ def _write(
     a: argparse.Namespace,
     points: Floats,
     labels: npt.NDArray[Any] | None,
-    images: Images | None,
+    images: Rows | None,
     note: str,
 ) -> None:
     """Write the map as a picture, a page or an array of points."""
@@ -182,7 +191,7 @@ def _write(
 
     from aecodec.io.atomic import atomic_path
     from aecodec.uses import drawing
-    from aecodec.uses.page import map_page
+    from aecodec.uses.page import map_page_pieces
 
     title = f"{name_of(a.input)}: {'linear' if a.linear else 'nonlinear'} map"
     output = Path(a.output)
@@ -191,8 +200,8 @@ def _write(
         return
     with atomic_path(output, force=a.force) as temporary:
         if output.suffix.lower() == ".html":
-            page = map_page(points, labels, images, title, note)
-            temporary.write_text(page, encoding="utf-8")
+            with open(temporary, "w", encoding="utf-8") as file:
+                file.writelines(map_page_pieces(points, labels, images, title, note))
         else:
-            with open(temporary, "wb") as file:
-                np.save(file, points)
+            with open(temporary, "wb") as binary:
+                np.save(binary, points)

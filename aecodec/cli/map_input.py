@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from aecodec.cli.files import Source
 from aecodec.cli.limits import limits_of
-from aecodec.errors import AezLimitError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from aecodec.archive.array import Archive
-    from aecodec.arrays import Floats, Images
+    from aecodec.arrays import Images
+    from aecodec.held_rows import Rows
     from aecodec.images import Skipped
+    from aecodec.uses.inputs import ImageSet
 
-STEP_SAMPLES = 1024  # numbers that a step of training holds, for each sample of an image
-FLOAT32_NBYTES = 4
+POINT_NBYTES = 128  # that a point takes, with its label and its distances
+DENSE_NBYTES = 16384  # that training a linear or dense map takes, for each number of a row
+STEP_NBYTES = 20480  # the same of a map of images, for each of their samples
 GRAY_LEVELS, OF_LATENTS, OF_TABLE = "gray levels", "units of 256 gray levels", "the table's units"
 
 
@@ -32,15 +34,15 @@ class MapInput:
     ``skipped`` what the set holds besides. ``unit`` is what errors are in, before they are squared.
     """
 
-    rows: Floats | None
-    images: Images | None
+    rows: Rows | None
+    images: Rows | None
     source: str
     names: Sequence[str] | None = None
     skipped: tuple[Skipped, ...] = ()
     unit: str = GRAY_LEVELS
 
     @property
-    def flat(self) -> npt.NDArray[Any]:
+    def flat(self) -> Rows:
         """What is mapped: rows (N, P) or images (N, H, W, C)."""
         mapped = self.images if self.rows is None else self.rows
         if mapped is None:
@@ -50,7 +52,6 @@ class MapInput:
 
 def read_input(a: argparse.Namespace, source: Source) -> MapInput:
     """Read a table, the latents of an ``.aez``, or images, or make latents by a codec's model."""
-    from aecodec.models.finding import load_model
     from aecodec.uses.inputs import is_aez, load_image_set, read_table
 
     if is_aez(source):
@@ -60,35 +61,37 @@ def read_input(a: argparse.Namespace, source: Source) -> MapInput:
         if a.model:
             raise ValueError(f"--model: {a.input} is a table, models are for images")
         return MapInput(table, None, "a table", unit=OF_TABLE)
-    found = load_image_set(source, limits_of(a))
-    images, names, skipped = found.images, found.names, found.skipped
-    if is_aez(source) and not a.model:
-        _require_memory(a, images.shape[1:])
+    found = load_image_set(source, limits_of(a), with_names=a.labels is not None)
     if a.model and not _is_for_map(a.model):
-        from aecodec.latents.layer import LatentNetworks
-
-        model = load_model(a.model)
-        model.require_shape((images.shape[1], images.shape[2], images.shape[3]))
-        return MapInput(
-            LatentNetworks(model).analyse(images),
-            images,
-            f"latents by model {model.name}",
-            names,
-            skipped,
-            OF_LATENTS,
-        )
-    return MapInput(None, images, "images", names, skipped)
+        return _latents_by_model(a.model, found)
+    return MapInput(None, found.images, "images", found.names, found.skipped)
 
 
-def _require_memory(a: argparse.Namespace, shape: tuple[int, ...]) -> None:
-    """AezLimitError if a step of training on images (H, W, C) takes too much memory."""
-    nbytes = STEP_SAMPLES * math.prod(shape) * FLOAT32_NBYTES
-    most = limits_of(a).max_memory_nbytes
-    if nbytes > most:
-        raise AezLimitError(
-            f"{a.input}: {nbytes} bytes to train on images of {'x'.join(map(str, shape))}, "
-            f"max_memory_nbytes allows {most}"
-        )
+def _latents_by_model(name: str, found: ImageSet) -> MapInput:
+    """Latents of images, by the encoder of a codec's model."""
+    from aecodec.latents.layer import LatentNetworks
+    from aecodec.models.finding import load_model
+    from aecodec.uses.latents import make_latents
+
+    images, model = found.images, load_model(name)
+    model.require_shape((images.shape[1], images.shape[2], images.shape[3]))
+    rows, source = make_latents(LatentNetworks(model), images), f"latents by model {model.name}"
+    return MapInput(rows, images, source, found.names, found.skipped, OF_LATENTS)
+
+
+def require_memory_to_map(a: argparse.Namespace, found: MapInput) -> None:
+    """AezLimitError if the points, or a step of training, take too much memory."""
+    from aecodec.uses.inputs import require_memory
+
+    count, *shape = found.flat.shape
+    samples, limits = math.prod(shape), limits_of(a)
+    require_memory(limits, a.input, count * POINT_NBYTES, f"to map {count} images")
+    if a.linear or found.rows is not None:
+        what = f"to train on rows of {samples} numbers"
+        require_memory(limits, a.input, samples * DENSE_NBYTES, what)
+    elif not a.model:
+        what = f"to train on images of {'x'.join(map(str, shape))}"
+        require_memory(limits, a.input, samples * STEP_NBYTES, what)
 
 
 def _latents_within(a: argparse.Namespace, source: Source) -> MapInput | None:
@@ -108,7 +111,8 @@ def _latents_within(a: argparse.Namespace, source: Source) -> MapInput | None:
         on_page = a.output.lower().endswith(".html")
         images = read_all(archive) if on_page else None
         latents = read_latents(archive)
-        return MapInput(latents, images, "latents in the file", archive.names, unit=OF_LATENTS)
+        names = archive.names if a.labels else None
+        return MapInput(latents, images, "latents in the file", names, unit=OF_LATENTS)
 
 
 def takes_bundled(a: argparse.Namespace) -> bool:
@@ -146,7 +150,7 @@ def labels_within(a: argparse.Namespace, source: Source) -> npt.NDArray[Any] | N
     if not is_aez(source):
         return None
     with Archive(source, limits=limits_of(a)) as archive:
-        column = archive.annotations.labels
+        column = archive.sections.label_column
         if column is None:
             return None
         if not column.texts:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aecodec.cli.endings import refuse_foreign_ending
 from aecodec.cli.files import name_of, output_path, refuse_existing, source_of
+from aecodec.cli.limits import add_limit_options, limits_of
 from aecodec.cli.options import InputPath, ModelPath, OutputPath, add_force, add_talk
 from aecodec.cli.use_outputs import say
 
@@ -23,6 +24,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("-n", type=int, default=10, metavar="N", help="how many, evenly spread (10)")
     add_force(sub)
     add_talk(sub)
+    add_limit_options(sub)
 
 
 def run(a: argparse.Namespace) -> int:
@@ -32,7 +34,7 @@ def run(a: argparse.Namespace) -> int:
 
     refuse_foreign_ending(a.output, ".png")
     refuse_existing(a.output, force=a.force)
-    with Archive(source_of(a.input), model=a.model) as archive:
+    with Archive(source_of(a.input), model=a.model, limits=limits_of(a)) as archive:
         if not len(archive):
             raise ValueError(f"{a.input}: holds no images")
         shown = sheets.look_up(archive, source_of(a.against), sheets.choose(len(archive), a.n))

@@ -12,7 +12,9 @@ from aecodec.cli.files import is_stdout
 from aecodec.io.strict_json import strict_json
 
 if TYPE_CHECKING:
-    from aecodec.arrays import Images
+    from aecodec.held_rows import Rows
+
+WRITTEN_NBYTES = 4 << 20  # together
 
 
 def require_suffix(output: str | None, suffixes: Sequence[str]) -> None:
@@ -30,8 +32,9 @@ def say(a: argparse.Namespace, facts: Mapping[str, Any], text: str) -> None:
         print(text, file=sys.stderr)
 
 
-def write_set(images: Images, kind: str, output: Path, *, force: bool) -> None:
+def write_set(images: Rows, kind: str, output: Path, *, force: bool) -> None:
     """Write an image set of a kind, whole or not at all."""
+    from aecodec.held_rows import batches_of
     from aecodec.images import open_sink
     from aecodec.io.atomic import atomic_path
 
@@ -41,4 +44,5 @@ def write_set(images: Images, kind: str, output: Path, *, force: bool) -> None:
         atomic_path(output, force=force, directory=kind == "folder") as temporary,
         open_sink(temporary, kind, shape, **options) as sink,
     ):
-        sink.write(images)
+        for batch in batches_of(images, len(images), WRITTEN_NBYTES):
+            sink.write(batch)

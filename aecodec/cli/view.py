@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aecodec.cli.endings import refuse_foreign_ending
 from aecodec.cli.files import Source, is_stdout, output_path, source_of, whole_source_of
@@ -15,6 +17,11 @@ from aecodec.cli.options import InputPath, ModelPath, OutputPath, add_force, add
 from aecodec.cli.progress import progress_bar
 from aecodec.io.strict_json import strict_json
 
+if TYPE_CHECKING:
+    from aecodec.held_rows import Rows
+    from aecodec.view.gathering import Gathered
+
+Draw: TypeAlias = Callable[[], bytes]  # a PNG
 COUNT = 2000
 PAGE_TYPE = "text/html; charset=utf-8"
 
@@ -50,7 +57,6 @@ def run(a: argparse.Namespace) -> int:
     """Write the page, or serve it until interrupted; returns the exit status."""
     from aecodec.archive.array import Archive
     from aecodec.view.gathering import gather
-    from aecodec.view.sheets import sheets
 
     if not 0 <= a.port <= 65535:
         raise ValueError(f"--port: expected 0 to 65535, got {a.port}")
@@ -64,12 +70,10 @@ def run(a: argparse.Namespace) -> int:
         progress_bar(a, "view") as progress,
     ):
         found = gather(archive, count=a.count, against=against, model=a.model, progress=progress)
-    decoded = sheets(found.images)
-    originals = None if found.originals is None else sheets(found.originals)
     count = found.data["info"]["images"]
     facts = {"input": a.input, "images": count, "shown": len(found.images)}
     act = _serve if a.serve else _write
-    act(a, found.data, decoded, originals, facts)
+    act(a, found, facts)
     return 0
 
 
@@ -87,26 +91,26 @@ def _own_model(a: argparse.Namespace, source: Source) -> str | None:
     return named if wanted and all(has.get(n) == f for n, f in wanted.items()) else None
 
 
-def _write(
-    a: argparse.Namespace,
-    data: dict[str, Any],
-    decoded: list[bytes],
-    originals: list[bytes] | None,
-    facts: dict[str, Any],
-) -> None:
-    """Write a page that contains its pictures."""
+def _write(a: argparse.Namespace, found: Gathered, facts: dict[str, Any]) -> None:
+    """Write a page that contains its pictures, which are drawn one after the other."""
+    import secrets
+
     from aecodec.io.atomic import atomic_path
-    from aecodec.io.pages import data_url
+    from aecodec.io.pages import data_url, replaced_one_by_one
     from aecodec.view.page import build_page
 
-    page = build_page(
-        data,
-        [data_url(png) for png in decoded],
-        None if originals is None else [data_url(png) for png in originals],
-    )
+    decoded, originals = _sheets(found.images), _sheets(found.originals)
+    names = [secrets.token_hex(16) for _ in (*decoded, *originals)]
+    of_originals = names[len(decoded) :] if found.originals is not None else None
+    page = build_page(found.data, names[: len(decoded)], of_originals)
+    places = {
+        name: partial(_called, data_url, draw)
+        for name, draw in zip(names, (*decoded, *originals), strict=True)
+    }
     output = output_path(a.output) if a.output else str(Path(a.input).with_suffix(".html"))
     with atomic_path(output, force=a.force) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.writelines(replaced_one_by_one(page, places))
         nbytes = temporary.stat().st_size
     if a.json and not is_stdout(output):
         print(strict_json({"output": output, **facts, "nbytes": nbytes}))
@@ -114,23 +118,32 @@ def _write(
         print(f"{output}: {facts['shown']:,} of {facts['images']:,} images", file=sys.stderr)
 
 
-def _serve(
-    a: argparse.Namespace,
-    data: dict[str, Any],
-    decoded: list[bytes],
-    originals: list[bytes] | None,
-    facts: dict[str, Any],
-) -> None:
+def _called(outer: Callable[[bytes], str], inner: Callable[[], bytes]) -> str:
+    return outer(inner())
+
+
+def _sheets(images: Rows | None) -> list[Draw]:
+    """What draws each sheet of images; none for None."""
+    from aecodec.view.sheets import sheet, sheet_count
+
+    if images is None:
+        return []
+    return [partial(sheet, images, number) for number in range(sheet_count(images))]
+
+
+def _serve(a: argparse.Namespace, found: Gathered, facts: dict[str, Any]) -> None:
     """Serve a page and its pictures on loopback, until interrupted."""
     from aecodec.view.page import build_page, page_policy
-    from aecodec.view.serving import make_server
+    from aecodec.view.serving import Content, make_server
 
-    pages = {f"/decoded/{i}.png": ("image/png", png) for i, png in enumerate(decoded)}
-    pages |= {f"/original/{i}.png": ("image/png", png) for i, png in enumerate(originals or [])}
+    decoded, originals = _sheets(found.images), _sheets(found.originals)
+    pages: dict[str, tuple[str, Content]] = {}
+    pages |= {f"/decoded/{i}.png": ("image/png", draw) for i, draw in enumerate(decoded)}
+    pages |= {f"/original/{i}.png": ("image/png", draw) for i, draw in enumerate(originals)}
     page = build_page(
-        data,
+        found.data,
         [f"/decoded/{i}.png" for i in range(len(decoded))],
-        None if originals is None else [f"/original/{i}.png" for i in range(len(originals))],
+        None if found.originals is None else [f"/original/{i}.png" for i in range(len(originals))],
     )
     pages["/"] = (PAGE_TYPE, page.encode("utf-8"))
     with make_server(a.port, pages, page_policy()) as server:

@@ -12,7 +12,7 @@ import base64
 import hashlib
 import html
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from aecodec.io.strict_json import strict_json
 
@@ -33,6 +33,20 @@ class Markup(str):
 def fill_page(template: str, values: Mapping[str, object], *directives: str) -> str:
     """The page: its policy goes to ``{{text policy}}``; see :func:`fill` for errors."""
     return fill(template, {**values, POLICY: content_policy(template, *directives)})
+
+
+def replaced_one_by_one(page: str, places: Mapping[str, Callable[[], str]]) -> Iterator[str]:
+    """A page in pieces, in which each place, a text of its own, is replaced when it is reached.
+
+    So pictures need not be in memory together. ``places`` are in the order of the page.
+    """
+    at = 0
+    for place, make in places.items():
+        found = page.index(place, at)
+        yield page[at:found]
+        yield make()
+        at = found + len(place)
+    yield page[at:]
 
 
 def fill(template: str, values: Mapping[str, object]) -> Markup:

@@ -24,6 +24,7 @@ from torch import nn
 from aecodec._version import __version__
 from aecodec.advice import advised
 from aecodec.errors import ENDING_SIGNALS, ModelMismatchError, Terminated
+from aecodec.held_rows import Rows
 from aecodec.training.checkpoint import START_ANEW, Checkpoint
 from aecodec.training.draws import Draws, integers, uniform
 from aecodec.training.muon import Muon
@@ -78,7 +79,7 @@ class Trainer:
 
     def run(
         self,
-        images: np.ndarray,
+        images: Rows,
         checkpoint: Path | None,
         report: Report,
         final: np.ndarray | None = None,
@@ -124,7 +125,7 @@ class Trainer:
         return signal.Signals(number).name
 
     def _batch(
-        self, images: np.ndarray, final: np.ndarray | None, generator: torch.Generator
+        self, images: Rows, final: np.ndarray | None, generator: torch.Generator
     ) -> np.ndarray:
         """Images of a step, drawn from the set, mirrored and shifted."""
         config, count = self.config, self.config.batch_images
@@ -142,7 +143,7 @@ class Trainer:
             batch[moved] = _shifted(batch[moved], generator)
         return batch
 
-    def _one_step(self, images: np.ndarray, final: np.ndarray | None) -> dict[str, float]:
+    def _one_step(self, images: Rows, final: np.ndarray | None) -> dict[str, float]:
         config = self.config
         draws = Draws(config.seed * 1_000_003 + self.step)
         x = self.objective.prepare(self._batch(images, final, draws.on("cpu")))

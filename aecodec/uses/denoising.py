@@ -6,15 +6,18 @@ import numpy as np
 import torch
 
 from aecodec.arrays import Images
+from aecodec.held_rows import Rows, batches_of, hold
 from aecodec.measures.metrics import psnr_db, squared_error
 from aecodec.nets.exactness import float_inference
 from aecodec.training.draws import Draws
 from aecodec.uses.objectives import NOISES, DenoiseObjective, add_noise, pad_to_four
 
 BATCH_IMAGES = 500
+BATCH_NUMBERS, NOISE_NUMBERS = 1 << 17, 1 << 21  # of images that are taken together
+PIXEL_NBYTES = 256  # that cleaning an image takes, for each of its pixels
 
 
-def noisy_images(images: Images, noise: str, level: float, seed: int) -> Images:
+def noisy_images(images: Rows, noise: str, level: float, seed: int) -> Rows:
     """uint8 (N, H, W, C) with noise of a kind of NOISES, rounded to whole gray levels.
 
     ``gaussian`` is clipped to the gray range; levels are shares of it, or of the pixels.
@@ -24,28 +27,30 @@ def noisy_images(images: Images, noise: str, level: float, seed: int) -> Images:
     if not 0 <= level <= 1:
         raise ValueError(f"level: expected 0 to 1, got {level}")
     generator = Draws(seed).on("cpu")
-    out = np.empty_like(images)
-    for start in range(0, len(images), BATCH_IMAGES):
-        x = _to_float(images[start : start + BATCH_IMAGES])
-        noisy = add_noise(x, noise, torch.from_numpy(np.array(level, np.float32)), generator)
-        out[start : start + len(x)] = _to_gray(noisy)
-    return out
+    share = torch.from_numpy(np.array(level, np.float32))
+    batches = (
+        _to_gray(add_noise(_to_float(batch), noise, share, generator))
+        for batch in batches_of(images, BATCH_IMAGES, NOISE_NUMBERS)
+    )
+    return hold(batches, images.shape[1:], np.uint8)
 
 
-def denoise(objective: DenoiseObjective, images: Images) -> Images:
+def denoise(objective: DenoiseObjective, images: Rows) -> Rows:
     """Cleaned images of uint8 images (N, H, W, C), of any size."""
-    out = np.empty_like(images)
+    batches = batches_of(images, BATCH_IMAGES, BATCH_NUMBERS)
+    return hold((_cleaned(objective, batch) for batch in batches), images.shape[1:], np.uint8)
+
+
+def _cleaned(objective: DenoiseObjective, images: Images) -> Images:
     with float_inference():
-        for start in range(0, len(images), BATCH_IMAGES):
-            x = _to_float(images[start : start + BATCH_IMAGES])
-            clean = objective.model(pad_to_four(x))[:, :, : x.shape[2], : x.shape[3]]
-            out[start : start + len(x)] = _to_gray(clean)
-    return out
+        x = _to_float(images)
+        clean = objective.model(pad_to_four(x))[:, :, : x.shape[2], : x.shape[3]]
+        return _to_gray(clean)
 
 
 def denoising_gain(
     objective: DenoiseObjective,
-    images: Images,
+    images: Rows,
     noise: str,
     level: float,
     seed: int,
@@ -55,9 +60,13 @@ def denoising_gain(
     return pooled_psnr_db(images, noisy), pooled_psnr_db(images, denoise(objective, noisy))
 
 
-def pooled_psnr_db(images: Images, others: Images) -> float:
+def pooled_psnr_db(images: Rows, others: Rows) -> float:
     """PSNR over all samples of all images."""
-    return psnr_db(int(squared_error(images, others).sum()), images.size)
+    if images.shape != others.shape:
+        raise ValueError(f"images {images.shape} and {others.shape}, expected the same")
+    pairs = (batches_of(rows, BATCH_IMAGES, NOISE_NUMBERS) for rows in (images, others))
+    total = sum(int(squared_error(x, y).sum()) for x, y in zip(*pairs, strict=True))
+    return psnr_db(total, images.size)
 
 
 def _to_float(images: Images) -> torch.Tensor:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from aecodec.arrays import Floats, Images
+from aecodec.arrays import Floats, Images, evenly
+from aecodec.held_rows import Rows, reshaped
 from aecodec.io.atomic import atomic_path
 from aecodec.io.pages import figure_text
 
@@ -25,7 +26,9 @@ COLOURS = (
     "#aa3377", "#999999", "#ee7733", "#8866cc", "#44aa99",
 )  # fmt: skip
 DPI = 110
+MOST_POINTS = 100_000  # in a picture or on a page
 MAX_LEGEND = 20
+MOST_SIDE = 512  # pixels of an image in a row; of larger ones every second, third ... is shown
 LABEL_TEXT = 40  # characters
 NOTE_TEXT = 200
 HEAVY_TAILS = (
@@ -76,7 +79,11 @@ def axis_name(name: str, linear_width: float) -> str:
 
 
 def scatter(points: Floats, labels: npt.NDArray[Any] | None, title: str, note: str) -> Figure:
-    """Points (N, 2) or (N, 3), coloured by label."""
+    """Points (N, 2) or (N, 3), coloured by label; of more than 100,000 as many, evenly spread."""
+    shown = evenly(len(points), MOST_POINTS)
+    if len(shown) < len(points):
+        note = f"{note}; {len(shown):,} of {len(points):,} points are shown"
+        points, labels = points[shown], None if labels is None else labels[shown]
     figure = new_figure(7.6, 6.2)
     flat = points.shape[1] == 2
     axes: Any = figure.add_subplot() if flat else figure.add_subplot(projection="3d")
@@ -168,17 +175,26 @@ def plane_figure(images: Images, side: int, title: str) -> Figure:
 
 
 def rows_figure(
-    rows: Sequence[tuple[str, Images]], title: str, notes: Sequence[str] | None = None
+    rows: Sequence[tuple[str, Rows]], title: str, notes: Sequence[str] | None = None
 ) -> Figure:
     """Named rows of images, one under the other; ``notes`` stand under the columns."""
     count = len(rows[0][1])
     figure = new_figure(1.3 + 0.62 * count, 0.75 + 0.66 * len(rows) + (0.35 if notes else 0))
     grid = figure.subplots(len(rows), count, squeeze=False)
     for line, (name, images) in zip(grid, rows, strict=True):
-        for axes, image in zip(line, images, strict=True):
-            show(axes, image)
+        for i, axes in enumerate(line):
+            show(axes, _fitting(images, i))
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
     for axes, note in zip(grid[-1], notes or (), strict=False):
         axes.set_xlabel(note, fontsize=7)
     figure.suptitle(figure_text(title), fontsize=10)
     return figure
+
+
+def _fitting(images: Rows, number: int) -> Images:
+    """One of the images; of a large one every second, third ... pixel each way."""
+    count, height, width, channels = images.shape
+    step = -(-max(height, width) // MOST_SIDE)
+    lines = reshaped(images, (count * height, width, channels))
+    image: Images = lines[number * height : (number + 1) * height : step][:, ::step]
+    return np.ascontiguousarray(image)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from aecodec.arrays import Floats, Images
+from aecodec.held_rows import Rows
 from aecodec.nets.exactness import float_inference
 from aecodec.training.draws import Draws
 from aecodec.uses.objectives import BERNOULLI, VaeObjective
@@ -33,7 +34,7 @@ class Evidence:
     convention: str
 
 
-def evidence(objective: VaeObjective, images: Images, seed: int = 0) -> Evidence:
+def evidence(objective: VaeObjective, images: Rows, seed: int = 0) -> Evidence:
     """The evidence lower bound on uint8 images (N, H, W, C), one sample of the latents each."""
     nll = kl = 0.0
     draws = Draws(seed)

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec.archive.array import Archive
-from aecodec.arrays import Floats, Images
+from aecodec.arrays import Floats
 from aecodec.errors import AezLimitError
+from aecodec.held_rows import AT_ONCE_NBYTES, Rows, hold
 from aecodec.images import ImageSetError, Skipped, open_images, paired_labels, read_label_rows
 from aecodec.images.plain import load_npy
 from aecodec.images.tables import needless
@@ -21,6 +22,7 @@ from aecodec.images.texts import decode_text, parsed_max_nbytes, table_cells
 from aecodec.limits import DEFAULT_LIMITS, Limits
 
 AEZ_HEAD = b"\x89AEZ"
+HELD_SHARE = 16  # how many times max_memory_nbytes an ``.aez`` may take in a temporary file
 
 
 def is_aez(source: str | BinaryIO) -> bool:
@@ -40,60 +42,70 @@ def is_aez(source: str | BinaryIO) -> bool:
 class ImageSet:
     """uint8 (N, H, W, C), the names of the images if they have any, and what was left out.
 
-    ``columns`` are the names of the columns, labels among them, that the set has.
+    ``columns`` are the names of the columns, labels among them, that the set has, and
+    ``has_names`` tells whether its images have names, if these were not asked for.
     """
 
-    images: Images
+    images: Rows
     names: Sequence[str] | None
     skipped: tuple[Skipped, ...] = ()
     columns: tuple[str, ...] = ()
+    has_names: bool = False
 
 
-def load_image_set(source: str | BinaryIO, limits: Limits = DEFAULT_LIMITS) -> ImageSet:
+def load_image_set(
+    source: str | BinaryIO, limits: Limits = DEFAULT_LIMITS, *, with_names: bool = True
+) -> ImageSet:
     """An image set or an ``.aez``, whole; ImageSetError if it is empty.
 
-    An open file has to be seekable, and is read from its start. AezLimitError if the images of an
-    ``.aez``, all of them together, take more than ``max_memory_nbytes``.
+    An open file has to be seekable, and is read from its start. Large sets lie in a temporary
+    file. AezLimitError if the images of an ``.aez``, all of them together, take more than 16 times
+    ``max_memory_nbytes`` there.
     """
-    names: Sequence[str] | None
-    skipped: tuple[Skipped, ...] = ()
     if is_aez(source):
         with Archive(source, limits=limits) as archive:
-            batches, names = [read_all(archive)], archive.names
-            columns = tuple(archive.columns)
+            sections = archive.sections
+            columns = tuple(head.name for head in sections.column_heads)
+            names = archive.names if with_names else None
+            found = ImageSet(read_all(archive), names, (), columns, sections.has_names)
     else:
         with open_images(source) as opened:
-            batches = list(opened.batches(4096))
-            names, skipped = opened.names, opened.skipped  # known when all is read
+            at_once = max(1, min(4096, AT_ONCE_NBYTES // math.prod(opened.shape)))
+            images = hold(opened.batches(at_once), opened.shape, np.uint8)
             columns = tuple(column.name for column in opened.annotations.columns)
-    if not sum(map(len, batches)):
+            names = opened.names  # known when all is read
+            found = ImageSet(images, names, opened.skipped, columns, names is not None)
+    if not len(found.images):
         raise ImageSetError(f"{getattr(source, 'name', source)}: the set is empty")
-    images = batches[0] if len(batches) == 1 else np.concatenate(batches)
-    return ImageSet(images, names, skipped, columns)
+    return found
 
 
-def read_image_set(source: str | BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Images:
+def read_image_set(source: str | BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Rows:
     """uint8 (N, H, W, C) of an image set or an ``.aez``, whole; ImageSetError if it is empty."""
     return load_image_set(source, limits).images
 
 
-def read_all(archive: Archive) -> Images:
+def read_all(archive: Archive) -> Rows:
     """All images (N, H, W, C); AezLimitError, before any is read, as in :func:`load_image_set`."""
-    require_memory_of_all(archive, math.prod(archive.image_shape), "images")
-    images, done = np.empty((len(archive), *archive.image_shape), np.uint8), 0
-    for batch in archive.batches():
-        images[done : done + len(batch)] = batch
-        done += len(batch)
-    return images
+    require_held(archive, math.prod(archive.image_shape), "images")
+    return hold(archive.batches(), archive.image_shape, np.uint8)
 
 
-def require_memory_of_all(archive: Archive, nbytes: int, what: str) -> None:
-    """AezLimitError if ``nbytes`` for each image take more than ``max_memory_nbytes``."""
-    needed, most = nbytes * len(archive), archive.limits.max_memory_nbytes
-    if needed > most:
+def require_memory(limits: Limits, name: str, nbytes: int, what: str) -> None:
+    """AezLimitError if ``nbytes``, ``what`` they are for, are more than ``max_memory_nbytes``."""
+    if nbytes > limits.max_memory_nbytes:
         raise AezLimitError(
-            f"{archive.name}: {needed} bytes of {what}, all together, "
-            f"max_memory_nbytes allows {most}"
+            f"{name}: {nbytes} bytes {what}, max_memory_nbytes allows {limits.max_memory_nbytes}"
+        )
+
+
+def require_held(archive: Archive, nbytes: int, what: str) -> None:
+    """AezLimitError if ``nbytes`` for each image take more than 16 times ``max_memory_nbytes``."""
+    needed, most = nbytes * len(archive), archive.limits.max_memory_nbytes
+    if needed > HELD_SHARE * most:
+        raise AezLimitError(
+            f"{archive.name}: {needed} bytes of {what} in a temporary file, "
+            f"{HELD_SHARE} times max_memory_nbytes, which allows {most}"
         )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aecodec.arrays import Images, evenly
+from aecodec.arrays import evenly
+from aecodec.held_rows import Rows
 from aecodec.models.finding import load_model
 from aecodec.uses.stored import FOLDER, MAP, restore
 
@@ -30,7 +31,7 @@ def knows_by_elbo(model: Model, elbo_nats: float) -> bool:
     return usual is None or -elbo_nats <= ELBO_FACTOR * abs(float(usual))
 
 
-def bundled_map_for(images: Images, dims: int) -> Model | None:
+def bundled_map_for(images: Rows, dims: int) -> Model | None:
     """The bundled model for maps of ``dims`` dimensions that knows images (N, H, W, C) best."""
     from aecodec.uses.maps import map_error
 

@@ -6,7 +6,7 @@ the subspace of PCA (Baldi and Hornik 1989), up to a change of axes within it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from aecodec.arrays import Floats, Images, evenly
+from aecodec.arrays import Floats, evenly
+from aecodec.held_rows import Rows, flattened, rows_at_once
+from aecodec.measures.passes import Matrix
 from aecodec.measures.pca import PcaBasis, fit_pca
 from aecodec.nets.exactness import float_inference
 from aecodec.training.loop import Report, TrainConfig, Trainer
@@ -28,8 +30,10 @@ MapObjective: TypeAlias = TableMapObjective | ImageMapObjective
 
 BATCH_ROWS = 1000
 NEIGHBOURS = 5
+BATCH_NUMBERS = 1 << 20  # of rows that are taken together
+TURNED_ROWS = 100_000
 ASKED_POINTS = 10_000  # for their neighbours
-DISTANCES = 10_000_000  # at once
+DISTANCES = 1 << 20  # at once
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Map:
 
 @undisturbed
 def fit_linear(
-    rows: Floats, dims: int, config: MapConfig, report: Report = lambda step, numbers: None
+    rows: Rows, dims: int, config: MapConfig, report: Report = lambda step, numbers: None
 ) -> tuple[Map, Floats]:
     """Train a linear autoencoder on rows (N, P); its map, and the plane it found, (P, D).
 
@@ -64,15 +68,37 @@ def fit_linear(
     _run(objective, rows, config, report)
     found = objective.model.linear["decode"].weight.detach().double().numpy()  # type: ignore[union-attr,index]
     plane, _ = np.linalg.qr(found)
-    centred = rows.astype(np.float64) - rows.mean(axis=0, dtype=np.float64)
-    _, _, turn = np.linalg.svd(centred @ plane, full_matrices=False)
-    plane = plane @ turn.T
-    return Map((centred @ plane).astype(np.float32), table_error(objective, rows)), plane
+    plane = plane @ _turn(_centred(rows, objective.exact_mean), plane).T
+    points = np.empty((len(rows), dims), np.float32)
+    for start, x in _centred(rows, objective.exact_mean):
+        points[start : start + len(x)] = x @ plane
+    return Map(points, table_error(objective, rows)), plane
+
+
+def _centred(rows: Rows, mean: Matrix) -> Iterator[tuple[int, Matrix]]:
+    """Where a batch starts, and the batch (n, P), less the mean."""
+    at_once = rows_at_once(rows, 4 * BATCH_ROWS, BATCH_NUMBERS)
+    for start in range(0, len(rows), at_once):
+        x = rows[start : start + at_once].astype(np.float64)
+        x -= mean
+        yield start, x
+
+
+def _turn(centred: Iterator[tuple[int, Matrix]], plane: Matrix) -> Matrix:
+    """(D, D): the axes of the projections on a plane, strongest first."""
+    projected, count = [np.empty((0, plane.shape[1]))], 0
+    for _, x in centred:
+        projected.append(x @ plane)
+        count += len(x)
+        if count > TURNED_ROWS:  # only their products are kept
+            projected, count = [np.linalg.qr(np.concatenate(projected))[1]], 0
+    turn: Matrix = np.linalg.svd(np.concatenate(projected), full_matrices=False)[2]
+    return turn
 
 
 @undisturbed
 def fit_dense(
-    rows: Floats, dims: int, config: MapConfig, report: Report = lambda step, numbers: None
+    rows: Rows, dims: int, config: MapConfig, report: Report = lambda step, numbers: None
 ) -> Map:
     """Train an autoencoder of dense layers on rows (N, P); its map."""
     with seeded(config.seed):
@@ -83,7 +109,7 @@ def fit_dense(
 
 @undisturbed
 def fit_images(
-    images: Images, dims: int, config: MapConfig, report: Report = lambda step, numbers: None
+    images: Rows, dims: int, config: MapConfig, report: Report = lambda step, numbers: None
 ) -> Map:
     """Train a convolutional autoencoder on the images uint8 (N, H, W, C) themselves; its map."""
     shape = (images.shape[1], images.shape[2], images.shape[3])
@@ -93,27 +119,26 @@ def fit_images(
     return map_images(objective, images)
 
 
-def map_images(objective: ImageMapObjective, images: Images) -> Map:
+def map_images(objective: ImageMapObjective, images: Rows) -> Map:
     """The map of images uint8 (N, H, W, C) by a trained network."""
     return Map(encode_rows(objective, images), map_error(objective, images))
 
 
-def map_pca(rows: npt.NDArray[Any], dims: int) -> tuple[Map, PcaBasis]:
-    """PCA of the rows themselves, for comparison."""
-    basis = fit_pca(rows, dims)
-    flat = rows.reshape(len(rows), -1)
+def map_pca(rows: Rows, dims: int, most_nbytes: int | None = None) -> tuple[Map, PcaBasis]:
+    """PCA of the rows themselves, for comparison; ``most_nbytes`` is that of ``fit_pca``."""
+    basis = fit_pca(rows, dims, most_nbytes)
+    flat = flattened(rows)
     points = np.empty((len(flat), len(basis.axes)), np.float32)
-    total = 0.0
-    for start in range(0, len(flat), BATCH_ROWS):
-        x = flat[start : start + BATCH_ROWS].astype(np.float64) - basis.mean
+    total, at_once = 0.0, rows_at_once(flat, BATCH_ROWS, BATCH_NUMBERS)
+    for start in range(0, len(flat), at_once):
+        x = flat[start : start + at_once].astype(np.float64)
+        x -= basis.mean
         points[start : start + len(x)] = y = x @ basis.axes.T
-        total += float(np.square(x).sum() - np.square(y).sum())
+        total += float(np.square(x, out=x).sum() - np.square(y).sum())
     return Map(points, max(total, 0.0) / flat.size), basis
 
 
-def _run(
-    objective: MapObjective, rows: npt.NDArray[Any], config: MapConfig, report: Report
-) -> None:
+def _run(objective: MapObjective, rows: Rows, config: MapConfig, report: Report) -> None:
     trainer = Trainer(objective, config, torch.device("cpu"), "map")
     no_checkpoint: Path | None = None
     trainer.run(rows, no_checkpoint, report)
@@ -123,34 +148,45 @@ def _run(
     objective.eval()
 
 
-def encode_rows(objective: MapObjective, rows: npt.NDArray[Any]) -> Floats:
+def encode_rows(objective: MapObjective, rows: Rows) -> Floats:
     """Points (N, D) of rows or images, by a trained network."""
-    parts = []
+    points: Floats | None = None
+    at_once = _at_once(objective, rows)
     with float_inference():
-        for start in range(0, len(rows), BATCH_ROWS):
-            x = objective.prepare(rows[start : start + BATCH_ROWS])
-            parts.append(objective.model.encode(x).numpy())
-    points: Floats = np.concatenate(parts)
+        for start in range(0, len(rows), at_once):
+            x = objective.prepare(rows[start : start + at_once])
+            y = objective.model.encode(x).numpy()
+            points = np.empty((len(rows), y.shape[1]), np.float32) if points is None else points
+            points[start : start + len(y)] = y
+    if points is None:
+        raise ValueError("no rows to encode")
     return points
 
 
-def table_error(objective: TableMapObjective, rows: Floats) -> float:
+def _at_once(objective: MapObjective, rows: Rows) -> int:
+    """How many rows are in a network together: one of images outputs more numbers for each."""
+    numbers = BATCH_NUMBERS // (8 if isinstance(objective, ImageMapObjective) else 1)
+    return rows_at_once(rows, BATCH_ROWS, numbers)
+
+
+def table_error(objective: TableMapObjective, rows: Rows) -> float:
     """Mean squared error per sample, in the rows' own units squared."""
-    total = 0.0
+    total, at_once = 0.0, _at_once(objective, rows)
     with float_inference():
-        for start in range(0, len(rows), BATCH_ROWS):
-            x = objective.prepare(rows[start : start + BATCH_ROWS])
+        for start in range(0, len(rows), at_once):
+            x = objective.prepare(rows[start : start + at_once])
             x_hat = objective.model.decode(objective.model.encode(x))
             total += float((x_hat - x).double().square().sum())
     return total / rows.size * float(objective.spread) ** 2
 
 
-def map_error(objective: ImageMapObjective, images: Images) -> float:
+def map_error(objective: ImageMapObjective, images: Rows) -> float:
     """Mean squared error per sample, gray levels squared, of images through the bottleneck."""
     total, (height, width) = 0.0, images.shape[1:3]
+    at_once = _at_once(objective, images)
     with float_inference():
-        for start in range(0, len(images), BATCH_ROWS):
-            batch = images[start : start + BATCH_ROWS]
+        for start in range(0, len(images), at_once):
+            batch = images[start : start + at_once]
             model = objective.model
             x_hat = 256 * model.decode(model.encode(objective.prepare(batch)))
             x = torch.from_numpy(batch.astype(np.float32)).permute(0, 3, 1, 2)

@@ -9,10 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aecodec.held_rows import Rows
 from aecodec.training.draws import Draws, integers, normal_like, uniform, uniform_like
 from aecodec.training.objective import Objective
 from aecodec.twins.autoencoder import pad_images
 from aecodec.twins.starting import zeros
+from aecodec.uses.means import mean_and_spread, mean_image
 from aecodec.uses.networks import (
     Denoiser,
     DenoiserConfig,
@@ -33,14 +35,12 @@ class TableMapObjective(Objective):
     mean: Tensor
     spread: Tensor
 
-    def __init__(self, model: LinearAutoencoder | DenseAutoencoder, rows: np.ndarray) -> None:
+    def __init__(self, model: LinearAutoencoder | DenseAutoencoder, rows: Rows) -> None:
         super().__init__()
         self.model = model
-        x = rows.astype(np.float64)
-        mean = x.mean(axis=0)
-        spread = math.sqrt(float(np.square(x - mean).mean()))
+        self.exact_mean, spread = mean_and_spread(rows)
         spread = spread if spread > LEAST_SPREAD else 1.0  # rows that are all equal
-        self.register_buffer("mean", torch.from_numpy(mean).float())
+        self.register_buffer("mean", torch.from_numpy(self.exact_mean).float())
         self.register_buffer("spread", zeros() + spread)
 
     def linear_paths(self) -> list[Tensor]:
@@ -63,10 +63,10 @@ class TableMapObjective(Objective):
 class ImageMapObjective(Objective):
     """Mean squared error of images through a bottleneck of few latents."""
 
-    def __init__(self, model: FloatAutoencoder, images: np.ndarray) -> None:
+    def __init__(self, model: FloatAutoencoder, images: Rows) -> None:
         super().__init__()
         self.model = model
-        mean = pad_images(images[:: max(1, len(images) // 20_000)], model.config).mean(0)
+        mean = mean_image(images, model.config)
         with torch.no_grad():
             model.decoder.linear.bias.copy_(mean.flatten())
 

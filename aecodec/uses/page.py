@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import io
+import math
+import secrets
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from aecodec.arrays import Floats, Images, evenly
-from aecodec.io.pages import data_url, fill_page, shortened
-from aecodec.uses.drawing import COLOURS, asinh_ticks, axis_name, linear_widths
+from aecodec.arrays import Floats, Images, Indices, evenly
+from aecodec.held_rows import Rows
+from aecodec.io.pages import data_url, fill_page, replaced_one_by_one, shortened
+from aecodec.uses.drawing import COLOURS, MOST_POINTS, asinh_ticks, axis_name, linear_widths
 
 SPRITE_COLUMNS = 100
+SPRITE_NBYTES = 4 << 20  # of pixels in a picture, unless one image has more
 AXES = ("first", "second", "third")
-MOST_POINTS = 100_000  # on a page
 NAME_TEXT = 200  # characters of a label
 TITLE_TEXT = 300  # of the title, and of the note
 
@@ -22,20 +27,32 @@ TITLE_TEXT = 300  # of the title, and of the note
 def map_page(
     points: Floats,
     labels: npt.NDArray[Any] | None,
-    images: Images | None,
+    images: Rows | None,
     title: str,
     note: str,
 ) -> str:
-    """The page's text. points (N, 2) or (N, 3); images uint8 (N, H, W, C), or None for a table.
+    """The page's text, of the pieces of :func:`map_page_pieces`."""
+    return "".join(map_page_pieces(points, labels, images, title, note))
 
-    Of more than 100,000 points as many are shown, evenly spread.
+
+def map_page_pieces(
+    points: Floats,
+    labels: npt.NDArray[Any] | None,
+    images: Rows | None,
+    title: str,
+    note: str,
+) -> Iterator[str]:
+    """The page's text in pieces, as pictures are drawn one after the other.
+
+    points (N, 2) or (N, 3); images uint8 (N, H, W, C), or None for a table. Of more than 100,000
+    points as many are shown, evenly spread. ImportError without Pillow.
     """
     shown = evenly(len(points), MOST_POINTS)
     is_whole = len(shown) == len(points)
     if not is_whole:
         note = f"{note}; {len(shown):,} of {len(points):,} points are shown"
     points = points[shown]
-    images = None if images is None else images[shown]
+    sprites = None if images is None else _Sprites(images, shown)
     names, codes = np.zeros(0), np.zeros(len(points), np.int64)
     if labels is not None:
         names, codes = np.unique(labels[shown], return_inverse=True)
@@ -51,15 +68,39 @@ def map_page(
         "colours": COLOURS,
         "columns": SPRITE_COLUMNS,
         "size": [0, 0] if images is None else [images.shape[2], images.shape[1]],
-        "sprite": "" if images is None else _sprite(images),
+        "each": 1 if sprites is None else sprites.each,
+        "sprites": [] if sprites is None else sprites.places,
     }
     title, note = shortened(title, TITLE_TEXT), shortened(note, TITLE_TEXT)
     values = {"title": title, "heading": title, "label": title, "note": note, "data": data}
-    return fill_page(_PAGE, values)
+    return replaced_one_by_one(fill_page(_PAGE, values), sprites.urls() if sprites else {})
+
+
+class _Sprites:
+    """Images at some positions in PNGs of ``each``, and the last one of fewer.
+
+    ``places`` stand for their URLs until these are made.
+    """
+
+    def __init__(self, images: Rows, shown: Indices) -> None:
+        self.images, self.shown = images, shown
+        self.each = max(1, SPRITE_NBYTES // math.prod(images.shape[1:]))
+        self.starts = range(0, len(shown), self.each)
+        self.places = [secrets.token_hex(16) for _ in self.starts]
+
+    def urls(self) -> dict[str, Callable[[], str]]:
+        """What makes the URL of each place."""
+        return {
+            place: partial(self._url, start)
+            for place, start in zip(self.places, self.starts, strict=True)
+        }
+
+    def _url(self, start: int) -> str:
+        return _sprite(self.images[self.shown[start : start + self.each]])
 
 
 def _sprite(images: Images) -> str:
-    """All images in one PNG, as a data URL; needs Pillow."""
+    """Images in one PNG, as a data URL; needs Pillow."""
     try:
         from PIL import Image
     except ImportError as error:
@@ -112,7 +153,7 @@ const D = JSON.parse(document.getElementById("data").textContent), P = D.points;
 const map = document.getElementById("map"), tip = document.getElementById("tip");
 const thumb = document.getElementById("thumb"), pen = map.getContext("2d");
 const L = 62, B = 52, T = 12, R = 12, solid = P.length && P[0].length === 3;
-const sprite = new Image(); if (D.sprite) sprite.src = D.sprite;
+const sprites = D.sprites.map(url => { const s = new Image(); s.src = url; return s; });
 const dims = solid ? 3 : 2, low = [], high = [];
 for (let k = 0; k < dims; k++) {
   let a = Infinity, b = -Infinity;
@@ -191,7 +232,8 @@ function hover(event) {
   thumb.style.display = w ? "block" : "none";
   if (w) {
     thumb.width = w; thumb.height = h;
-    const sx = best % D.columns * w, sy = Math.floor(best / D.columns) * h;
+    const sprite = sprites[Math.floor(best / D.each)], n = best % D.each;
+    const sx = n % D.columns * w, sy = Math.floor(n / D.columns) * h;
     thumb.getContext("2d").drawImage(sprite, sx, sy, w, h, 0, 0, w, h);
   }
   const number = D.numbers ? D.numbers[best] : best;

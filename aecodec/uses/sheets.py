@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
 
 from aecodec.archive.array import Archive
+from aecodec.archive.damage import pointing_to_repair
 from aecodec.arrays import Bits, Images, Symbols
 from aecodec.container.modes import MODES
+from aecodec.held_rows import AT_ONCE_NBYTES, Rows, batches_of, hold, reshaped
 from aecodec.images import ImageSetError, open_images
-from aecodec.measures.metrics import psnr_db, squared_error
+from aecodec.measures.metrics import max_error, psnr_db, squared_error
 from aecodec.uses.latents import unpack_symbols
+
+LINES_NBYTES = 1 << 20  # of pixels that are compared together
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,24 +30,34 @@ class Shown:
     """
 
     indices: list[int]
-    originals: Images
-    decoded: Images
+    originals: Rows
+    decoded: Rows
     labels: list[str]
     nbytes: list[float]
 
     @property
     def psnr_db(self) -> list[float]:
         """The PSNR of each image in dB; inf without error."""
-        errors = squared_error(self.originals, self.decoded)
         size = math.prod(self.originals.shape[1:])
+        by_line = np.concatenate([squared_error(x, x_hat) for x, x_hat in self._lines()])
+        errors = by_line.reshape(len(self.originals), -1).sum(axis=1)
         return [psnr_db(int(error), size) for error in errors]
 
-    def error_maps(self) -> tuple[Images, int]:
+    def error_maps(self) -> tuple[Rows, int]:
         """|original - decoded| as images, white for 0, black for the largest; and the largest."""
-        difference = np.abs(self.originals.astype(np.int16) - self.decoded.astype(np.int16))
-        largest = int(difference.max(initial=0))
-        shown = 255 - np.rint(difference * (255 / max(1, largest)))
-        return shown.astype(np.uint8), largest
+        largest = max(int(max_error(x, x_hat).max()) for x, x_hat in self._lines())
+        shades = 255 - np.rint(np.arange(256) * (255 / max(1, largest)))
+        shades = np.clip(shades, 0, 255).astype(np.uint8)
+        lines = (shades[np.maximum(x, y) - np.minimum(x, y)] for x, y in self._lines())
+        maps = hold(lines, self.originals.shape[2:], np.uint8)
+        return reshaped(maps, self.originals.shape), largest
+
+    def _lines(self) -> Iterator[tuple[Images, Images]]:
+        """Some lines (n, W, C) of the originals, and the same decoded, one part after the other."""
+        _, height, width, channels = self.originals.shape
+        lines = (len(self.originals) * height, width, channels)
+        both = (reshaped(rows, lines) for rows in (self.originals, self.decoded))
+        return zip(*(batches_of(rows, lines[0], LINES_NBYTES) for rows in both), strict=True)
 
 
 def choose(count: int, wanted: int) -> list[int]:
@@ -61,35 +76,41 @@ def look_up(archive: Archive, originals: str | BinaryIO, indices: list[int]) -> 
 
     ValueError for a position that is not in the file, ImageSetError for another set.
     """
-    chunk_images = archive.reader.header.chunk_images
-    labels, nbytes, decoded = [], [], []
-    costs: dict[int, tuple[list[str], Bits]] = {}
     for index in indices:
         if not 0 <= index < len(archive):
             raise ValueError(f"image {index}: the file holds 0 to {len(archive) - 1}")
-        chunk, place = divmod(index, chunk_images)
-        if chunk not in costs:
-            costs[chunk] = _costs(archive, chunk)
-        labels.append(costs[chunk][0][place])
-        nbytes.append(float(costs[chunk][1][place]))
-        decoded.append(archive[index].reshape(archive.image_shape))
-    return Shown(indices, _take(originals, archive, indices), np.stack(decoded), labels, nbytes)
+    coded: list[tuple[str, float]] = []
+    decoded = hold(_decoded(archive, indices, coded), archive.image_shape, np.uint8)
+    labels, nbytes = [label for label, _ in coded], [share for _, share in coded]
+    return Shown(indices, _take(originals, archive, indices), decoded, labels, nbytes)
 
 
-def _costs(archive: Archive, number: int) -> tuple[list[str], Bits]:
-    """How each image of a chunk is coded, and its bytes of the payload."""
-    chunk = archive.reader.read_chunk(number)
-    where = f"{archive.name}: chunk {number}"
-    assignment = np.frombuffer(chunk.assignment, np.uint8)
-    names = [MODES[sub.mode].label(sub.parameter) for sub in chunk.sub_payloads]
-    nbytes = np.zeros(len(assignment))
-    for index, sub in enumerate(chunk.sub_payloads):
-        places = np.flatnonzero(assignment == index)
-        weight = np.ones(len(places))
-        if MODES[sub.mode].holds_latents:
-            weight += _information(unpack_symbols(archive, sub, len(places), where))
-        nbytes[places] = len(sub.data) * weight / max(1.0, weight.sum())
-    return [names[index] for index in assignment], nbytes
+def _decoded(
+    archive: Archive, indices: list[int], coded: list[tuple[str, float]]
+) -> Iterator[Images]:
+    """The images (1, H, W, C) one after the other; how each is coded goes to ``coded``."""
+    shares_of: dict[tuple[int, int], Bits] = {}  # of the last sub-payload
+    for index in indices:
+        number, place = divmod(index, archive.chunk_images)
+        with pointing_to_repair():
+            opened = next(archive.open_chunks([number]))
+            assignment = np.frombuffer(opened.chunk.assignment, np.uint8)
+            which = int(assignment[place])
+            sub, count = opened.chunk.sub_payloads[which], int(opened.counts[which])
+            share = len(sub.data) / max(1.0, count)
+            if MODES[sub.mode].holds_latents:
+                if (number, which) not in shares_of:
+                    weight = 1 + _information(unpack_symbols(archive, sub, count, opened.where))
+                    shares = len(sub.data) * weight / max(1.0, weight.sum())
+                    shares_of = {(number, which): shares}
+                before = int(np.count_nonzero(assignment[:place] == which))
+                share = float(shares_of[number, which][before])
+            coded.append((MODES[sub.mode].label(sub.parameter), share))
+            is_whole = opened.chunk.image_count == 1  # then its hash is checked
+            image = opened.all() if is_whole else opened.take(np.array([place]))
+        del opened, assignment, sub
+        yield image
+        del image
 
 
 def _information(symbols: Symbols) -> Bits:
@@ -101,18 +122,23 @@ def _information(symbols: Symbols) -> Bits:
     return bits
 
 
-def _take(path: str | BinaryIO, archive: Archive, indices: list[int]) -> Images:
+def _take(path: str | BinaryIO, archive: Archive, indices: list[int]) -> Rows:
     """The originals by number; ImageSetError when the set is not the file's in count or shape."""
+    wanted = np.array(sorted(set(indices)))
     with open_images(path) as source:
-        found, start = {}, 0
-        for batch in source.batches(4096):
-            for index in indices:
-                if start <= index < start + len(batch):
-                    found[index] = batch[index - start]
-            start += len(batch)
-        if source.shape != archive.image_shape or start != len(archive):
+        count, at_once = 0, max(1, min(4096, AT_ONCE_NBYTES // math.prod(source.shape)))
+
+        def batches() -> Iterator[Images]:
+            nonlocal count
+            for batch in source.batches(at_once):
+                here = wanted[(wanted >= count) & (wanted < count + len(batch))] - count
+                count += len(batch)
+                yield batch[here]
+
+        found = hold(batches(), source.shape, np.uint8)
+        if source.shape != archive.image_shape or count != len(archive):
             raise ImageSetError(
-                f"{path}: {start} images of {source.shape}, {archive.name} holds "
+                f"{path}: {count} images of {source.shape}, {archive.name} holds "
                 f"{len(archive)} of {archive.image_shape}"
             )
-    return np.stack([found[index] for index in indices])
+    return found if wanted.tolist() == indices else found[np.searchsorted(wanted, indices)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -10,22 +11,25 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from aecodec.archive.array import Archive
+from aecodec.archive.damage import pointing_to_repair
 from aecodec.archive.options import Progress, no_progress
 from aecodec.arrays import Images, Indices, evenly
 from aecodec.container.chunks import CHUNK_HEAD_NBYTES
 from aecodec.container.modes import MODES
+from aecodec.errors import AezLimitError
+from aecodec.held_rows import Rows, batches_of, hold
 from aecodec.images import open_images
 from aecodec.io.pages import shortened
 from aecodec.measures import metrics
 from aecodec.models.model import Model
 from aecodec.view.latent_map import latent_map
-from aecodec.view.sheets import sheet_columns
+from aecodec.view.sheets import drawing_nbytes, sheet_columns
 
 if TYPE_CHECKING:
     import os
 
 
-DECODED_AT_ONCE = 256
+DECODED_AT_ONCE, DECODED_NBYTES = 256, 4 << 20
 SHOWN_NBYTES = 64 << 20  # of pixels, at most, on a page
 LABEL_TEXT = 40  # characters of a label that are shown
 SHOWN_TEXT = 300  # characters of any other text
@@ -44,8 +48,8 @@ class Gathered:
     """``data`` are the plain values that the page draws; the images go into sheets."""
 
     data: dict[str, Any]
-    images: Images
-    originals: Images | None
+    images: Rows
+    originals: Rows | None
 
 
 def gather(
@@ -64,6 +68,7 @@ def gather(
     """
     if count < 1:
         raise ValueError(f"count is {count}, expected at least 1")
+    _require_drawing(archive)
     most = max(1, SHOWN_NBYTES // math.prod(archive.image_shape))
     indices = evenly(len(archive), min(count, most))
     images = _decode(archive, indices, progress)
@@ -86,13 +91,43 @@ def gather(
     return Gathered(data, images, originals)
 
 
-def _decode(archive: Archive, indices: Indices, progress: Progress) -> Images:
-    images = np.empty((len(indices), *archive.image_shape), np.uint8)
-    for start in range(0, len(indices), DECODED_AT_ONCE):
-        some = slice(start, start + DECODED_AT_ONCE)
-        images[some] = archive.take(indices[some]).reshape(-1, *archive.image_shape)
-        progress(min(start + DECODED_AT_ONCE, len(indices)), len(indices))
-    return images
+def _require_drawing(archive: Archive) -> None:
+    """AezLimitError if a picture of one image takes too much memory."""
+    needed, most = drawing_nbytes(archive.image_shape), archive.limits.max_memory_nbytes
+    if needed > most:
+        raise AezLimitError(
+            f"{archive.name}: {needed} bytes to draw an image of "
+            f"{'x'.join(map(str, archive.image_shape))}, max_memory_nbytes allows {most}"
+        )
+
+
+def _decode(archive: Archive, indices: Indices, progress: Progress) -> Rows:
+    """The images at these positions, which rise; a chunk of them at a time is in memory."""
+
+    def batches() -> Iterator[Images]:
+        size, done = archive.chunk_images, 0
+        numbers, starts = np.unique(indices // size, return_index=True)
+        pieces = np.split(indices, starts[1:]) if len(indices) else []
+        for number, opened in zip(numbers, archive.open_chunks(numbers), strict=True):
+            here = pieces.pop(0) - number * size
+            with pointing_to_repair():
+                if len(here) == opened.chunk.image_count:  # then its hash is checked
+                    yield opened.all()
+                    here = here[:0]
+                    done += opened.chunk.image_count
+                    progress(done, len(indices))
+                for start in range(0, len(here), at_once):
+                    yield opened.take(here[start : start + at_once])
+                    done += len(here[start : start + at_once])
+                    progress(done, len(indices))
+            del opened  # before the next one is read
+
+    at_once = _at_once(archive.image_shape)
+    return hold(batches(), archive.image_shape, np.uint8)
+
+
+def _at_once(shape: tuple[int, int, int]) -> int:
+    return max(1, min(DECODED_AT_ONCE, DECODED_NBYTES // math.prod(shape)))
 
 
 def _info(archive: Archive) -> dict[str, Any]:
@@ -122,30 +157,38 @@ def _pick(
     against: str | os.PathLike[str] | BinaryIO,
     indices: Indices,
     progress: Progress,
-) -> Images:
+) -> Rows:
     """The originals of these images; ValueError if the set is not that of the archive."""
     with open_images(against) as source:
         if source.shape != archive.image_shape:
             raise ValueError(
                 f"{against}: images are {source.shape}, expected {archive.image_shape}"
             )
-        picked, seen = [np.empty((0, *source.shape), np.uint8)], 0
-        for batch in source.batches(4096):
-            here = indices[(indices >= seen) & (indices < seen + len(batch))] - seen
-            picked.append(batch[here])
-            seen += len(batch)
-            progress(seen, source.image_count)
-    if seen != len(archive):
-        raise ValueError(f"{against}: {seen} images, expected {len(archive)}")
-    return np.concatenate(picked)
+
+        def batches() -> Iterator[Images]:
+            seen = 0
+            for batch in source.batches(_at_once(source.shape)):
+                here = indices[(indices >= seen) & (indices < seen + len(batch))] - seen
+                seen += len(batch)
+                progress(seen, source.image_count)
+                yield batch[here]
+            if seen != len(archive):
+                raise ValueError(f"{against}: {seen} images, expected {len(archive)}")
+
+        return hold(batches(), source.shape, np.uint8)
 
 
-def _errors(x: Images, x_hat: Images) -> dict[str, Any]:
+def _errors(originals: Rows, decoded: Rows) -> dict[str, Any]:
     """The largest error of each image shown, and its PSNR in dB, None without error."""
-    squares = metrics.squared_error(x, x_hat)
-    samples = math.prod(x.shape[1:])
-    psnr = [round(metrics.psnr_db(int(s), samples), 2) if s else None for s in squares]
-    return {"max": metrics.max_error(x, x_hat).tolist(), "psnr": psnr}
+    largest: list[int] = []
+    psnr: list[float | None] = []
+    samples = math.prod(originals.shape[1:])
+    both = (batches_of(rows, DECODED_AT_ONCE, DECODED_NBYTES) for rows in (originals, decoded))
+    for x, x_hat in zip(*both, strict=True):
+        squares = metrics.squared_error(x, x_hat)
+        psnr += [round(metrics.psnr_db(int(s), samples), 2) if s else None for s in squares]
+        largest += metrics.max_error(x, x_hat).tolist()
+    return {"max": largest, "psnr": psnr}
 
 
 def _sizes(archive: Archive) -> list[dict[str, Any]]:

@@ -8,21 +8,25 @@ import numpy as np
 import numpy.typing as npt
 
 from aecodec.archive.array import Archive
-from aecodec.arrays import Images, Indices
+from aecodec.arrays import Indices
 from aecodec.codec.choosing import NO_MODEL
 from aecodec.codec.codec import Codec
 from aecodec.container.parts import LATENT_DECODER
+from aecodec.held_rows import Rows, batches_of
 from aecodec.models.finding import installed_models, load_model
 from aecodec.models.model import Model
 
 if TYPE_CHECKING:
     import os
 
+BATCH_IMAGES, BATCH_NUMBERS = 128, 1 << 17  # in a network together
+AXES_ROWS = 4096
+
 
 def latent_map(
     archive: Archive,
     indices: Indices,
-    images: Images,
+    images: Rows,
     wanted: Model | str | os.PathLike[str] | None,
 ) -> dict[str, Any]:
     """The latents of the images shown on their two principal axes, as plain values.
@@ -37,10 +41,10 @@ def latent_map(
         model = _encoding_model(archive, wanted)
         if model is None:
             return {"note": "The file holds no latents, and no model at hand could make any."}
-        latents, has_any = (
-            Codec(model).networks.latents().analyse(images),
-            np.ones(len(images), bool),
-        )
+        networks = Codec(model).networks.latents()
+        batches = batches_of(images, BATCH_IMAGES, BATCH_NUMBERS)
+        latents = np.concatenate([networks.analyse(batch) for batch in batches])
+        has_any = np.ones(len(images), bool)
         source = f"latents that model {model.name} makes of the decoded images"
     if len(latents) < 3:
         return {"note": "A map needs three images."}
@@ -56,12 +60,19 @@ def latent_map(
 
 def principal_axes(latents: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], float]:
     """Points (n, 2) within -1..1, and the share of the variance that the two axes hold."""
-    centred = latents.astype(np.float64) - latents.mean(axis=0)
-    _, spread, axes = np.linalg.svd(centred, full_matrices=False)
+    mean, triangle = latents.mean(axis=0), np.empty((0, latents.shape[1]))
+    starts = range(0, len(latents), AXES_ROWS)
+    for start in starts:  # the axes are those of the triangle, of any number of rows
+        rows = latents[start : start + AXES_ROWS].astype(np.float64) - mean
+        triangle = np.linalg.qr(np.concatenate([triangle, rows]))[1]
+    _, spread, axes = np.linalg.svd(triangle, full_matrices=False)
     if len(axes) < 2 or spread[0] == 0:
         return np.zeros((len(latents), 2)), 1.0
     axes = axes[:2] * np.sign(axes[:2][np.arange(2), np.abs(axes[:2]).argmax(axis=1)])[:, None]
-    points = centred @ axes.T
+    points = np.empty((len(latents), 2))
+    for start in starts:
+        some = slice(start, start + AXES_ROWS)
+        points[some] = (latents[some].astype(np.float64) - mean) @ axes.T
     return points / np.abs(points).max(), float((spread[:2] ** 2).sum() / (spread**2).sum())
 
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeAlias
 
+Content: TypeAlias = bytes | Callable[[], bytes]
 LOOPBACK = "127.0.0.1"
 NAMES = (LOOPBACK, "localhost")
 
 
 def make_server(
-    port: int, pages: Mapping[str, tuple[str, bytes]], policy: str = "default-src 'none'"
+    port: int, pages: Mapping[str, tuple[str, Content]], policy: str = "default-src 'none'"
 ) -> ThreadingHTTPServer:
     """A server, not running yet, of these paths with their types and contents; port 0: any.
 
+    A content that is made when it is asked for is so for one request at a time.
     Requests that name another host are refused: a page elsewhere must not read from here. Every
     answer has ``policy`` as its Content-Security-Policy.
     """
+
+    making = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -27,7 +32,9 @@ def make_server(
             elif self.path not in pages:
                 self.send_error(404)
             else:
-                kind, content = pages[self.path]
+                kind, made = pages[self.path]
+                with making:
+                    content = made if isinstance(made, bytes) else made()
                 self.send_response(200)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(content)))

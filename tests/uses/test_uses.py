@@ -574,13 +574,20 @@ def test_a_set_of_equal_images_is_one_place(how, tmp_path):
 def test_an_archive_is_bounded_before_it_is_read(tmp_path, capsys):
     path, out = str(tmp_path / "x.aez"), str(tmp_path / "y.npy")
     compress(np.zeros((90_000, 28, 28), np.uint8), path, model="none")
-    assert cli.main(["map", path, "--linear", "-o", out]) == 4
-    assert "70560000 bytes of images, all together, --max-memory allows 67108864" in (
+    assert cli.main(["map", path, "--linear", "-o", out, "--max-memory", "4M"]) == 4
+    assert "70560000 bytes of images in a temporary file, 16 times --max-memory, which allows" in (
         capsys.readouterr().err
     )
-    compress(np.zeros((3, 200, 200), np.uint8), path, model="none", force=True)
+    compress(np.zeros((600_000, 2, 1), np.uint8), path, model="none", force=True)
     assert cli.main(["map", path, "--linear", "-o", out]) == 4
-    assert "bytes to train on images of 200x200x1" in capsys.readouterr().err
+    assert "76800000 bytes to map 600000 images, --max-memory allows" in capsys.readouterr().err
+    compress(np.zeros((3, 70, 70), np.uint8), path, model="none", force=True)
+    for how, what in (
+        (["--linear"], "rows of 4900 numbers"),
+        (["--steps", "1"], "images of 70x70x1"),
+    ):
+        assert cli.main(["map", path, *how, "-o", out]) == 4
+        assert f"bytes to train on {what}, --max-memory allows" in capsys.readouterr().err
 
 
 def test_texts_of_labels_are_no_mathematics(tmp_path):
