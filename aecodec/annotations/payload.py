@@ -21,6 +21,7 @@ _START = struct.Struct("<BIIB")  # dtype, text_count, texts_nbytes, name_nbytes
 _LENGTH = struct.Struct("<H")  # of a text
 _TEXT_NBYTES: Final = 24  # that a text takes besides its own while a column is unpacked
 _BLOCK_NBYTES: Final = 1 << 20  # of numbers of texts that are checked at once
+_SMALL_NBYTES: Final = 1 << 12  # that need no NumPy
 DEFAULT_LIMIT: Final = ("max_column_nbytes", DEFAULT_LIMITS.max_column_nbytes)
 
 
@@ -202,7 +203,7 @@ def _check_numbers(data: bytes, text_count: int, where: str) -> None:
     next_new = 0
     for start in range(0, len(data), _BLOCK_NBYTES):
         block = data[start : start + _BLOCK_NBYTES]
-        if len(data) > _BLOCK_NBYTES and _is_in_order(block, next_new, text_count):
+        if len(block) > _SMALL_NBYTES and _is_in_order(block, next_new, text_count):
             next_new = max(next_new, _largest(block) + 1)
             continue
         for i, (number,) in enumerate(struct.iter_unpack("<I", block), start // 4):
@@ -216,9 +217,14 @@ def _check_numbers(data: bytes, text_count: int, where: str) -> None:
 
 
 def _is_in_order(block: bytes, next_new: int, text_count: int) -> bool:
-    """Whether each number is at most one more than all before it, and that of a text."""
-    import numpy as np
+    """Whether each number is at most one more than all before it, and that of a text.
 
+    Without NumPy nothing is known.
+    """
+    try:
+        import numpy as np
+    except ImportError:
+        return False
     numbers = np.frombuffer(block, "<u4").astype(np.int64)
     most = np.maximum.accumulate(np.concatenate([[next_new - 1], numbers]))
     return bool((numbers <= most[:-1] + 1).all() and most[-1] < text_count)
