@@ -137,7 +137,7 @@ class Archive(LazyImages):
     @property
     def labels(self) -> npt.NDArray[Any] | None:
         """(N,) the column of labels; None in a file without. Numbers of ``classes``, if given."""
-        labels = self._sections.label_column
+        labels = self.annotations.labels
         return None if labels is None else labels.array
 
     @property
