@@ -20,7 +20,7 @@ Config = TypeVar("Config")
 
 def shortened(names: Sequence[str]) -> str:
     """Some of the names of a stranger, for an error."""
-    listed = ", ".join(f"{name:.40}" for name in names[:LISTED])
+    listed = ", ".join(repr(name[:40]) for name in names[:LISTED])
     return f"[{listed}{', ...' if len(names) > LISTED else ''}]"
 
 

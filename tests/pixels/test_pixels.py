@@ -114,7 +114,7 @@ def test_planes_without_a_pixel(shape, compiled, monkeypatch):
 class AnySize:
     """A pixel model for images of any size, which predicts the same of every pixel."""
 
-    underlay, threads = None, 1
+    underlay, threads, mixtures = None, 1, 1
 
     def predict(self, k, planes, bound, grid, underlay=None):
         """Raw parameters int32 (N, rows, columns, 3): a wide spread around the middle."""
