@@ -170,7 +170,7 @@ def plane_figure(images: Images, side: int, title: str) -> Figure:
     axes.set_yticks((1 - shares) * page.shape[0], values)
     axes.set_xlabel("first latent (at even quantiles of the prior)")
     axes.set_ylabel("second latent")
-    axes.set_title(figure_text(title), fontsize=10)
+    axes.set_title(figure_text(title, NOTE_TEXT), fontsize=10)
     return figure
 
 
@@ -187,7 +187,7 @@ def rows_figure(
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
     for axes, note in zip(grid[-1], notes or (), strict=False):
         axes.set_xlabel(note, fontsize=7)
-    figure.suptitle(figure_text(title), fontsize=10)
+    figure.suptitle(figure_text(title, NOTE_TEXT), fontsize=10)
     return figure
 
 
