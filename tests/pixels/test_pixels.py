@@ -22,10 +22,12 @@ from aecodec.codec.codec import Codec
 from aecodec.container import MODE_LATENTS_ZSTD, MODE_PIXELS_ANS, MODE_STORED, MODE_ZSTD
 from aecodec.container.parts import PIXEL_FAST, PIXEL_SMALL
 from aecodec.entropy import ans
-from aecodec.errors import AezCorruptError, ModelMissingError
+from aecodec.errors import AezCorruptError, AezLimitError, ModelMissingError
+from aecodec.models.checking import check_mixtures
 from aecodec.models.model import Model
 from aecodec.nets.pixel_model import PixelConfig
 from aecodec.nets.planes import PlaneGrid
+from aecodec.pixels import layer
 from aecodec.pixels.layer import PixelNetworks
 from aecodec.pixels.levels import to_levels, to_symbols
 from aecodec.pixels.payloads import PixelPlan, Refiner, decode_payloads
@@ -346,3 +348,32 @@ def test_arrays_that_cannot_be_written_to_are_nothing_to_warn_of():
         [sys.executable, "-c", READ_ONLY], check=False, capture_output=True, text=True
     )
     assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("raw_nbytes", [1, 4000, 100_000])
+def test_blocks_and_batches_of_any_size_decode_alike(refined, monkeypatch, raw_nbytes):
+    """However few predictions are held at once, several payloads decode side by side as alone."""
+    images, codec = smooth_images(GRAY, 60), Codec(refined)
+    refiner = codec.networks.refiner()
+    counts = [31, 1, 28]
+    parts = np.split(images, np.cumsum(counts)[:-1])
+    plans = [PixelPlan(refiner, part, 2) for part in parts]
+    payloads = [plan.encode(np.arange(n)) for plan, n in zip(plans, counts, strict=True)]
+    monkeypatch.setattr(ans, "RAW_NBYTES", raw_nbytes)
+    monkeypatch.setattr(layer, "BATCH_NUMBERS", raw_nbytes // 4)
+    decoded = decode_payloads(refiner, payloads, counts, 2, images.shape[1:], ["a", "b", "c"])
+    for found, plan in zip(decoded, plans, strict=True):
+        np.testing.assert_array_equal(found, plan.x_hat)
+
+
+def test_wide_networks_get_fewer_images():
+    planes = np.zeros((1000, 4, 14, 14), np.uint8)
+    assert layer._batch_images(24, planes) == layer.BATCH_IMAGES
+    assert layer._batch_images(4096, planes) == 2
+    assert layer._batch_images(1 << 20, planes) == 1
+
+
+def test_models_of_many_logistics_are_refused():
+    with pytest.raises(AezLimitError, match="pixel_fast: mixtures is 257, this reader takes up to"):
+        check_mixtures("pixel_fast", 257)
+    check_mixtures("pixel_fast", 256)
