@@ -20,7 +20,7 @@ class Limits:
 
     max_decoded_nbytes: int = 16 << 30
     max_memory_nbytes: int = 64 << 20
-    max_model_nbytes: int = 256 << 20
+    max_model_nbytes: int = 64 << 20
     max_column_nbytes: int = 256 << 20
 
     def __post_init__(self) -> None:

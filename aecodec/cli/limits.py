@@ -11,7 +11,7 @@ _UNITS: Final = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}  # powers of two
 _HELP: Final = {
     "max_decoded_nbytes": "images written or returned at once (16G)",
     "max_memory_nbytes": "what reading takes besides: a chunk, a section, the index (64M)",
-    "max_model_nbytes": "a model file (256M); one embedded counts 16 times as memory",
+    "max_model_nbytes": "a model file (64M); one embedded counts 16 times as memory",
     "max_column_nbytes": "names, and all columns together, where they are written (256M)",
 }
 

@@ -15,7 +15,7 @@ import safetensors.numpy
 from aecodec.errors import AezCorruptError, AezLimitError, ModelCorruptError
 from aecodec.io.untrusted_json import parse_json
 from aecodec.limits import DEFAULT_LIMITS
-from aecodec.models.model import Model, Part, canonical_json
+from aecodec.models.model import Model, Part, canonical_json, little_endian
 
 FORMAT = "aecodec-model-1"
 HEADER_LIMIT = ("a model's header", 16 << 20)  # what it may take in memory, once parsed
@@ -121,7 +121,7 @@ def _checksum(config: bytes, tensors: Mapping[str, np.ndarray]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"\0{name}\0{tensor.dtype.name}\0{tensor.shape}\0".encode())
-        digest.update(np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).tobytes())
+        digest.update(little_endian(tensor))
     return digest.hexdigest()
 
 

@@ -49,7 +49,7 @@ class Part:
         """SHA-256 of all that decoding uses: name, config and tensors (aez.md 10.2)."""
         digest = hashlib.sha256(b"aez-part-1\0")
 
-        def feed(data: bytes) -> None:
+        def feed(data: bytes | memoryview) -> None:
             digest.update(struct.pack("<Q", len(data)))
             digest.update(data)
 
@@ -156,14 +156,20 @@ class Model:
         return Model(self.name, self.shape, {name: self.parts[name] for name in parts})
 
 
-def _tensor_fields(name: str, tensor: np.ndarray) -> tuple[bytes, ...]:
+def _tensor_fields(name: str, tensor: np.ndarray) -> tuple[bytes | memoryview, ...]:
     """Name, dtype, shape and values of a tensor, as a fingerprint covers them (aez.md 10.2)."""
     return (
         name.encode(),
         tensor.dtype.name.encode(),
         struct.pack(f"<{tensor.ndim}Q", *tensor.shape),
-        np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).tobytes(),
+        little_endian(tensor),
     )
+
+
+def little_endian(tensor: np.ndarray) -> memoryview:
+    """The values of a tensor, without a copy where they lie in memory as they should."""
+    values = np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<"))
+    return values.reshape(-1).view(np.uint8).data
 
 
 def shape_text(shape: Shape | None) -> str:

@@ -148,8 +148,8 @@ def _info(archive: Archive) -> dict[str, Any]:
 
 def _names(archive: Archive, indices: Indices) -> list[str] | None:
     """The names of these images; None in a file without."""
-    names = archive.names
-    return None if names is None else [shortened(names[i], SHOWN_TEXT) for i in indices]
+    names = archive.sections.names_of([(int(i), int(i) + 1) for i in indices])
+    return None if names is None else [shortened(name, SHOWN_TEXT) for name in names]
 
 
 def _pick(
@@ -233,7 +233,7 @@ def _labels(archive: Archive, indices: Indices) -> dict[str, Any]:
 
     Of more than 200 classes only those of these images are given.
     """
-    column, names = archive.annotations.labels, archive.classes
+    column, names = archive.sections.label_column, archive.classes
     if column is None:
         return {"classes": None, "label": None}
     values = column.take(indices).values
