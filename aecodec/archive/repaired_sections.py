@@ -71,12 +71,14 @@ class Rows:
         """The payload of the names of the images kept; AezCorruptError as for ``column``."""
         where = f"{self._scan.name}: section {container.NAME}"
         limit, most = self._limit
-        if total * NAME_NBYTES > most:
+        found = islice(self._names(payload), total + 1)
+        names = Texts(found) if total * NAME_NBYTES <= most else None
+        count = sum(1 for _ in found) if names is None else len(names)
+        if count != total:
+            text = f"over {total}" if count > total else count
+            raise AezCorruptError(f"{where}: {text} names, expected {total}")
+        if names is None:
             raise AezLimitError(f"{where}: {total} names are too many, {limit} allows {most} bytes")
-        names = Texts(islice(self._names(payload), total + 1))
-        if len(names) != total:
-            found = f"over {total}" if len(names) > total else len(names)
-            raise AezCorruptError(f"{where}: {found} names, expected {total}")
         if kept == [[0, total]] or (not kept and not total):
             return payload
         packer = zlib.compressobj(9)
