@@ -203,9 +203,11 @@ def _check_numbers(data: bytes, text_count: int, where: str) -> None:
     next_new = 0
     for start in range(0, len(data), _BLOCK_NBYTES):
         block = data[start : start + _BLOCK_NBYTES]
-        if len(block) > _SMALL_NBYTES and _is_in_order(block, next_new, text_count):
-            next_new = max(next_new, _largest(block) + 1)
-            continue
+        if len(block) > _SMALL_NBYTES:
+            after = _next_new_after(block, next_new, text_count)
+            if after is not None:
+                next_new = after
+                continue
         for i, (number,) in enumerate(struct.iter_unpack("<I", block), start // 4):
             if number > next_new or number >= text_count:
                 raise AezCorruptError(
@@ -216,21 +218,16 @@ def _check_numbers(data: bytes, text_count: int, where: str) -> None:
         raise AezCorruptError(f"{where}: {next_new} of {text_count} texts are used")
 
 
-def _is_in_order(block: bytes, next_new: int, text_count: int) -> bool:
-    """Whether each number is at most one more than all before it, and that of a text.
+def _next_new_after(block: bytes, next_new: int, text_count: int) -> int | None:
+    """The next new number, if each is at most one more than all before it, and that of a text.
 
-    Without NumPy nothing is known.
+    None otherwise, and without NumPy.
     """
     try:
         import numpy as np
     except ImportError:
-        return False
+        return None
     numbers = np.frombuffer(block, "<u4").astype(np.int64)
     most = np.maximum.accumulate(np.concatenate([[next_new - 1], numbers]))
-    return bool((numbers <= most[:-1] + 1).all() and most[-1] < text_count)
-
-
-def _largest(block: bytes) -> int:
-    import numpy as np
-
-    return int(np.frombuffer(block, "<u4").max())
+    in_order = (numbers <= most[:-1] + 1).all() and most[-1] < text_count
+    return int(most[-1]) + 1 if in_order else None

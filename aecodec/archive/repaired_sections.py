@@ -12,12 +12,12 @@ from typing import Any
 from aecodec import container
 from aecodec.annotations.annotations import ABOUT, class_fault, read_metadata
 from aecodec.annotations.column import Column
-from aecodec.annotations.payload import column_length, pack_column, unpack_column
+from aecodec.annotations.payload import column_head, column_length, pack_column, unpack_column
 from aecodec.annotations.texts import NAME_NBYTES, Texts
 from aecodec.container.scan import Scan
 from aecodec.errors import AezCorruptError, AezLimitError, AezUnsupportedError
 from aecodec.io.strict_json import utf8_json
-from aecodec.io.untrusted import Limit, inflated
+from aecodec.io.untrusted import inflated
 from aecodec.io.untrusted_json import json_texts, parse_json
 
 Range = list[int]  # [first, last + 1]
@@ -32,12 +32,7 @@ class Rows:
 
     def __init__(self, scan: Scan) -> None:
         self._scan = scan
-        limits = scan.limits
-        self._limit: Limit = min(
-            ("max_memory_nbytes", limits.max_memory_nbytes),
-            ("max_column_nbytes", limits.max_column_nbytes),
-            key=lambda limit: limit[1],
-        )
+        self._limit = container.section_limit(container.NAME, scan.limits)
 
     def count(self) -> int | None:
         """The number of images by names and columns; None if none is whole, or they differ."""
@@ -208,9 +203,10 @@ class RepairedSections:
             if wanted is not None and entry.kind == container.COLM:
                 try:
                     payload = self._scan.section_payload(entry)
+                    if column_head(payload, self._scan.name).name != wanted:
+                        continue
                     column = self._rows.column(payload, self._kept, self._total)
                 except (AezCorruptError, AezUnsupportedError):
                     continue
-                if column.name == wanted:
-                    return class_fault(column, meta["classes"])
+                return class_fault(column, meta["classes"])
         return class_fault(None, meta["classes"])

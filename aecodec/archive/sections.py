@@ -185,8 +185,7 @@ class Sections:
     @property
     def _row_limit(self) -> Limit:
         """Of the names, and of one column while it is unpacked."""
-        column = "max_column_nbytes", self._limits.max_column_nbytes
-        return min(self._memory, column, key=lambda limit: limit[1])
+        return section_limit(NAME, self._limits)
 
     def _only(self, kind: str) -> SectionEntry | None:
         found = [entry for entry in self._reader.sections if entry.kind == kind]

@@ -25,8 +25,8 @@ from aecodec.container.sections import (
 )
 from aecodec.errors import AezChangedError, AezCorruptError
 from aecodec.io.positioned import positioned
+from aecodec.io.untrusted import Limit
 
-Limit = tuple[str, int]  # name and bytes
 _PIECE_NBYTES = 1 << 20
 _TABLE_MEMORY = 4  # bytes in memory for each byte of a table, while it is unpacked
 

@@ -9,7 +9,7 @@ from itertools import chain, islice
 
 from aecodec.container.checks import check_equal, check_limit
 from aecodec.container.chunks import CHUNK_HEAD_NBYTES
-from aecodec.container.filebytes import FileBytes, Limit
+from aecodec.container.filebytes import FileBytes
 from aecodec.container.footer import FOOTER_NBYTES, Footer
 from aecodec.container.header import FLAGS_NEEDING_PARTS, HEADER_NBYTES, Header
 from aecodec.container.index import INDEX_ENTRY_NBYTES, unpack_index
@@ -24,6 +24,7 @@ from aecodec.container.sections import (
 )
 from aecodec.container.table import MIN_TABLE_NBYTES
 from aecodec.errors import AezCorruptError, AezLimitError
+from aecodec.io.untrusted import Limit
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ from aecodec.container.chunks import (
     ChunkHead,
     unpack_chunk_head,
 )
-from aecodec.container.filebytes import FileBytes, Limit
+from aecodec.container.filebytes import FileBytes
 from aecodec.container.header import SUPPORTED_FLAGS
 from aecodec.container.index import IndexEntry, index_entry
 from aecodec.container.opening import read_directory
 from aecodec.container.sections import KNOWN_SECTIONS, SectionEntry
+from aecodec.io.untrusted import Limit
 from aecodec.limits import DEFAULT_LIMITS
 
 

@@ -19,7 +19,7 @@ from aecodec.container.chunks import (
     ChunkHead,
     unpack_chunk_head,
 )
-from aecodec.container.filebytes import FileBytes, Limit
+from aecodec.container.filebytes import FileBytes
 from aecodec.container.footer import FOOTER_NBYTES
 from aecodec.container.header import HEADER_NBYTES, Header
 from aecodec.container.index import INDEX_ENTRY_NBYTES, unpack_index
@@ -34,6 +34,7 @@ from aecodec.container.sections import (
     section_limit,
 )
 from aecodec.errors import AezCorruptError, AezError, AezLimitError, AezUnsupportedError
+from aecodec.io.untrusted import Limit
 from aecodec.limits import Limits
 
 _HEAD_COPY_NBYTES: Final = SECTION_FRAME_NBYTES + HEADER_NBYTES
